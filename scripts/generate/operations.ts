@@ -1,0 +1,121 @@
+import { refuse } from './breach.ts'
+import { asObject, byName } from './json.ts'
+import type { Operation, Reply } from './model.ts'
+import type { Parameter } from './parameters.ts'
+import { docComment, header, importTypes, pascal, propertyName, quote, union } from './print.ts'
+import { type Names, newNames, typeOf } from './type-of.ts'
+
+/** Headers that mount sets itself; it never asks a handler for them. */
+const mountHeaders = new Set([
+  'allow',
+  'content-length',
+  'content-type',
+  'deprecation',
+  'etag',
+  'idempotent-replayed',
+  'link',
+  'ratelimit',
+  'ratelimit-policy',
+  'retry-after',
+  'sunset',
+  'www-authenticate',
+  'x-correlation-id',
+  'x-request-id',
+])
+
+/** `generated/operations.ts`: what a handler is given and what it may answer, by name. */
+export function printOperations(operations: readonly Operation[]): string {
+  const names = newNames()
+  const declared = new Set(['Operations', 'OperationId'])
+  const blocks = operations.map((operation) => printOperation(operation, names, declared))
+  const clash = [...names.schemas].find((name) => declared.has(name))
+  if (clash) refuse(`/components/schemas/${clash}`, 'An operation has a type of this name: rename.')
+  const table = operations.map(({ operationId, kind, scopes }) => {
+    const name = pascal(operationId)
+    const access = scopes === null ? 'open' : 'key'
+    const members = [
+      `request: ${name}Request`,
+      `reply: ${name}Reply`,
+      `kind: '${kind}'`,
+      `access: '${access}'`,
+    ]
+    return `  ${operationId}: {\n${members.map((member) => `    ${member}\n`).join('')}  }\n`
+  })
+  return [
+    header,
+    importTypes(names.needsContract ? ['operations'] : [], './contract.ts'),
+    importTypes([...names.schemas].sort(byName), './types.ts'),
+    '\n',
+    blocks.join('\n'),
+    '\n/** Every operation of the contract; `open` ones need no key. */\n',
+    `export interface Operations {\n${table.join('')}}\n\n`,
+    'export type OperationId = keyof Operations\n',
+  ].join('')
+}
+
+function printOperation(operation: Operation, names: Names, declared: Set<string>): string {
+  const name = pascal(operation.operationId)
+  const successes = operation.replies.filter(({ status }) => status >= 200 && status < 400)
+  const replyNames = successes.map(({ status }) => `${name}${status}`)
+  for (const type of [`${name}Request`, `${name}Reply`, ...replyNames]) declared.add(type)
+  const reply = replyNames.length === 0 ? 'never' : union(replyNames, '', name.length + 20)
+  return [
+    docComment({ summary: `${operation.method} ${operation.path}` }),
+    `export interface ${name}Request {\n`,
+    ...['path', 'query', 'headers'].map((part) => printParameters(operation, part, names)),
+    printBody(operation, names),
+    '}\n\n',
+    `export type ${name}Reply = ${reply}\n`,
+    ...successes.map((success) => printReply(operation, success, names)),
+  ].join('')
+}
+
+function printParameters(operation: Operation, part: string, names: Names): string {
+  const location = part === 'headers' ? 'header' : part
+  const parameters = operation.parameters.filter((parameter) => parameter.in === location)
+  if (parameters.length === 0) return `  ${part}: Record<never, never>\n`
+  const lines = parameters.map((parameter) => printParameter(operation, parameter, names))
+  return `  ${part}: {\n${lines.join('')}  }\n`
+}
+
+/** The decoder applies defaults, so a parameter that has one is always there. */
+function printParameter(operation: Operation, parameter: Parameter, names: Names): string {
+  const isThere = parameter.isRequired || parameter.default !== undefined
+  const where = `['parameters']['${parameter.in}'][${quote(parameter.name)}]`
+  const type = typeOf(parameter.schema, names, `operations['${operation.operationId}']${where}`)
+  const label = `${propertyName(parameter.key)}${isThere ? '' : '?'}: `
+  return `${docComment(parameter.source, '    ')}    ${label}${union(
+    type.split(' | '),
+    '    ',
+    label.length,
+  )}\n`
+}
+
+function printBody(operation: Operation, names: Names): string {
+  const { body, operationId } = operation
+  if (body === null) return ''
+  const content = `['content'][${quote(body.mediaTypes[0] ?? '')}]`
+  const path = `NonNullable<operations['${operationId}']['requestBody']>${content}`
+  const type = typeOf(body.schema, names, path)
+  return `  body: ${type}${body.isRequired ? '' : ' | undefined'}\n`
+}
+
+function printReply(operation: Operation, reply: Reply, names: Names): string {
+  const { operationId } = operation
+  const lines = [`  status: ${reply.status}\n`]
+  const headers = reply.headers.filter(({ name }) => !mountHeaders.has(name.toLowerCase()))
+  if (headers.length > 0) {
+    const isRequired = headers.some((one) => one.isRequired)
+    const members = headers.map((one) => {
+      const type = typeOf(asObject(one.schema), names, 'string')
+      return `${propertyName(one.name)}${one.isRequired ? '' : '?'}: ${type}`
+    })
+    lines.push(`  headers${isRequired ? '' : '?'}: { ${members.join('; ')} }\n`)
+  }
+  if (reply.mediaType !== null) {
+    const content = `['content'][${quote(reply.mediaType)}]`
+    const path = `operations['${operationId}']['responses'][${reply.status}]${content}`
+    lines.push(`  body: ${typeOf(reply.schema, names, path)}\n`)
+  }
+  return `\nexport interface ${pascal(operationId)}${reply.status} {\n${lines.join('')}}\n`
+}

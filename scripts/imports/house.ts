@@ -1,0 +1,62 @@
+/** Who may import whom, as DESIGN has it: the facts that `rules.ts` judges by. */
+
+/** Each may import those to the right of it, never to the left. */
+export const layers = ['doorstep', 'app', 'table', 'room', 'ground', 'generated'] as const
+
+export type Layer = (typeof layers)[number]
+
+export const tables = ['operations.ts', 'tasks.ts', 'reactions.ts']
+
+export const doorsteps = ['main.ts', 'doorstep.js', 'stop.ts']
+
+export const groundFolders = ['http', 'db', 'jobs', 'egress', 'secrets', 'events', 'audit']
+
+/** Files beside the folders that everybody may stand on. */
+export const groundFiles = ['config.ts', 'context.ts', 'clock.ts', 'ids.ts', 'log.ts']
+
+/** The only ways from room to room; a chain may be followed all along. */
+export const arrows: Readonly<Record<string, readonly string[]>> = {
+  payments: ['invoices', 'providers'],
+  invoices: ['proposals', 'providers'],
+  proposals: ['clients'],
+  clients: ['providers'],
+  health: ['sync'],
+  sync: ['connections', 'references', 'clients', 'invoices', 'payments'],
+  connections: ['providers'],
+  references: ['providers'],
+  mail: ['connections'],
+  inbound: ['connections', 'providers'],
+  organizations: ['api-keys'],
+}
+
+/** Files of rooms that touch the world without a suffix that says so, and why. */
+export const worldly: Readonly<Record<string, string>> = {
+  'src/api-keys/authenticate.ts': 'keeps verified keys and polls for revocations',
+  'src/organizations/bootstrap.ts': 'makes the first keys, in transactions of its own',
+  'src/organizations/opening.ts': 'queues all that a new organization is, for two callers',
+  'src/webhooks/dispatcher.ts': 'the loop that sends: it stands between Postgres and egress',
+  'src/webhooks/gone.ts': 'what the dispatcher does about a 410, in one transaction',
+}
+
+/** Suffixes that say which world a file touches. */
+export const suffixes = ['sql', 'http', 'task', 'adapter']
+
+/** What a pure file may take from Node: it computes and changes nothing. */
+export const pureModules = ['node:buffer', 'node:util', 'node:url', 'node:path']
+
+/** Of node:crypto a pure file may take these: the same input gives the same answer. */
+export const pureCrypto = ['createHash', 'createHmac', 'hash', 'timingSafeEqual']
+
+export const purePackages = ['ipaddr.js']
+
+export const forbiddenNames = [
+  'utils',
+  'util',
+  'helpers',
+  'helper',
+  'common',
+  'shared',
+  'manager',
+  'service',
+  'index',
+]

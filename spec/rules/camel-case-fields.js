@@ -1,0 +1,17 @@
+import { report } from './walk.js'
+
+const camelCase = /^[a-z][a-zA-Z0-9]*$/
+
+/** Fields of bodies and parameters of paths and queries are camelCase. */
+export const camelCaseFields = () => ({
+  Schema(schema, ctx) {
+    for (const name of Object.keys(schema.properties ?? {})) {
+      if (camelCase.test(name)) continue
+      report(ctx, ctx.location.child(['properties', name]).key(), `\`${name}\` must be camelCase.`)
+    }
+  },
+  Parameter(parameter, ctx) {
+    if (parameter.in === 'header' || camelCase.test(parameter.name)) return
+    report(ctx, ctx.location.child(['name']), `\`${parameter.name}\` must be camelCase.`)
+  },
+})

@@ -1,0 +1,68 @@
+import type { FastifyInstance } from 'fastify'
+import { routes } from '#generated/routes.ts'
+import { createAuthenticator } from './api-keys/authenticate.ts'
+import type { Context } from './context.ts'
+import { runSequencer } from './events/sequencer.ts'
+import { serveDocs } from './http/docs.ts'
+import { mount } from './http/mount.ts'
+import { createServer } from './http/server.ts'
+import { runTimetable } from './jobs/timetable.ts'
+import { operations } from './operations.ts'
+import { reactions } from './reactions.ts'
+import { timetable } from './tasks.ts'
+import { runDispatcher } from './webhooks/dispatcher.ts'
+import { disableGone } from './webhooks/gone.ts'
+
+/** A part of the process that runs until it is stopped. */
+export interface Running {
+  /** Ends what is under way, for at most so long. */
+  stop(drainMs: number): Promise<void>
+}
+
+/** The API with its docs, listening. `url` is where. */
+export async function startApi(ctx: Context): Promise<Running & { url: string }> {
+  const authenticator = createAuthenticator(ctx)
+  const app = createServer(ctx, Object.values(routes))
+  mount(app, ctx, Object.values(routes), operations, authenticator.authenticate)
+  await serveDocs(app)
+  const url = await listen(app, ctx.config.host, ctx.config.port)
+  return {
+    url,
+    async stop(drainMs) {
+      await closeWithin(app, drainMs)
+      authenticator.stop()
+    },
+  }
+}
+
+/** Sequencer, dispatcher and timetable. */
+export function startWorker(ctx: Context): Running {
+  const dispatcher = runDispatcher(ctx, (tenantId, id) => disableGone(ctx, tenantId, id))
+  const sequencer = runSequencer(ctx, reactions(ctx), dispatcher.wake)
+  const recurring = runTimetable(ctx, timetable)
+  ctx.db.eventsCommitted.listen(sequencer.wake)
+  return {
+    async stop(drainMs) {
+      await Promise.all([sequencer.stop(), recurring.stop(), dispatcher.stop(drainMs)])
+    },
+  }
+}
+
+/** A worker's own listener for its health and metrics, on loopback. */
+export async function startAdmin(ctx: Context): Promise<Running & { url: string }> {
+  const open = Object.values(routes).filter((route) => route.scopes === null)
+  const app = createServer(ctx, open)
+  mount(app, ctx, open, operations, () => Promise.reject(new Error('nothing here takes a key')))
+  const url = await listen(app, '127.0.0.1', ctx.config.adminPort)
+  return { url, stop: (drainMs) => closeWithin(app, drainMs) }
+}
+
+async function listen(app: FastifyInstance, host: string, port: number): Promise<string> {
+  return await app.listen({ host, port })
+}
+
+async function closeWithin(app: FastifyInstance, drainMs: number): Promise<void> {
+  const cut = setTimeout(() => app.server.closeAllConnections(), drainMs)
+  await app.close()
+  clearTimeout(cut)
+}

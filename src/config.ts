@@ -1,0 +1,87 @@
+import { resolve } from 'node:path'
+import type { EgressPolicy } from './egress/address.ts'
+
+/** How the process was told to run; read once, from the environment. */
+export interface Config {
+  readonly host: string
+  readonly port: number
+  /** A worker's own loopback listener for its health and metrics. */
+  readonly adminPort: number
+  /** Absent: the embedded Postgres of `dataDir`. */
+  readonly databaseUrl: string | undefined
+  /** The owner of the schema, for migrations. */
+  readonly databaseOwnerUrl: string | undefined
+  readonly dataDir: string
+  /** 32 bytes in base64; absent: the file beside the embedded database. */
+  readonly masterKey: string | undefined
+  readonly profile: Profile
+  /** Where receivers may be, by the profile. */
+  readonly egress: EgressPolicy
+  readonly trustProxy: boolean | string
+  readonly metricsToken: string | undefined
+  readonly logLevel: string
+}
+
+/** `development` lets receivers be on loopback; `production` takes `https:` receivers only. */
+export type Profile = 'development' | 'production'
+
+/** Something in the environment is not as it must be; the message is one line for the operator. */
+export class ConfigRefusal extends Error {
+  override readonly name = 'ConfigRefusal'
+}
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** Reads the configuration; throws `ConfigRefusal` naming the variable. */
+export function readConfig(env: Environment = process.env): Config {
+  const text = (name: string) => env[name]?.trim() || undefined
+  const profile = text('UBOS_PROFILE') ?? 'development'
+  if (profile !== 'development' && profile !== 'production') {
+    throw new ConfigRefusal(`UBOS_PROFILE is "${profile}"; it must be development or production`)
+  }
+  const databaseUrl = text('DATABASE_URL')
+  const masterKey = text('UBOS_MASTER_KEY')
+  if (databaseUrl !== undefined && masterKey === undefined) {
+    throw new ConfigRefusal(
+      'UBOS_MASTER_KEY is missing; with DATABASE_URL it is required: ' +
+        '32 bytes in base64, for instance from: openssl rand -base64 32',
+    )
+  }
+  return {
+    host: text('HOST') ?? '127.0.0.1',
+    port: portOf(env, 'PORT', 3000),
+    adminPort: portOf(env, 'ADMIN_PORT', 3001),
+    databaseUrl: addressOf(env, 'DATABASE_URL'),
+    databaseOwnerUrl: addressOf(env, 'DATABASE_OWNER_URL'),
+    dataDir: resolve(text('UBOS_DATA_DIR') ?? '.ubos'),
+    masterKey,
+    profile,
+    egress: { allowLoopback: profile === 'development', httpsOnly: profile === 'production' },
+    trustProxy: trustOf(text('UBOS_TRUST_PROXY')),
+    metricsToken: text('UBOS_METRICS_TOKEN'),
+    logLevel: text('UBOS_LOG_LEVEL') ?? (profile === 'production' ? 'info' : 'warn'),
+  }
+}
+
+function portOf(env: Environment, name: string, otherwise: number): number {
+  const text = env[name]?.trim()
+  if (!text) return otherwise
+  const port = Number(text)
+  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port
+  throw new ConfigRefusal(`${name} is "${text}"; it must be a port, 0 to 65535`)
+}
+
+/** A Postgres address; the message does not repeat it, since it holds a password. */
+function addressOf(env: Environment, name: string): string | undefined {
+  const text = env[name]?.trim()
+  if (!text) return undefined
+  const address = URL.parse(text)
+  if (address && /^postgres(ql)?:$/.test(address.protocol)) return text
+  throw new ConfigRefusal(`${name} is not an address such as postgres://user:password@host/database`)
+}
+
+/** `true`, `false`, or the addresses of the proxies that may say where a request came from. */
+function trustOf(text: string | undefined): boolean | string {
+  if (text === undefined || text === 'false') return false
+  return text === 'true' ? true : text
+}

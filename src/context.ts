@@ -1,0 +1,32 @@
+import type pg from 'pg'
+import type { Config } from './config.ts'
+import type { Clock } from './clock.ts'
+import type { Readers } from './db/readers.ts'
+import type { Egress } from './egress/send.ts'
+import type { Log } from './log.ts'
+import type { Secrets } from './secrets/secrets.ts'
+
+/** What a process can do, passed down from the doorstep: six capabilities and nothing else. */
+export interface Context {
+  readonly config: Config
+  readonly db: Databases
+  readonly egress: Egress
+  readonly secrets: Secrets
+  readonly log: Log
+  readonly clock: Clock
+}
+
+/** The ways to Postgres: fenced reads, fenced transactions, and the worker's own pool. */
+export interface Databases {
+  readonly readers: Readers
+  readonly writers: pg.Pool
+  readonly worker: pg.Pool
+  /** Raised after a commit with events in it: the sequencer of this process need not wait. */
+  readonly eventsCommitted: Signal
+}
+
+/** Says that something happened, to whoever listens in this process. */
+export interface Signal {
+  raise(): void
+  listen(listener: () => void): void
+}

@@ -1,0 +1,98 @@
+import { createHmac } from 'node:crypto'
+import type { Config } from '../config.ts'
+import { PostgresRefusal, startPostgres } from './at-hand/postgres.ts'
+import { ensureDatabase, type Login, migrate, readMigrations } from './migrate.ts'
+import { findApplied, testFences } from './self-test.ts'
+import { isConnectionLoss } from './transact.ts'
+
+/** A migrated, fenced database. */
+export interface Connected {
+  /** The address that the process works with. */
+  url: string
+  /** The migrations that this start applied. */
+  applied: string[]
+  /** Where the embedded database lives; undefined for another one. */
+  home: string | undefined
+  close(): Promise<void>
+}
+
+/** The database cannot be used; the message is one line for the operator. */
+export class DatabaseRefusal extends Error {
+  override readonly name = 'DatabaseRefusal'
+}
+
+/**
+ * Brings the database to where a process can work: starts the embedded one unless `DATABASE_URL`
+ * names another, migrates as the owner when there is one to migrate as, and tests the fences.
+ */
+export async function connect(
+  config: Config,
+  mustMigrate: boolean,
+  say: (line: string) => void,
+): Promise<Connected> {
+  try {
+    return config.databaseUrl === undefined
+      ? await connectEmbedded(config.dataDir, say)
+      : await connectTo(config.databaseUrl, config.databaseOwnerUrl, mustMigrate)
+  } catch (error) {
+    if (error instanceof PostgresRefusal) throw new DatabaseRefusal(error.message, { cause: error })
+    if (!isConnectionLoss(error)) throw error
+    throw new DatabaseRefusal(`the database cannot be reached: ${reasonOf(error)}`, { cause: error })
+  }
+}
+
+async function connectEmbedded(home: string, say: (line: string) => void): Promise<Connected> {
+  const server = await startPostgres({ home, say })
+  try {
+    const ownerUrl = await ensureDatabase(server.ownerUrl, 'ubos')
+    const login = loginOf(server.ownerUrl)
+    const applied = await migrate(ownerUrl, login)
+    const url = urlOf(ownerUrl, login)
+    await testFences(url)
+    return { url, applied, home: server.home, close: async () => void (await server.stop()) }
+  } catch (error) {
+    await server.stop()
+    throw error
+  }
+}
+
+async function connectTo(
+  url: string,
+  ownerUrl: string | undefined,
+  mustMigrate: boolean,
+): Promise<Connected> {
+  const applied: string[] = []
+  if (ownerUrl !== undefined) {
+    const { username, password } = new URL(url)
+    const login = { name: decodeURIComponent(username), password: decodeURIComponent(password) }
+    applied.push(...(await migrate(ownerUrl, login)))
+  } else if (mustMigrate) {
+    throw new DatabaseRefusal('DATABASE_OWNER_URL is missing; migrations run as the owner')
+  }
+  const known = await findApplied(url)
+  const missing = (await readMigrations()).filter(({ name }) => !known.has(name))
+  if (missing.length > 0) {
+    throw new DatabaseRefusal(`${missing.length} migrations are missing; run: npm start migrate`)
+  }
+  await testFences(url)
+  return { url, applied, home: undefined, close: async () => undefined }
+}
+
+/** The login of the embedded database: its password follows from the owner's. */
+function loginOf(ownerUrl: string): Login {
+  const { password } = new URL(ownerUrl)
+  return {
+    name: 'ubos',
+    password: createHmac('sha256', password).update('ubos').digest('base64url'),
+  }
+}
+
+/** The owner's address with another login. */
+export function urlOf(ownerUrl: string, { name, password }: Login): string {
+  return Object.assign(new URL(ownerUrl), { username: name, password }).href
+}
+
+function reasonOf(error: unknown): string {
+  const inner = error instanceof AggregateError ? error.errors[0] : error
+  return inner instanceof Error ? inner.message : String(inner)
+}

@@ -1,0 +1,36 @@
+import type { Databases, Signal } from '../context.ts'
+import type { Log } from '../log.ts'
+import { createPool } from './pool.ts'
+import { createReaders } from './readers.ts'
+
+/** Connections of one process: reads share a few, each write has one of its own while it lasts. */
+const connections = { readers: 3, writers: 16, worker: 8 }
+
+/** Opens the ways to Postgres; nothing is connected before it is used. */
+export function openDatabases(
+  databaseUrl: string,
+  log: Log,
+): Databases & { close(): Promise<void> } {
+  const readers = createReaders(databaseUrl, connections.readers, log)
+  const writers = createPool(databaseUrl, 'ubos_api', connections.writers, log)
+  const worker = createPool(databaseUrl, 'ubos_worker', connections.worker, log)
+  return {
+    readers,
+    writers,
+    worker,
+    eventsCommitted: createSignal(),
+    async close() {
+      await Promise.allSettled([readers.close(), writers.end(), worker.end()])
+    },
+  }
+}
+
+function createSignal(): Signal {
+  const listeners: (() => void)[] = []
+  return {
+    raise() {
+      for (const listener of listeners) listener()
+    },
+    listen: (listener) => void listeners.push(listener),
+  }
+}

@@ -1,0 +1,48 @@
+import pg from 'pg'
+import type { Log } from '../log.ts'
+
+/** As whom a connection works: inside one tenant, or across them (sequencer, dispatcher, sweepers). */
+export type DatabaseRole = 'ubos_api' | 'ubos_worker'
+
+/** Time-outs by role, in ms. A stopped process holds nobody longer than this. */
+const timeouts = {
+  ubos_api: { statement: 5_000, lock: 2_000, idleInTransaction: 5_000 },
+  ubos_worker: { statement: 60_000, lock: 2_000, idleInTransaction: 5_000 },
+} as const
+
+const types = new pg.TypeOverrides()
+// A date is a day, not a moment: as text it cannot slip into the neighbouring one.
+types.setTypeParser(pg.types.builtins.DATE, (text) => text)
+
+/** Connection settings of one role; the role and its time-outs come with the connection. */
+export function connectionOptions(databaseUrl: string, role: DatabaseRole): pg.ClientConfig {
+  const limits = timeouts[role]
+  return {
+    connectionString: databaseUrl,
+    application_name: role,
+    connectionTimeoutMillis: 5_000,
+    keepAlive: true,
+    pipeline: true,
+    types,
+    options: [
+      `-c role=${role}`,
+      `-c statement_timeout=${limits.statement}`,
+      `-c lock_timeout=${limits.lock}`,
+      `-c idle_in_transaction_session_timeout=${limits.idleInTransaction}`,
+      '-c timezone=UTC',
+    ].join(' '),
+  }
+}
+
+/** A pool of clients that are checked out one transaction at a time. */
+export function createPool(
+  databaseUrl: string,
+  role: DatabaseRole,
+  max: number,
+  log: Log,
+): pg.Pool {
+  const pool = new pg.Pool({ ...connectionOptions(databaseUrl, role), max, idleTimeoutMillis: 30_000 })
+  // An idle client that loses its server emits `error`; unheard, it would end the process.
+  pool.on('error', (error) => log.warn({ err: error, role }, 'idle connection lost'))
+  return pool
+}

@@ -1,0 +1,178 @@
+import { createHash } from 'node:crypto'
+import pg from 'pg'
+import type { Clock } from '../clock.ts'
+import type { Context } from '../context.ts'
+import type { TenantId } from '../ids.ts'
+import { type Db, kyselyOver } from './database.ts'
+import { type Envelope, envelopeStatement, type StoredReply } from './envelope.ts'
+import { fenceOf, queryConfig } from './readers.ts'
+import type { BoundStatement } from './statement.ts'
+
+/**
+ * A *transaction* reads when it must and queues what it writes; everything goes to Postgres in one
+ * flush, so that a call's rows, its events, its audit entries and its stored reply exist together
+ * or not at all. Reads see what was committed before, never what is still queued.
+ */
+export type Tx = Db & {
+  readonly tenantId: TenantId
+  readonly newId: Clock['newId']
+  /** Filled by `publish` and `record`. */
+  readonly envelope: Envelope
+  /** Queues a write; statements run in the order in which they were queued. */
+  queue(statement: BoundStatement<unknown>): void
+  /** The same transaction inside another tenant's fence: for operators who open new tenants. */
+  forTenant(tenantId: TenantId): Tx
+}
+
+/** An idempotency key under which the transaction runs, and how its result is kept. */
+export interface Claim<Result> {
+  key: string
+  fingerprint: Buffer
+  now: Date
+  keep(result: Result): StoredReply
+}
+
+/** The connection was lost while the commit was on its way: it may or may not have happened. */
+export class CommitUnknown extends Error {
+  override readonly name = 'CommitUnknown'
+}
+
+/** Serialisation failure, deadlock, and a prepared name that the server does not know. */
+const retried = new Set(['40001', '40P01', '26000'])
+const attemptsMax = 4
+
+/**
+ * Runs `work` in one transaction of `tenantId`; the whole closure is run again on a conflict that
+ * only Postgres can see. Errors: what `work` throws; `pg.DatabaseError`; `CommitUnknown`.
+ */
+export async function transact<Result>(
+  ctx: Pick<Context, 'db' | 'clock'>,
+  tenantId: TenantId,
+  work: (tx: Tx) => Promise<Result>,
+  claim?: Claim<Result>,
+): Promise<Result> {
+  for (let attempt = 1; ; attempt += 1) {
+    const session = createSession(ctx, tenantId, claim?.key)
+    try {
+      const result = await work(session.tx)
+      await session.flush(claim && { ...claim, reply: claim.keep(result) })
+      if (session.hasEvents()) ctx.db.eventsCommitted.raise()
+      return result
+    } catch (error) {
+      await session.abandon()
+      const isRetried = error instanceof pg.DatabaseError && retried.has(error.code ?? '')
+      if (!isRetried || attempt === attemptsMax) throw error
+    }
+  }
+}
+
+interface Section {
+  tenantId: TenantId
+  envelope: Envelope
+  writes: BoundStatement<unknown>[]
+}
+
+function createSession(
+  { db, clock }: Pick<Context, 'db' | 'clock'>,
+  tenantId: TenantId,
+  key: string | undefined,
+) {
+  const sections: Section[] = []
+  let client: pg.PoolClient | undefined
+  let begun: Promise<unknown> | undefined
+
+  /** Checks a client out and queues the first message, once. */
+  async function begin(): Promise<pg.PoolClient> {
+    client ??= await db.writers.connect()
+    begun ??= client.query(openingOf(tenantId, key))
+    return client
+  }
+
+  async function read(query: { sql: string; parameters: readonly unknown[] }) {
+    const connection = await begin()
+    const [opened, result] = await Promise.allSettled([begun, connection.query(queryConfig(query))])
+    if (opened.status === 'rejected') throw opened.reason
+    if (result.status === 'rejected') throw result.reason
+    return { rows: result.value.rows }
+  }
+
+  function open(owner: TenantId): Tx {
+    const section: Section = { tenantId: owner, envelope: { events: [], audits: [] }, writes: [] }
+    sections.push(section)
+    return Object.assign(kyselyOver(read), {
+      tenantId: owner,
+      newId: clock.newId,
+      envelope: section.envelope,
+      queue: (statement: BoundStatement<unknown>) => void section.writes.push(statement),
+      forTenant: open,
+    })
+  }
+
+  async function flush(kept?: { key: string; fingerprint: Buffer; reply: StoredReply; now: Date }) {
+    const messages = sections.flatMap((section, at) => messagesOf(section, at, kept))
+    if (messages.length === 0) return abandon()
+    const connection = await begin()
+    const sent = messages.map((message) => connection.query(message))
+    const outcome = await Promise.allSettled([begun, ...sent, connection.query('commit')])
+    const failure = firstFailure(outcome)
+    const isLost = failure !== undefined && isConnectionLoss(failure)
+    connection.release(isLost)
+    client = undefined
+    if (isLost) throw new CommitUnknown('connection lost during commit', { cause: failure })
+    if (failure !== undefined) throw failure
+  }
+
+  /** Rolls back what was begun and gives the client back. */
+  async function abandon(): Promise<void> {
+    const connection = client
+    client = undefined
+    if (connection === undefined) return
+    const [rolledBack] = await Promise.allSettled([connection.query('rollback')])
+    connection.release(rolledBack?.status === 'rejected')
+  }
+
+  const hasEvents = () => sections.some(({ envelope }) => envelope.events.length > 0)
+  return { tx: open(tenantId), flush, abandon, hasEvents }
+}
+
+/** The first message: the fence and, under a key, the lock that keeps a twin of the call away. */
+function openingOf(tenantId: TenantId, key: string | undefined): string {
+  const opening = `begin; ${fenceOf(tenantId)}`
+  if (key === undefined) return opening
+  const lock = createHash('sha256').update(`${tenantId} ${key}`).digest().readBigInt64BE(0)
+  return (
+    `${opening}; select case when pg_try_advisory_xact_lock(${lock}) then 1 ` +
+    `else ubos_raise('idempotency_in_progress') end`
+  )
+}
+
+function messagesOf(
+  section: Section,
+  at: number,
+  kept: Parameters<typeof envelopeStatement>[2],
+): (string | pg.QueryConfig)[] {
+  const envelope = envelopeStatement(section.tenantId, section.envelope, at === 0 ? kept : undefined)
+  const messages = [...(envelope ? [envelope] : []), ...section.writes.map(queryConfig)]
+  return at === 0 || messages.length === 0 ? messages : [fenceOf(section.tenantId), ...messages]
+}
+
+/** The cause of a failed flush: 25P02 only says that something before it failed. */
+function firstFailure(outcome: PromiseSettledResult<unknown>[]): unknown {
+  const failures = outcome.filter((settled) => settled.status === 'rejected')
+  const cause = failures.find(({ reason }) => reason?.code !== '25P02') ?? failures[0]
+  if (cause !== undefined) return cause.reason
+  const commit = outcome.at(-1)
+  const command = commit?.status === 'fulfilled' && (commit.value as pg.QueryResult).command
+  return command === 'COMMIT' ? undefined : new Error(`commit answered ${command}`)
+}
+
+/** Whether the server went away rather than said no. */
+export function isConnectionLoss(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  if (error instanceof pg.DatabaseError) return /^(57P0[1-3]|08)/.test(error.code ?? '')
+  const { code } = error as NodeJS.ErrnoException
+  return (
+    /^(ECONN|EPIPE|ETIMEDOUT|EHOST|ENET)/.test(code ?? '') ||
+    /connection (terminated|error)|not queryable|timeout exceeded/i.test(error.message)
+  )
+}

@@ -1,0 +1,57 @@
+import { type EgressPolicy, judgeUrl } from './address.ts'
+import { createDial } from './dial.ts'
+import { exchange } from './exchange.ts'
+import { createLines } from './lines.ts'
+import { closing, type Failure, type Outcome } from './outcome.ts'
+import type { EgressRequest } from './request.ts'
+import { createResolver, type Resolve } from './resolve.ts'
+
+/**
+ * *Egress* is the only way out: every HTTP request that this system makes goes through `send`,
+ * to vetted addresses only (`address.ts`, `dial.ts`), within a deadline, without following
+ * redirects, without decompressing, and reading no more than the caller asked for. What the
+ * other side does is an outcome, never an exception.
+ */
+export interface Egress {
+  send(request: EgressRequest): Promise<Outcome>
+  /** Ends what is under way as `aborted` and destroys every socket. */
+  close(): Promise<void>
+}
+
+export interface EgressOptions {
+  /** Connections to one origin in one lane. */
+  readonly connections?: number
+  /** How long an idle connection is kept; a peer may ask for less. */
+  readonly idleMs?: number
+  readonly resolve?: Resolve
+  /** Certificates (PEM) to trust instead of the public ones. */
+  readonly ca?: string
+}
+
+export function createEgress(policy: EgressPolicy, options: EgressOptions = {}): Egress {
+  const lines = createLines({
+    dial: createDial(policy, options.resolve ?? createResolver(), options.ca),
+    linesMax: options.connections ?? 16,
+    idleMs: options.idleMs ?? 4_000,
+  })
+  let isClosed = false
+
+  return {
+    async send(request) {
+      if (isClosed) return failed({ reason: 'aborted', detail: closing })
+      if (request.signal?.aborted)
+        return failed({ reason: 'aborted', detail: 'The sender gave up.' })
+      const verdict = judgeUrl(request.url, policy)
+      if (!verdict.ok) return failed({ reason: 'address_forbidden', detail: verdict.reason })
+      return exchange(lines, request, verdict.url)
+    },
+    close() {
+      isClosed = true
+      return lines.close()
+    },
+  }
+}
+
+function failed(failure: Failure): Outcome {
+  return { kind: 'failed', ...failure, durationMs: 0 }
+}

@@ -1,0 +1,63 @@
+import { type EventData, type EventType, eventTypes } from '#generated/events.ts'
+import type { Tx } from '../db/transact.ts'
+import type { Cause } from '../http/operation.ts'
+import { dayOf } from '../ids.ts'
+
+/**
+ * An *event* is an immutable fact in the past tense. It is written in the transaction that caused
+ * it, so it exists exactly when its cause does; the sequencer gives it its position afterwards.
+ */
+export interface PublishOptions {
+  /** The fields of `data` that changed; for `*.updated`. */
+  changedFields?: readonly string[]
+  /** Only this endpoint is told. */
+  endpointId?: string
+}
+
+/** The envelope as it is stored, signed and sent. */
+export interface EventEnvelope<Type extends EventType = EventType> {
+  id: `evt_${string}`
+  type: Type
+  version: number
+  timestamp: string
+  data: EventData[Type]
+  changedFields?: string[]
+}
+
+/**
+ * Queues an event with its pending row. Throws when the data does not fit the contract's schema of
+ * the type, so that nothing of the transaction is written.
+ */
+export function publish<Type extends EventType>(
+  tx: Tx,
+  cause: Cause,
+  type: Type,
+  data: EventData[Type],
+  { changedFields, endpointId }: PublishOptions = {},
+): EventEnvelope<Type> {
+  const { version, validate } = eventTypes[type]
+  const id = tx.newId('evt')
+  const envelope: EventEnvelope<Type> = {
+    id,
+    type,
+    version,
+    timestamp: cause.now.toISOString(),
+    data,
+    ...(changedFields ? { changedFields: [...changedFields] } : {}),
+  }
+  if (!validate(envelope)) {
+    const [error] = validate.errors ?? []
+    throw new Error(`${type}${error?.instancePath ?? ''} ${error?.message ?? 'is not valid'}`)
+  }
+  tx.envelope.events.push({
+    id,
+    createdOn: dayOf(id),
+    type,
+    version,
+    occurredAt: cause.now,
+    correlationId: cause.correlationId,
+    body: JSON.stringify(envelope),
+    endpointId: endpointId ?? null,
+  })
+  return envelope
+}

@@ -1,0 +1,161 @@
+import type pg from 'pg'
+import type { Context } from '../context.ts'
+import { type Loop, runLoop } from '../jobs/loop.ts'
+import { flushWorker } from '../db/worker.ts'
+import type { TenantId } from '../ids.ts'
+
+/**
+ * The *sequencer* gives committed events dense positions, tenant by tenant, and hands them on, in
+ * one transaction. Any number of processes may run it: a tenant's head row is a turn, and whoever
+ * holds it numbers that tenant's events. Readers then go by position and miss nothing, which no
+ * order by id or time could promise, since transactions commit in another order than they began.
+ */
+export interface SequencedEvent {
+  tenantId: TenantId
+  position: number
+  eventId: string
+  createdOn: string
+  type: string
+  /** The only endpoint that it is for; null is all. */
+  endpointId: string | null
+}
+
+/** Turns events into what follows from them: statements for the sequencer's transaction. */
+export type FanOut = (
+  read: (query: pg.QueryConfig) => Promise<pg.QueryResult>,
+  events: readonly SequencedEvent[],
+) => Promise<pg.QueryConfig[]>
+
+const eventsMax = 500
+const tenantsMax = 100
+const idleMs = 50
+
+export function runSequencer(ctx: Context, fanOut: FanOut, onSequenced: () => void): Loop {
+  // Where the last pass ended: the next begins behind it, so that every tenant has its turn.
+  let after = ''
+
+  async function pass(): Promise<boolean> {
+    const client = await ctx.db.worker.connect()
+    try {
+      const [, locked] = await flushWorker<Head>(client, 'begin', [lockHeads(after)])
+      const heads = locked?.rows ?? []
+      after = heads.length < tenantsMax ? '' : (heads.at(-1)?.tenant_id ?? '')
+      const events = heads.length === 0 ? [] : await number(client, heads)
+      if (events.length === 0) {
+        await client.query('rollback')
+        client.release()
+        return false
+      }
+      const following = await fanOut((query) => client.query(query), events)
+      await flushWorker(client, 'commit', [...following, ...positionsOf(heads, events)])
+      client.release()
+      onSequenced()
+      return true
+    } catch (error) {
+      // The connection goes with its transaction, whatever state that is in.
+      client.release(true)
+      throw error
+    }
+  }
+
+  return runLoop({ name: 'sequencer', pass, idleMs, log: ctx.log })
+}
+
+interface Head {
+  tenant_id: TenantId
+  position: string
+}
+
+interface Pending {
+  tenant_id: TenantId
+  event_id: string
+  created_on: string
+  type: string
+  endpoint_id: string | null
+}
+
+/** The next tenants with pending events, from tenant to tenant by the index, and their turns. */
+function lockHeads(after: string): pg.QueryConfig {
+  return {
+    name: 'sequencer_lock_heads',
+    text: `
+      with recursive waiting (tenant_id) as (
+        (select tenant_id from event_pending where tenant_id > $1 order by tenant_id limit 1)
+        union all
+        select (select pending.tenant_id from event_pending as pending
+          where pending.tenant_id > waiting.tenant_id order by pending.tenant_id limit 1)
+        from waiting where waiting.tenant_id is not null
+      ), turns as materialized (
+        select tenant_id from waiting where tenant_id is not null limit ${tenantsMax}
+      )
+      select tenant_id, position from stream_head
+      where tenant_id in (select tenant_id from turns)
+      order by tenant_id for update skip locked`,
+    values: [after],
+  }
+}
+
+/** A fair share of each tenant's pending events, oldest first, with the positions that they get. */
+async function number(client: pg.PoolClient, heads: readonly Head[]): Promise<SequencedEvent[]> {
+  const share = Math.ceil(eventsMax / heads.length)
+  const { rows } = await client.query<Pending>({
+    name: 'sequencer_pending',
+    text: `
+      select pending.* from unnest($1::text[]) as turn (tenant_id)
+      cross join lateral (
+        select tenant_id, event_id, created_on, type, endpoint_id from event_pending
+        where event_pending.tenant_id = turn.tenant_id order by event_id limit $2
+      ) as pending`,
+    values: [heads.map((head) => head.tenant_id), share],
+  })
+  const positions = new Map(heads.map((head) => [head.tenant_id, Number(head.position)]))
+  return rows.map((row) => {
+    const position = (positions.get(row.tenant_id) ?? 0) + 1
+    positions.set(row.tenant_id, position)
+    return {
+      tenantId: row.tenant_id,
+      position,
+      eventId: row.event_id,
+      createdOn: row.created_on,
+      type: row.type,
+      endpointId: row.endpoint_id,
+    }
+  })
+}
+
+/** Writes the positions, moves the heads on, and takes the events off the pending ones. */
+function positionsOf(heads: readonly Head[], events: readonly SequencedEvent[]): pg.QueryConfig[] {
+  const last = new Map(heads.map((head) => [head.tenant_id, Number(head.position)]))
+  for (const event of events) last.set(event.tenantId, event.position)
+  return [
+    {
+      name: 'sequencer_positions',
+      text: `
+        with given as (
+          select * from unnest($1::text[], $2::bigint[], $3::text[], $4::date[], $5::text[])
+            as e (tenant_id, position, event_id, created_on, type)
+        ), taken as (
+          delete from event_pending using given
+          where event_pending.tenant_id = given.tenant_id
+            and event_pending.event_id = given.event_id
+        )
+        insert into event_position (tenant_id, position, event_id, created_on, type)
+        select tenant_id, position, event_id, created_on, type from given`,
+      values: [
+        events.map((event) => event.tenantId),
+        events.map((event) => event.position),
+        events.map((event) => event.eventId),
+        events.map((event) => event.createdOn),
+        events.map((event) => event.type),
+      ],
+    },
+    {
+      name: 'sequencer_heads',
+      text: `
+        update stream_head set position = moved.position
+        from unnest($1::text[], $2::bigint[]) as moved (tenant_id, position)
+        where stream_head.tenant_id = moved.tenant_id`,
+      values: [[...last.keys()], [...last.values()]],
+    },
+  ]
+}

@@ -1,0 +1,92 @@
+import type { FastifyRequest } from 'fastify'
+import type { Route, Scope } from '#generated/routes.ts'
+import type { Context } from '../context.ts'
+import type { createLimiter } from './limit.ts'
+import { accepts, contentTypeOf } from './media.ts'
+import { operatorTenantId } from '../ids.ts'
+import type { Actor, Authenticate, Call, OpenCall, Principal } from './operation.ts'
+import { problem } from './problem.ts'
+import { covers } from './scopes.ts'
+
+/** What stands at the door of every operation. */
+export interface Door {
+  ctx: Context
+  authenticate: Authenticate
+  limiter: ReturnType<typeof createLimiter>
+}
+
+/**
+ * Lets a request in or throws, in the order that the contract promises: who are you (401), may you
+ * (403), not so fast (429), can we talk (406, 415). Runs before a byte of the body is read.
+ */
+export async function admit(
+  { ctx, authenticate, limiter }: Door,
+  route: Route,
+  request: FastifyRequest,
+): Promise<OpenCall | Call> {
+  const now = ctx.clock.now()
+  const open: OpenCall = {
+    now,
+    requestId: request.id,
+    correlationId: correlationIdOf(request) ?? request.id,
+    ip: request.ip,
+    bearer: bearerOf(request),
+  }
+  if (route.scopes === null) {
+    requireMedia(route, request)
+    return open
+  }
+  if (open.bearer === undefined) {
+    throw problem('unauthorized', { detail: 'Send your API key as Authorization: Bearer <key>.' })
+  }
+  const principal = await authenticate(open.bearer, now)
+  requireScopes(route.scopes, principal.key.scopes)
+  const waitMs = limiter.take(principal.key.id, now.getTime())
+  if (waitMs > 0) {
+    const seconds = Math.ceil(waitMs / 1_000)
+    throw problem('quota_exceeded', { headers: { 'retry-after': String(seconds) } })
+  }
+  requireMedia(route, request)
+  const { bearer: _, ...cause } = open
+  return { ...cause, ...principal, actor: actorOf(principal) }
+}
+
+function actorOf({ tenantId, key }: Principal): Actor {
+  return { type: tenantId === operatorTenantId ? 'OPERATOR' : 'API_KEY', id: key.id }
+}
+
+/** The caller's name for the whole of it; what is not well formed is not repeated. */
+function correlationIdOf(request: FastifyRequest): string | undefined {
+  const header = request.headers['x-correlation-id']
+  return typeof header === 'string' && /^[\w.:/=+@-]{1,128}$/.test(header) ? header : undefined
+}
+
+function bearerOf(request: FastifyRequest): string | undefined {
+  return /^bearer +([^ ]+)$/i.exec(request.headers.authorization ?? '')?.[1]
+}
+
+function requireScopes(needed: readonly Scope[], held: readonly Scope[]): void {
+  const missing = needed.filter((scope) => !covers(held, scope))
+  if (missing.length === 0) return
+  throw problem('insufficient_scope', { detail: `The key lacks the scope ${missing.join(', ')}.` })
+}
+
+function requireMedia(route: Route, request: FastifyRequest): void {
+  const offered = Object.values(route.replies).flatMap(({ mediaType }) => mediaType ?? [])
+  const accept = request.headers.accept
+  if (offered.length > 0 && !offered.some((mediaType) => accepts(accept, mediaType))) {
+    throw problem('not_acceptable', { detail: `This is answered as ${offered.join(', ')}.` })
+  }
+  if (route.body === null || !hasBody(request)) return
+  const mediaType = contentTypeOf(request.headers['content-type'])
+  if (mediaType === undefined || !route.body.mediaTypes.includes(mediaType)) {
+    const wanted = route.body.mediaTypes.join(' or ')
+    throw problem('unsupported_media_type', { detail: `Send the body as ${wanted}.` })
+  }
+}
+
+/** Whether the request announces a body (RFC 9112 §6). */
+export function hasBody(request: FastifyRequest): boolean {
+  const { 'content-length': length, 'transfer-encoding': coding } = request.headers
+  return coding !== undefined || (length !== undefined && length !== '0')
+}

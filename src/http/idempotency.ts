@@ -1,0 +1,62 @@
+import { createHash } from 'node:crypto'
+import type { Route } from '#generated/routes.ts'
+import type { Context } from '../context.ts'
+import { idempotencyKeyTtlMs, type StoredReply } from '../db/envelope.ts'
+import { fetchOne, statement } from '../db/statement.ts'
+import { build } from '../db/database.ts'
+import type { TenantId } from '../ids.ts'
+import { problem } from './problem.ts'
+
+/** The key of a call: bare or as a quoted string it is the same key. */
+export function idempotencyKeyOf(header: unknown): string | undefined {
+  if (typeof header !== 'string') return undefined
+  return /^"(.*)"$/s.exec(header)?.[1] ?? header
+}
+
+/** What makes two calls the same call: method, route, parameters and the raw bytes of the body. */
+export function fingerprintOf(route: Route, url: string, raw: Buffer): Buffer {
+  return createHash('sha256')
+    .update(`${route.method} ${route.operationId} ${url}\n`)
+    .update(raw)
+    .digest()
+}
+
+/**
+ * The reply that was stored for this key, when there is one. Throws `idempotency_key_reused` when
+ * the key stands for another call.
+ */
+export async function findReply(
+  ctx: Context,
+  tenantId: TenantId,
+  key: string,
+  fingerprint: Buffer,
+  now: Date,
+): Promise<StoredReply | undefined> {
+  const db = ctx.db.readers.of(tenantId)
+  const since = new Date(now.getTime() - idempotencyKeyTtlMs)
+  const row = await fetchOne(db, replyByKey.bind({ tenantId, key, since }))
+  if (row === undefined) return undefined
+  if (!row.fingerprint.equals(fingerprint)) throw problem('idempotency_key_reused')
+  return {
+    status: row.status,
+    headers: row.headers as Record<string, string>,
+    body: row.is_sealed ? ctx.secrets.open(replyPlace(tenantId, key), row.body) : row.body,
+    isSealed: row.is_sealed,
+  }
+}
+
+const replyByKey = statement(
+  'idempotency_by_key',
+  (a: { tenantId: TenantId; key: string; since: Date }) =>
+    build
+      .selectFrom('idempotency')
+      .select(['fingerprint', 'status', 'headers', 'body', 'is_sealed'])
+      .where('tenant_id', '=', a.tenantId)
+      .where('key', '=', a.key)
+      .where('created_at', '>', a.since),
+)
+
+/** Where a sealed reply is kept: it opens nowhere else. */
+export function replyPlace(tenantId: TenantId, key: string) {
+  return { tenantId, table: 'idempotency', rowId: key, column: 'body' }
+}

@@ -1,0 +1,213 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Route } from '#generated/routes.ts'
+import type { Context } from '../context.ts'
+import type { StoredReply } from '../db/envelope.ts'
+import { type Claim, transact } from '../db/transact.ts'
+import { admit, type Door, hasBody } from './admit.ts'
+import { parseJson } from './body.ts'
+import { decodeParameters } from './decode.ts'
+import { type FieldError, fieldErrorsOf } from './field-errors.ts'
+import { findReply, fingerprintOf, idempotencyKeyOf, replyPlace } from './idempotency.ts'
+import { createLimiter, keyLimit } from './limit.ts'
+import type { Authenticate, Call, Handlers, OpenCall } from './operation.ts'
+import { Problem, problem } from './problem.ts'
+import { problemOf } from '../db/errors.ts'
+import { checkReply, type HandlerReply, render } from './reply.ts'
+
+/*
+ * A *call* runs through here: route → key → scopes → limit → media type → validate → handle →
+ * check → send. A write's handler queues on one transaction, which commits its rows, events, audit
+ * entries and the stored reply together; a reply that the contract refuses never commits.
+ */
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    call: OpenCall | Call | undefined
+  }
+  interface FastifyContextConfig {
+    operation?: Route
+  }
+}
+
+interface DecodedRequest {
+  path: Record<string, unknown>
+  query: Record<string, unknown>
+  headers: Record<string, unknown>
+  body?: unknown
+}
+
+type AnyHandler = (
+  ctx: Context,
+  call: OpenCall | Call,
+  request: DecodedRequest,
+  store: unknown,
+) => Promise<HandlerReply>
+
+/** Of the replies of reads, this share is held against the contract in production. */
+const readsCheckedShare = 0.01
+
+/** Puts operations of the contract on the server. */
+export function mount(
+  app: FastifyInstance,
+  ctx: Context,
+  routes: readonly Route[],
+  handlers: Handlers,
+  authenticate: Authenticate,
+): void {
+  const door: Door = { ctx, authenticate, limiter: createLimiter(keyLimit) }
+  app.decorateRequest('call', undefined)
+  for (const route of routes) {
+    // The table binds each id to its own handler; here, where all meet, the types are the union.
+    const handler = handlers[route.operationId] as unknown as AnyHandler
+    app.route({
+      method: route.method,
+      url: route.url,
+      config: { operation: route },
+      onRequest: async (request) => {
+        request.call = await admit(door, route, request)
+      },
+      handler: (request, reply) => serve(ctx, route, handler, request, reply),
+    })
+  }
+}
+
+async function serve(
+  ctx: Context,
+  route: Route,
+  handler: AnyHandler,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const raw = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
+  const decoded = decode(route, request, raw)
+  const call = request.call as Call
+  if (route.kind === 'read') {
+    const store = route.scopes === null ? undefined : ctx.db.readers.of(call.tenantId)
+    const answer = await handler(ctx, call, decoded, store)
+    if (mustCheck(ctx)) checkReply(route, answer)
+    return send(reply, render(route, answer, request.url))
+  }
+  const write: Write = { ctx, route, call, url: request.url }
+  return send(reply, await perform(write, handler, decoded, raw))
+}
+
+function mustCheck({ config }: Context): boolean {
+  return config.profile === 'development' || Math.random() < readsCheckedShare
+}
+
+function send(reply: FastifyReply, { status, headers, body }: StoredReply): FastifyReply {
+  return reply.code(status).headers(headers).send(body.length === 0 ? undefined : body)
+}
+
+/** Parameters and body by the contract; throws the first refusal, which names its field. */
+function decode(route: Route, request: FastifyRequest, raw: Buffer): DecodedRequest {
+  const mark = request.url.indexOf('?')
+  const decoded = decodeParameters(route.parameters, {
+    path: request.params as Record<string, string>,
+    rawQuery: mark === -1 ? '' : request.url.slice(mark + 1),
+    headers: request.headers,
+  })
+  if (!decoded.ok) throw refusal(decoded.errors)
+  const { path, query, headers } = decoded
+  const { validate } = route
+  for (const [place, value] of [['path', path], ['query', query], ['header', headers]] as const) {
+    const check = place === 'header' ? validate.headers : validate[place]
+    if (check && !check(value)) throw refusal(fieldErrorsOf(place, check.errors ?? []))
+  }
+  return { path, query, headers, ...decodeBody(route, request, raw) }
+}
+
+function decodeBody(route: Route, request: FastifyRequest, raw: Buffer): { body?: unknown } {
+  if (route.body === null) {
+    if (!hasBody(request) || route.kind === 'read') return {}
+    throw refusal([{ pointer: '', code: 'unexpected', message: 'must not have a body' }])
+  }
+  if (raw.length === 0) {
+    if (!route.body.isRequired) return {}
+    throw refusal([{ pointer: '', code: 'required', message: 'must have a JSON body' }])
+  }
+  const body = parseJson(raw)
+  const check = route.validate.body
+  if (check && !check(body)) throw refusal(fieldErrorsOf('body', check.errors ?? []))
+  return { body }
+}
+
+/** The problem of a request that does not fit; a missing idempotency key has a code of its own. */
+function refusal(errors: readonly FieldError[]): Problem {
+  const isKeyMissing = errors.some(
+    ({ header, code }) => header?.toLowerCase() === 'idempotency-key' && code === 'required',
+  )
+  if (isKeyMissing) return problem('idempotency_key_required', { errors })
+  const isUnknown = errors.every(({ parameter, code }) => parameter && code === 'unknown_field')
+  const code = isUnknown ? 'unknown_parameter' : 'invalid_request'
+  const [first] = errors
+  const where = first?.pointer || first?.parameter || first?.header || 'The body'
+  const detail = first && `${where} ${first.message}.`
+  return problem(code, { errors, ...(detail === undefined ? {} : { detail }) })
+}
+
+interface Write {
+  ctx: Context
+  route: Route
+  call: Call
+  url: string
+}
+
+/**
+ * Runs a write in its transaction, under its key when it has one. What the key already stands for
+ * comes first: a refusal of the handler, a clash, or an unknown commit is looked up under the key.
+ */
+async function perform(
+  write: Write,
+  handler: AnyHandler,
+  decoded: DecodedRequest,
+  raw: Buffer,
+): Promise<StoredReply> {
+  const { ctx, route, call, url } = write
+  const key = route.idempotency && idempotencyKeyOf(decoded.headers['idempotency-key'])
+  const work = async (tx: unknown) => {
+    const answer = await handler(ctx, call, decoded, tx)
+    checkReply(route, answer)
+    return answer
+  }
+  if (!key) {
+    const answer = await transact(ctx, call.tenantId, work)
+    return render(route, answer, url)
+  }
+  const fingerprint = fingerprintOf(route, url, raw)
+  const claim: Claim<HandlerReply> = {
+    key,
+    fingerprint,
+    now: call.now,
+    keep: (answer) => sealed(write, key, render(route, answer, url), answer.status),
+  }
+  try {
+    const answer = await transact(ctx, call.tenantId, work, claim)
+    return render(route, answer, url)
+  } catch (error) {
+    const kept = mayBeKept(error)
+      ? await findReply(ctx, call.tenantId, key, fingerprint, call.now).catch(unlessRefused)
+      : undefined
+    if (kept === undefined) throw error
+    return { ...kept, headers: { ...kept.headers, 'idempotent-replayed': 'true' } }
+  }
+}
+
+/** A reply with a secret in it is sealed before it is kept. */
+function sealed(write: Write, key: string, reply: StoredReply, status: number): StoredReply {
+  if (!write.route.replies[status]?.isSensitive) return reply
+  const { secrets } = write.ctx
+  const body = secrets.seal(replyPlace(write.call.tenantId, key), reply.body)
+  return { ...reply, body, isSealed: true }
+}
+
+/** That the key cannot be looked up must not hide why it was. */
+function unlessRefused(error: unknown): undefined {
+  if (error instanceof Problem) throw error
+}
+
+/** Whether the key may stand for an earlier, finished call in spite of this error. */
+function mayBeKept(error: unknown): boolean {
+  const refused = error instanceof Problem ? error : problemOf(error)
+  return refused !== undefined && refused.code !== 'idempotency_in_progress'
+}

@@ -1,0 +1,78 @@
+import type { OperationId, Operations } from '#generated/operations.ts'
+import type { Scope } from '#generated/routes.ts'
+import type { Context } from '../context.ts'
+import type { Db } from '../db/database.ts'
+import type { Tx } from '../db/transact.ts'
+import type { Id, TenantId } from '../ids.ts'
+
+/** Whom a verified key speaks for, and what it may do. */
+export interface Principal {
+  readonly tenantId: TenantId
+  readonly organizationId: Id<'org'>
+  readonly environment: 'PRODUCTION' | 'SANDBOX'
+  readonly key: {
+    readonly id: Id<'key'>
+    readonly name: string
+    readonly prefix: string
+    readonly scopes: readonly Scope[]
+    readonly expiresAt: Date | null
+  }
+}
+
+/** What a deed is put down to: who did it, when, and in the course of what. */
+export interface Cause {
+  readonly actor: Actor
+  readonly now: Date
+  readonly requestId: string
+  /** What the caller calls the whole of it; travels into events, deliveries and logs. */
+  readonly correlationId: string
+  readonly ip: string | null
+}
+
+export interface Actor {
+  readonly type: 'API_KEY' | 'OPERATOR' | 'SYSTEM'
+  /** The key, or the part of the system. */
+  readonly id: string
+}
+
+/** The cause of what the system does by itself; `part` says which part of it. */
+export function systemCause({ clock }: Pick<Context, 'clock'>, part: string): Cause {
+  const requestId = clock.newId('req')
+  return {
+    actor: { type: 'SYSTEM', id: part },
+    now: clock.now(),
+    requestId,
+    correlationId: requestId,
+    ip: null,
+  }
+}
+
+/** One authenticated request: in which tenant, with which key, and the cause of what it does. */
+export interface Call extends Principal, Cause {}
+
+/** A request that needs no key. */
+export interface OpenCall extends Omit<Cause, 'actor'> {
+  /** What the request bears all the same, such as the token of whoever reads the metrics. */
+  readonly bearer: string | undefined
+}
+
+/** What a handler works on: a write queues on the call's transaction, a read has fenced reads. */
+type StoreOf<Id extends OperationId> = Operations[Id]['access'] extends 'open'
+  ? undefined
+  : Operations[Id]['kind'] extends 'write'
+    ? Tx
+    : Db
+
+/** The handler of an operation. It returns one of the declared replies; refusals are thrown. */
+export type Operation<Id extends OperationId> = (
+  ctx: Context,
+  call: Operations[Id]['access'] extends 'open' ? OpenCall : Call,
+  request: Operations[Id]['request'],
+  store: StoreOf<Id>,
+) => Promise<Operations[Id]['reply']>
+
+/** Every operation of the contract with its handler: the compiler finds a missing one. */
+export type Handlers = { readonly [Id in OperationId]: Operation<Id> }
+
+/** Finds the principal of a bearer key; throws `unauthorized` and its kin. */
+export type Authenticate = (key: string, now: Date) => Promise<Principal>

@@ -1,0 +1,66 @@
+import type { Route } from '#generated/routes.ts'
+import type { StoredReply } from '../db/envelope.ts'
+import { etagOf } from './revision.ts'
+
+/** What a handler returns, whatever the operation. */
+export interface HandlerReply {
+  status: number
+  headers?: Record<string, string | undefined>
+  body?: unknown
+}
+
+/** The process tried to say something that the contract does not allow. */
+export class ReplyBroken extends Error {
+  override readonly name = 'ReplyBroken'
+}
+
+/** Holds a reply against its contract; throws `ReplyBroken`, which is our bug and a 500. */
+export function checkReply(route: Route, reply: HandlerReply): void {
+  const declared = route.replies[reply.status]
+  if (declared === undefined) {
+    throw new ReplyBroken(`${route.operationId} answered ${reply.status}, which is not declared`)
+  }
+  if (declared.mediaType === null && reply.body !== undefined) {
+    throw new ReplyBroken(`${route.operationId} ${reply.status} has no body in the contract`)
+  }
+  const validate = route.validate.replies[reply.status]
+  if (!validate || validate(reply.body)) return
+  const [error] = validate.errors ?? []
+  throw new ReplyBroken(
+    `${route.operationId} ${reply.status}${error?.instancePath ?? ''} ${error?.message ?? ''}`,
+  )
+}
+
+/** The reply as bytes and headers: what is sent, and what is kept for a repeated key. */
+export function render(route: Route, reply: HandlerReply, url: string): StoredReply {
+  const headers: Record<string, string> = {}
+  for (const [name, value] of Object.entries(reply.headers ?? {})) {
+    if (value !== undefined) headers[name.toLowerCase()] = value
+  }
+  const declared = route.replies[reply.status]
+  const mediaType = declared?.mediaType ?? null
+  if (mediaType !== null) headers['content-type'] = contentTypeOf(mediaType)
+  const { revision, nextCursor } = Object(reply.body) as { revision?: number; nextCursor?: string }
+  if (declared?.headers.includes('ETag') && revision !== undefined) {
+    headers.etag = etagOf(revision)
+  }
+  if (typeof nextCursor === 'string') headers.link = nextLink(url, nextCursor)
+  return { status: reply.status, headers, body: bytesOf(mediaType, reply.body), isSealed: false }
+}
+
+function contentTypeOf(mediaType: string): string {
+  return `${mediaType}; charset=utf-8`
+}
+
+function bytesOf(mediaType: string | null, body: unknown): Buffer {
+  if (mediaType === null) return Buffer.alloc(0)
+  return Buffer.from(typeof body === 'string' ? body : JSON.stringify(body))
+}
+
+/** The address of the next page, as RFC 8288 has it. */
+function nextLink(url: string, cursor: string): string {
+  const [path = '', search = ''] = url.split('?')
+  const query = new URLSearchParams(search)
+  query.set('cursor', cursor)
+  return `<${path}?${query}>; rel="next"`
+}

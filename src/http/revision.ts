@@ -1,0 +1,20 @@
+import { problem } from './problem.ts'
+
+/** The ETag of a revision. */
+export function etagOf(revision: number): string {
+  return `"${revision}"`
+}
+
+/**
+ * Holds a thing's revision against `If-Match` (RFC 9110 §13.1.1); throws `precondition_failed`.
+ * A weak tag never matches, since a change needs the strong one.
+ */
+export function requireMatch(ifMatch: string | undefined, revision: number): void {
+  if (ifMatch === undefined || ifMatch.trim() === '*') return
+  const tags = ifMatch.split(',').map((tag) => tag.trim())
+  if (tags.includes(etagOf(revision))) return
+  throw problem('precondition_failed', {
+    detail: `The revision is ${revision}, not ${ifMatch}. Read it again, then repeat the change.`,
+    errors: [{ header: 'If-Match', code: 'stale', message: `must be ${etagOf(revision)}` }],
+  })
+}

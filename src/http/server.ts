@@ -1,0 +1,187 @@
+import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import Fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  type HTTPMethods,
+} from 'fastify'
+import type { Route } from '#generated/routes.ts'
+import type { ProblemCode } from '#generated/types.ts'
+import type { Context } from '../context.ts'
+import { problemOf } from '../db/errors.ts'
+import { observeCall } from './metrics.ts'
+import { Problem, problem, problemBody } from './problem.ts'
+
+const bodyBytesMax = 1024 * 1024
+
+/** Time-outs of a connection in ms: headers and body must arrive, and an idle one is let go. */
+const timeouts = { headers: 10_000, request: 30_000, keepAlive: 72_000, handler: 15_000 }
+
+/**
+ * The HTTP server with Fastify's quiet defaults off: bodies arrive as raw bytes and are validated
+ * by the contract only, replies leave as the bytes that were checked, and every refusal, from the
+ * first malformed byte on, is `application/problem+json`.
+ */
+export function createServer(ctx: Context, routes: readonly Route[]): FastifyInstance {
+  const app = Fastify({
+    logger: false,
+    bodyLimit: bodyBytesMax,
+    requestIdHeader: false,
+    genReqId: () => ctx.clock.newId('req'),
+    trustProxy: ctx.config.trustProxy,
+    requestTimeout: timeouts.request,
+    keepAliveTimeout: timeouts.keepAlive,
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    http: { headersTimeout: timeouts.headers },
+    clientErrorHandler: refuseSocket,
+    frameworkErrors: (error, request, reply) => refuse(ctx, error, request, reply),
+  })
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, raw, done) => done(null, raw))
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers({
+      'x-request-id': request.id,
+      'x-content-type-options': 'nosniff',
+      'cache-control': 'private, no-cache',
+      ...crossOrigin,
+    })
+  })
+  app.addHook('onSend', async (request, reply) => {
+    reply.header('x-correlation-id', request.call?.correlationId ?? request.id)
+    if (isClosing) reply.header('connection', 'close')
+  })
+  app.addHook('onResponse', async (request, reply) => observeCall(ctx, request, reply))
+  let isClosing = false
+  app.addHook('preClose', async () => {
+    isClosing = true
+  })
+  app.setErrorHandler<Error>((error, request, reply) => refuse(ctx, error, request, reply))
+  app.setNotFoundHandler((request, reply) =>
+    refuse(ctx, problem('route_not_found', { detail: `Nothing is at ${pathOf(request)}.` }), request, reply),
+  )
+  refuseOtherMethods(app, routes)
+  return app
+}
+
+/** Any page may call: the key is in a header, which a foreign page does not have. */
+const crossOrigin = {
+  'access-control-allow-origin': '*',
+  'access-control-expose-headers': [
+    'etag',
+    'idempotent-replayed',
+    'link',
+    'location',
+    'retry-after',
+    'x-correlation-id',
+    'x-request-id',
+  ].join(', '),
+}
+
+const allowedHeaders =
+  'accept, authorization, content-type, idempotency-key, if-match, if-none-match, x-correlation-id'
+
+/** Answers OPTIONS on every path of the contract, and 405 with `Allow` to what it does not name. */
+function refuseOtherMethods(app: FastifyInstance, routes: readonly Route[]): void {
+  const methodsByUrl = new Map<string, Set<string>>()
+  for (const { url, method } of routes) {
+    const methods = methodsByUrl.get(url) ?? new Set(['OPTIONS'])
+    methods.add(method)
+    if (method === 'GET') methods.add('HEAD')
+    methodsByUrl.set(url, methods)
+  }
+  for (const [url, methods] of methodsByUrl) {
+    const allow = [...methods].sort().join(', ')
+    app.options(url, (_request, reply) =>
+      reply.code(204).headers({
+        allow,
+        'access-control-allow-methods': allow,
+        'access-control-allow-headers': allowedHeaders,
+        'access-control-max-age': '86400',
+      }).send(),
+    )
+    const others = app.supportedMethods.filter((method) => !methods.has(method))
+    app.route({
+      method: others as HTTPMethods[],
+      url,
+      // On request, so that a body is not waited for.
+      onRequest: async () => {
+        throw problem('method_not_allowed', { detail: `Use ${allow}.`, headers: { allow } })
+      },
+      handler: () => undefined,
+    })
+  }
+}
+
+/** What Fastify refuses by itself, in the words of the contract. */
+const frameworkCodes: Record<string, ProblemCode> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: 'payload_too_large',
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'invalid_request',
+  FST_ERR_BAD_URL: 'invalid_request',
+  FST_ERR_ASYNC_CONSTRAINT: 'invalid_request',
+  FST_ERR_REQ_INVALID_VALIDATION_INVOCATION: 'invalid_request',
+}
+
+/** Turns any error into the problem that the caller sees; what is our fault is logged, once. */
+function refuse(
+  ctx: Context,
+  error: FastifyError | Error,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
+  const shown = declaredProblem(request, asProblem(error))
+  if (shown.status >= 500) {
+    ctx.log.error({ err: error, cause: error.cause, requestId: request.id }, shown.code)
+  }
+  const challenge = shown.status === 401 ? { 'www-authenticate': 'Bearer' } : {}
+  return reply
+    .code(shown.status)
+    .headers({ ...challenge, ...shown.headers, 'content-type': 'application/problem+json' })
+    .send(problemBody(shown, request.id))
+}
+
+function asProblem(error: FastifyError | Error): Problem {
+  if (error instanceof Problem) return error
+  const known = frameworkCodes[(error as FastifyError).code]
+  if (known) return problem(known, { detail: error.message })
+  return problemOf(error) ?? problem('internal_error', { cause: error })
+}
+
+/** An operation says which statuses it can have; another one is our mistake, not the caller's. */
+function declaredProblem(request: FastifyRequest, shown: Problem): Problem {
+  const operation = request.routeOptions?.config?.operation
+  if (!operation || operation.statuses.includes(shown.status)) return shown
+  const cause = new Error(`${operation.operationId} does not declare ${shown.status}`, {
+    cause: shown,
+  })
+  return problem('internal_error', { cause })
+}
+
+function pathOf(request: FastifyRequest): string {
+  return request.url.split('?')[0]?.slice(0, 200) ?? ''
+}
+
+/** What Node's parser refuses before there is a request. */
+const socketCodes: Record<string, ProblemCode> = {
+  HPE_HEADER_OVERFLOW: 'headers_too_large',
+  ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
+}
+
+function refuseSocket(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed) return
+  const shown = problem(socketCodes[error.code ?? ''] ?? 'invalid_request', {
+    detail: 'This is not an HTTP request that can be read.',
+  })
+  const body = problemBody(shown, 'req_00000000000000000000000000')
+  if (socket.writable) {
+    socket.write(
+      `HTTP/1.1 ${shown.status} ${STATUS_CODES[shown.status]}\r\n` +
+        'Content-Type: application/problem+json\r\nConnection: close\r\n' +
+        `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    )
+  }
+  socket.destroySoon()
+}

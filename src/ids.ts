@@ -1,0 +1,69 @@
+/**
+ * Ids say what they name and when it was made: a prefix, then the base32 (Crockford, lower case) of
+ * a UUIDv7. They sort by time, also as text, and the day inside an id is the partition of its row.
+ */
+const alphabet = '0123456789abcdefghjkmnpqrstvwxyz'
+
+/** Every kind of thing that has an id, by its prefix. */
+export type IdPrefix =
+  | 'org'
+  | 'ten'
+  | 'key'
+  | 'cli'
+  | 'pro'
+  | 'pay'
+  | 'ref'
+  | 'whe'
+  | 'whd'
+  | 'att'
+  | 'evt'
+  | 'aud'
+  | 'req'
+
+export type Id<Prefix extends IdPrefix> = `${Prefix}_${string}`
+
+declare const tenantBrand: unique symbol
+/** A tenant's id that came from a verified key or from our own tables, never from a request. */
+export type TenantId = Id<'ten'> & { readonly [tenantBrand]: true }
+
+const tenantPattern = /^ten_[0-9a-hjkmnp-tv-z]{26}$/
+
+/** Brands a tenant's id; throws on anything that is not one, since it will stand in SQL. */
+export function tenantId(text: string): TenantId {
+  if (!tenantPattern.test(text)) throw new Error('not a tenant id')
+  return text as TenantId
+}
+
+/** The reserved tenant in which the operators' calls run; it holds the organizations. */
+export const operatorTenantId = tenantId('ten_00000000000000000000000000')
+export const operatorOrganizationId: Id<'org'> = 'org_00000000000000000000000000'
+
+/** 16 bytes as 26 characters: two zero bits, then 128. */
+export function encodeBase32(bytes: Uint8Array): string {
+  let text = ''
+  let buffer = 0
+  let bits = 2
+  for (const byte of bytes) {
+    buffer = (buffer << 8) | byte
+    bits += 8
+    while (bits >= 5) {
+      bits -= 5
+      text += alphabet[(buffer >> bits) & 31]
+    }
+    buffer &= (1 << bits) - 1
+  }
+  return text
+}
+
+/** The moment inside an id, in ms since 1970: its first ten characters are the 48 bits of time. */
+export function timeOf(id: string): number {
+  const start = id.indexOf('_') + 1
+  let ms = 0
+  for (let at = start; at < start + 10; at += 1) ms = ms * 32 + alphabet.indexOf(id.charAt(at))
+  return ms
+}
+
+/** The UTC day inside an id, as `YYYY-MM-DD`: the partition that its row lives in. */
+export function dayOf(id: string): string {
+  return new Date(timeOf(id)).toISOString().slice(0, 10)
+}

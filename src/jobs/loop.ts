@@ -1,0 +1,68 @@
+import type { Log } from '../log.ts'
+
+/** Work that is looked for again and again: at once when woken, and now and then by itself. */
+export interface Loop {
+  /** There is something to do. Cheap, and harmless when there is not. */
+  wake(): void
+  /** Lets the pass under way end, and starts no other. */
+  stop(): Promise<void>
+}
+
+export interface LoopOptions {
+  name: string
+  /** Does one pass; answers whether there is more to do right away. */
+  pass: () => Promise<boolean>
+  /** The net under the wake-ups. */
+  idleMs: number
+  log: Log
+}
+
+/** After an error a loop rests, longer each time, so that a broken database is not hammered. */
+const restMs = { first: 100, most: 5_000 }
+
+export function runLoop({ name, pass, idleMs, log }: LoopOptions): Loop {
+  let isStopped = false
+  let isWoken = false
+  let failures = 0
+  let resume: () => void = () => undefined
+
+  function rest(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms)
+      resume = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+
+  async function turn(): Promise<void> {
+    isWoken = false
+    try {
+      const hasMore = await pass()
+      failures = 0
+      if (!hasMore && !isWoken && !isStopped) await rest(idleMs)
+    } catch (error) {
+      failures += 1
+      log.error({ err: error, loop: name }, 'a pass failed')
+      if (!isStopped) await rest(Math.min(restMs.first * 2 ** failures, restMs.most))
+    }
+  }
+
+  async function run(): Promise<void> {
+    while (!isStopped) await turn()
+  }
+
+  const ended = run()
+  return {
+    wake() {
+      isWoken = true
+      resume()
+    },
+    stop() {
+      isStopped = true
+      resume()
+      return ended
+    },
+  }
+}

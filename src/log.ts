@@ -1,0 +1,23 @@
+import { type Logger, pino } from 'pino'
+
+export type Log = Logger
+
+/** Paths at which a secret could stand; pino writes `[hidden]` there. */
+const secretPaths = ['authorization', 'key', 'secret', 'password', 'cookie'].flatMap((name) => [
+  name,
+  `*.${name}`,
+  `*.*.${name}`,
+])
+
+/** One line of JSON per entry, to standard error: standard output is for people. */
+export function createLog(level: string): Log {
+  return pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      redact: { paths: secretPaths, censor: '[hidden]' },
+    },
+    pino.destination({ dest: 2, sync: false }),
+  )
+}

@@ -1,0 +1,102 @@
+import {
+  createApiKey,
+  getApiKey,
+  getMe,
+  listApiKeys,
+  revokeApiKey,
+  rotateApiKey,
+  updateApiKey,
+} from './api-keys/api-key.http.ts'
+import {
+  createClient,
+  deleteClient,
+  getClient,
+  listClients,
+  updateClient,
+} from './clients/client.http.ts'
+import { getEvent, getEventType, listEvents, listEventTypes } from './events/event.http.ts'
+import { getLiveness, getMetrics, getReadiness } from './http/health.http.ts'
+import type { Handlers } from './http/operation.ts'
+import {
+  createOrganization,
+  createOrganizationAdminKey,
+  getOrganization,
+  listOrganizations,
+} from './organizations/organization.http.ts'
+import { createPayment, getPayment, listPayments } from './payments/payment.http.ts'
+import { createRefund, getRefund, listRefunds } from './payments/refund.http.ts'
+import {
+  acceptProposal,
+  createProposal,
+  declineProposal,
+  deleteProposal,
+  getProposal,
+  listProposals,
+  submitProposal,
+  updateProposal,
+} from './proposals/proposal.http.ts'
+import {
+  getWebhookDelivery,
+  listDeliveryAttempts,
+  listWebhookDeliveries,
+  redeliverWebhookDelivery,
+} from './webhooks/delivery.http.ts'
+import {
+  createTestEvent,
+  createWebhookEndpoint,
+  deleteWebhookEndpoint,
+  getWebhookEndpoint,
+  listWebhookEndpoints,
+  updateWebhookEndpoint,
+} from './webhooks/endpoint.http.ts'
+
+/** Every operation of the contract, and who answers it. */
+export const operations = {
+  acceptProposal,
+  createApiKey,
+  createClient,
+  createOrganization,
+  createOrganizationAdminKey,
+  createPayment,
+  createProposal,
+  createRefund,
+  createTestEvent,
+  createWebhookEndpoint,
+  declineProposal,
+  deleteClient,
+  deleteProposal,
+  deleteWebhookEndpoint,
+  getApiKey,
+  getClient,
+  getEvent,
+  getEventType,
+  getLiveness,
+  getMe,
+  getMetrics,
+  getOrganization,
+  getPayment,
+  getProposal,
+  getReadiness,
+  getRefund,
+  getWebhookDelivery,
+  getWebhookEndpoint,
+  listApiKeys,
+  listClients,
+  listDeliveryAttempts,
+  listEvents,
+  listEventTypes,
+  listOrganizations,
+  listPayments,
+  listProposals,
+  listRefunds,
+  listWebhookDeliveries,
+  listWebhookEndpoints,
+  redeliverWebhookDelivery,
+  revokeApiKey,
+  rotateApiKey,
+  submitProposal,
+  updateApiKey,
+  updateClient,
+  updateProposal,
+  updateWebhookEndpoint,
+} satisfies Handlers

@@ -1,0 +1,166 @@
+import type { Selectable } from 'kysely'
+import type { Tables } from '#generated/tables.ts'
+import type { PaymentStatus } from '#generated/types.ts'
+import { build, type Db } from '../db/database.ts'
+import { fetchOne, statement, touchingOne } from '../db/statement.ts'
+import type { Tx } from '../db/transact.ts'
+import type { PageRequest } from '../http/page.ts'
+import type { Id, TenantId } from '../ids.ts'
+import type { Payment } from './payment.ts'
+
+const columns = [
+  'id',
+  'client_id',
+  'amount',
+  'currency',
+  'method',
+  'received_at',
+  'refunded_amount',
+  'status',
+  'revision',
+  'created_at',
+  'updated_at',
+] as const
+
+type Row = Pick<Selectable<Tables['payment']>, (typeof columns)[number]>
+
+function fromRow(row: Row): Payment {
+  return {
+    id: row.id as Id<'pay'>,
+    clientId: row.client_id,
+    amount: Number(row.amount),
+    currency: row.currency,
+    method: row.method as Payment['method'],
+    receivedAt: row.received_at,
+    refundedAmount: Number(row.refunded_amount),
+    status: row.status as PaymentStatus,
+    revision: row.revision,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  }
+}
+
+export function insertPayment(tx: Tx, tenantId: TenantId, payment: Payment): void {
+  const [amount, refundedAmount] = [String(payment.amount), String(payment.refundedAmount)]
+  tx.queue(paymentInsert.bind({ tenantId, ...payment, amount, refundedAmount }))
+}
+
+type Written = Omit<Payment, 'amount' | 'refundedAmount'> & {
+  tenantId: TenantId
+  amount: string
+  refundedAmount: string
+}
+
+const paymentInsert = statement('payment_insert', (a: Written) =>
+  build.insertInto('payment').values({
+    tenant_id: a.tenantId,
+    id: a.id,
+    client_id: a.clientId,
+    amount: a.amount,
+    currency: a.currency,
+    method: a.method,
+    received_at: a.receivedAt,
+    refunded_amount: a.refundedAmount,
+    status: a.status,
+    revision: a.revision,
+    created_at: a.createdAt,
+    updated_at: a.updatedAt,
+  }),
+)
+
+/** Queues what a refund changes of a payment; another change of the same revision is a conflict. */
+export function updatePayment(tx: Tx, tenantId: TenantId, payment: Payment): void {
+  const { id, status, updatedAt, revision } = payment
+  const refundedAmount = String(payment.refundedAmount)
+  const revisionBefore = revision - 1
+  tx.queue(
+    paymentUpdate.bind({
+      tenantId,
+      id,
+      refundedAmount,
+      status,
+      updatedAt,
+      revision,
+      revisionBefore,
+    }),
+  )
+}
+
+const paymentUpdate = touchingOne(
+  'payment_update',
+  'conflict',
+  (a: {
+    tenantId: TenantId
+    id: string
+    refundedAmount: string
+    status: PaymentStatus
+    updatedAt: Date
+    revision: number
+    revisionBefore: number
+  }) =>
+    build
+      .updateTable('payment')
+      .set({
+        refunded_amount: a.refundedAmount,
+        status: a.status,
+        updated_at: a.updatedAt,
+        revision: a.revision,
+      })
+      .where('tenant_id', '=', a.tenantId)
+      .where('id', '=', a.id)
+      .where('revision', '=', a.revisionBefore),
+)
+
+export async function findPayment(db: Db, tenantId: TenantId, id: string) {
+  const row = await fetchOne(db, paymentById.bind({ tenantId, id }))
+  return row && fromRow(row)
+}
+
+const paymentById = statement('payment_by_id', (a: { tenantId: TenantId; id: string }) =>
+  build
+    .selectFrom('payment')
+    .select(columns)
+    .where('tenant_id', '=', a.tenantId)
+    .where('id', '=', a.id),
+)
+
+/** The payment, held against other refunds until the transaction ends. */
+export async function lockPayment(tx: Tx, tenantId: TenantId, id: string) {
+  const row = await fetchOne(tx, paymentLocked.bind({ tenantId, id }))
+  return row && fromRow(row)
+}
+
+const paymentLocked = statement('payment_locked', (a: { tenantId: TenantId; id: string }) =>
+  build
+    .selectFrom('payment')
+    .select(columns)
+    .where('tenant_id', '=', a.tenantId)
+    .where('id', '=', a.id)
+    .forNoKeyUpdate(),
+)
+
+export interface PaymentFilter {
+  clientId?: string | undefined
+  status?: PaymentStatus | undefined
+  sort: '-createdAt' | 'createdAt'
+}
+
+/** Ids are in order of creation, so the order by id is the order by time, and total. */
+export async function pagePayments(
+  db: Db,
+  tenantId: TenantId,
+  { clientId, status, sort }: PaymentFilter,
+  page: PageRequest,
+): Promise<Payment[]> {
+  const isNewestFirst = sort === '-createdAt'
+  let query = db
+    .selectFrom('payment')
+    .select(columns)
+    .where('tenant_id', '=', tenantId)
+    .orderBy('id', isNewestFirst ? 'desc' : 'asc')
+    .limit(page.limit + 1)
+  if (clientId !== undefined) query = query.where('client_id', '=', clientId)
+  if (status !== undefined) query = query.where('status', '=', status)
+  if (page.after) query = query.where('id', isNewestFirst ? '<' : '>', String(page.after[0]))
+  return (await query.execute()).map(fromRow)
+}

@@ -1,0 +1,47 @@
+import type { Context } from '../context.ts'
+import { idempotencyKeyTtlMs } from '../db/envelope.ts'
+
+/** Rows taken at once, so that no statement holds locks for long. */
+const batchMax = 5_000
+
+/** Makes the partitions from yesterday to seven days ahead that are missing. */
+export async function makePartitions({ db, clock, log }: Context): Promise<void> {
+  const yesterday = new Date(clock.now().getTime() - 24 * 60 * 60 * 1_000)
+  const { rows } = await db.worker.query<{ made: number }>(
+    'select ubos_make_partitions($1::date, 9) as made',
+    [yesterday.toISOString().slice(0, 10)],
+  )
+  if (rows[0]?.made) log.info({ made: rows[0].made }, 'partitions made')
+}
+
+/** Forgets the replies whose keys are older than a day. */
+export async function pruneReplies({ db, clock }: Context): Promise<void> {
+  const before = new Date(clock.now().getTime() - idempotencyKeyTtlMs)
+  await inBatches(db.worker, {
+    text: `
+      delete from idempotency where (tenant_id, key) in (
+        select tenant_id, key from idempotency where created_at <= $1 limit ${batchMax})`,
+    values: [before],
+  })
+}
+
+/** Forgets the key changes that every process has long seen. */
+export async function pruneKeyChanges({ db, clock }: Context): Promise<void> {
+  const before = new Date(clock.now().getTime() - 60 * 60 * 1_000)
+  await inBatches(db.worker, {
+    text: `
+      delete from key_change where position in (
+        select position from key_change where changed_at <= $1 limit ${batchMax})`,
+    values: [before],
+  })
+}
+
+async function inBatches(
+  pool: Context['db']['worker'],
+  statement: { text: string; values: unknown[] },
+): Promise<void> {
+  for (;;) {
+    const { rowCount } = await pool.query(statement)
+    if ((rowCount ?? 0) < batchMax) return
+  }
+}

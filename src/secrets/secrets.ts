@@ -1,0 +1,25 @@
+import { openCursor, sealCursor } from './cursor.ts'
+import type { Keyring } from './keyring.ts'
+import { createSeal, type Seal } from './seal.ts'
+import { newSigningSecret } from './signature.ts'
+import { type ApiKeyKind, type NewApiKey, newApiKey, readApiKey } from './token.ts'
+
+/** All that needs the master key or luck, as one capability of the context. */
+export interface Secrets extends Seal {
+  newApiKey(kind: ApiKeyKind): NewApiKey
+  readApiKey(text: string): { kind: ApiKeyKind; hash: Buffer } | undefined
+  newSigningSecret(): string
+  sealCursor(bindings: string, value: unknown): string
+  openCursor(bindings: string, text: string): unknown | undefined
+}
+
+export function createSecrets(keyring: Keyring, randomBytes: (size: number) => Buffer): Secrets {
+  return {
+    ...createSeal(keyring, randomBytes),
+    newApiKey: (kind) => newApiKey(keyring, kind, randomBytes),
+    readApiKey: (text) => readApiKey(keyring, text),
+    newSigningSecret: () => newSigningSecret(randomBytes),
+    sealCursor: (bindings, value) => sealCursor(keyring, bindings, value),
+    openCursor: (bindings, text) => openCursor(keyring, bindings, text),
+  }
+}

@@ -1,0 +1,48 @@
+import { createHmac } from 'node:crypto'
+
+/**
+ * A *signature* lets the receiver of a webhook know that we sent these very bytes. Standard
+ * Webhooks 1.0.0 (`webhook-signature: v1,<base64>`) covers id, time and raw body, one signature
+ * for each secret, so that a receiver can change secrets without losing an event; its key is the
+ * base64 part of the secret, decoded. `X-UBOS-Signature`, as our integration guide has it, is the
+ * hex HMAC-SHA256 of the raw body with the whole secret as text; it holds one value, so that it
+ * is made with the first secret alone.
+ */
+export interface Signable {
+  readonly id: string
+  /** Unix seconds of this attempt, not of the event. */
+  readonly timestampSeconds: number
+  readonly body: Buffer
+  /** `whsec_…`, the one for `X-UBOS-Signature` first; more than one while secrets change. */
+  readonly secrets: readonly string[]
+}
+
+const secretPrefix = 'whsec_'
+
+/** 32 random bytes, as other people's libraries take them. */
+export function newSigningSecret(randomBytes: (size: number) => Buffer): string {
+  return secretPrefix + randomBytes(32).toString('base64')
+}
+
+export function signatureHeaders(signable: Signable): Record<string, string> {
+  const { id, timestampSeconds, body, secrets } = signable
+  const [first] = secrets
+  if (first === undefined) throw new TypeError('A webhook is signed with at least one secret.')
+
+  const lead = `${id}.${timestampSeconds}.`
+  const signatures = secrets.map((secret) => `v1,${hmac(keyOf(secret), lead, body, 'base64')}`)
+  return {
+    'webhook-id': id,
+    'webhook-timestamp': String(timestampSeconds),
+    'webhook-signature': signatures.join(' '),
+    'x-ubos-signature': hmac(first, '', body, 'hex'),
+  }
+}
+
+function keyOf(secret: string): Buffer {
+  return Buffer.from(secret.slice(secretPrefix.length), 'base64')
+}
+
+function hmac(key: string | Buffer, lead: string, body: Buffer, encoding: 'base64' | 'hex') {
+  return createHmac('sha256', key).update(lead).update(body).digest(encoding)
+}

@@ -1,0 +1,11 @@
+import type { Recurring } from './jobs/timetable.ts'
+import { makePartitions, pruneKeyChanges, pruneReplies } from './retention/prune.sql.ts'
+
+const hour = 60 * 60 * 1_000
+
+/** What is done again and again for the whole installation, and how often. */
+export const timetable: readonly Recurring[] = [
+  { name: 'make-partitions', everyMs: hour, run: makePartitions },
+  { name: 'prune-replies', everyMs: hour, run: pruneReplies },
+  { name: 'prune-key-changes', everyMs: hour, run: pruneKeyChanges },
+]

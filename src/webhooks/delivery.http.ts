@@ -1,0 +1,75 @@
+import { record } from '../audit/record.ts'
+import type { Operation } from '../http/operation.ts'
+import { pageOf, toPage } from '../http/page.ts'
+import { found, problem } from '../http/problem.ts'
+import { type Attempt, type Delivery, toAttempt, toDelivery } from './delivery.ts'
+import { findDelivery, pageAttempts, pageDeliveries, redeliver } from './delivery.sql.ts'
+import { findEndpoint } from './endpoint.sql.ts'
+
+export const listWebhookDeliveries: Operation<'listWebhookDeliveries'> = async (
+  ctx,
+  call,
+  { query },
+  db,
+) => {
+  const page = pageOf(ctx, call, 'webhook-deliveries', query)
+  const deliveries = await pageDeliveries(db, call.tenantId, query, page)
+  const placeOf = ({ id }: Delivery) => [id]
+  return {
+    status: 200,
+    body: toPage(ctx, call, 'webhook-deliveries', query, deliveries, placeOf, toDelivery),
+  }
+}
+
+export const getWebhookDelivery: Operation<'getWebhookDelivery'> = async (
+  _ctx,
+  call,
+  { path },
+  db,
+) => {
+  const delivery = found(await findDelivery(db, call.tenantId, path.webhookDeliveryId))
+  return { status: 200, body: toDelivery(delivery) }
+}
+
+export const listDeliveryAttempts: Operation<'listDeliveryAttempts'> = async (
+  ctx,
+  call,
+  { path, query },
+  db,
+) => {
+  const { id } = found(await findDelivery(db, call.tenantId, path.webhookDeliveryId))
+  const list = `webhook-deliveries/${id}/attempts`
+  const page = pageOf(ctx, call, list, query)
+  const attempts = await pageAttempts(db, call.tenantId, id, query, page)
+  const placeOf = ({ number }: Attempt) => [number]
+  return { status: 200, body: toPage(ctx, call, list, query, attempts, placeOf, toAttempt) }
+}
+
+export const redeliverWebhookDelivery: Operation<'redeliverWebhookDelivery'> = async (
+  _ctx,
+  call,
+  { path },
+  tx,
+) => {
+  const delivery = found(await findDelivery(tx, call.tenantId, path.webhookDeliveryId))
+  if (delivery.status === 'PENDING' || delivery.status === 'SENDING') {
+    throw problem('delivery_in_progress')
+  }
+  const endpoint = found(await findEndpoint(tx, call.tenantId, delivery.endpointId))
+  if (endpoint.status === 'DISABLED') throw problem('endpoint_disabled')
+
+  redeliver(tx, call.tenantId, delivery.id, call.now)
+  record(tx, call, 'webhook_delivery.redelivered', delivery.id, {
+    before: { status: delivery.status },
+    after: { status: 'PENDING' },
+  })
+  return {
+    status: 202,
+    body: toDelivery({
+      ...delivery,
+      status: 'PENDING',
+      nextAttemptAt: call.now,
+      deliveredAt: null,
+    }),
+  }
+}

@@ -1,0 +1,47 @@
+import type { WebhookAttemptInfo, WebhookDeliveryInfo } from '#generated/types.ts'
+
+/** A delivery as it is read: its row, and what `delivery_due` says of the work still to be done. */
+export interface Delivery {
+  id: string
+  endpointId: string
+  eventId: string
+  eventType: WebhookDeliveryInfo['eventType']
+  status: WebhookDeliveryInfo['status']
+  attemptCount: number
+  nextAttemptAt: Date | null
+  lastAttemptAt: Date | null
+  deliveredAt: Date | null
+  lastResponseStatus: number | null
+  createdAt: Date
+}
+
+export interface Attempt {
+  id: string
+  deliveryId: string
+  number: number
+  startedAt: Date
+  durationMs: number
+  outcome: WebhookAttemptInfo['outcome']
+  responseStatus: number | null
+  responseBody: Buffer | null
+  error: string | null
+}
+
+export function toDelivery(delivery: Delivery): WebhookDeliveryInfo {
+  return {
+    ...delivery,
+    nextAttemptAt: delivery.nextAttemptAt?.toISOString() ?? null,
+    lastAttemptAt: delivery.lastAttemptAt?.toISOString() ?? null,
+    deliveredAt: delivery.deliveredAt?.toISOString() ?? null,
+    createdAt: delivery.createdAt.toISOString(),
+  }
+}
+
+export function toAttempt(attempt: Attempt): WebhookAttemptInfo {
+  return {
+    ...attempt,
+    startedAt: attempt.startedAt.toISOString(),
+    // A receiver may answer any bytes; what is not UTF-8 shows as replacement characters.
+    responseBody: attempt.responseBody?.toString('utf8') ?? null,
+  }
+}

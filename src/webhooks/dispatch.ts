@@ -1,0 +1,87 @@
+import type { WebhookAttemptInfo } from '#generated/types.ts'
+import type { Outcome } from '../egress/outcome.ts'
+
+/** How an attempt is named in the contract. */
+export type AttemptOutcome = WebhookAttemptInfo['outcome']
+
+const second = 1_000
+const minute = 60 * second
+const hour = 60 * minute
+
+/**
+ * After the first try, a delivery is tried again after each of these, give or take a fifth, so that
+ * the receivers of one outage do not all come back at once.
+ */
+export const retryDelaysMs = [
+  5 * second,
+  5 * minute,
+  30 * minute,
+  2 * hour,
+  5 * hour,
+  10 * hour,
+  14 * hour,
+  20 * hour,
+  24 * hour,
+]
+
+const jitter = 0.2
+
+/** The most that a receiver's `Retry-After` can put off the next try. */
+const retryAfterMsMax = 24 * hour
+
+/** What happens to a delivery after an attempt. */
+export type Next =
+  | { kind: 'done' }
+  | { kind: 'exhausted' }
+  /** The endpoint said that it is gone: no more tries, and it is disabled. */
+  | { kind: 'gone' }
+  | { kind: 'retry'; at: Date }
+
+/** Names an outcome. A receiver's 500 is an outcome, not an error. */
+export function nameOutcome(outcome: Outcome): AttemptOutcome {
+  if (outcome.kind === 'failed') return failures[outcome.reason]
+  const { status } = outcome
+  if (status >= 200 && status < 300) return 'DELIVERED'
+  if (status >= 300 && status < 400) return 'REDIRECTED'
+  if (status === 410) return 'GONE'
+  return status === 429 ? 'THROTTLED' : 'REFUSED'
+}
+
+const failures: Record<Extract<Outcome, { kind: 'failed' }>['reason'], AttemptOutcome> = {
+  timed_out: 'TIMED_OUT',
+  name_unresolved: 'NAME_UNRESOLVED',
+  connection_failed: 'CONNECTION_FAILED',
+  tls_failed: 'TLS_FAILED',
+  address_forbidden: 'ADDRESS_FORBIDDEN',
+  protocol_error: 'PROTOCOL_ERROR',
+  aborted: 'INTERRUPTED',
+}
+
+/**
+ * Decides what follows an attempt. `retryCount` is how many retries the schedule has already given;
+ * `random` is in [0, 1).
+ */
+export function nextStep(
+  outcome: Outcome,
+  retryCount: number,
+  now: Date,
+  random: number,
+): Next {
+  const name = nameOutcome(outcome)
+  if (name === 'DELIVERED') return { kind: 'done' }
+  if (name === 'GONE') return { kind: 'gone' }
+  const delayMs = retryDelaysMs[retryCount]
+  if (delayMs === undefined) return { kind: 'exhausted' }
+  const jitteredMs = delayMs * (1 - jitter + 2 * jitter * random)
+  const askedMs = outcome.kind === 'answered' ? retryAfterMs(outcome.headers['retry-after'], now) : 0
+  const waitMs = Math.max(jitteredMs, Math.min(askedMs, retryAfterMsMax))
+  return { kind: 'retry', at: new Date(now.getTime() + waitMs) }
+}
+
+/** `Retry-After` in ms from now: seconds or an HTTP date (RFC 9110 §10.2.3); 0 when unreadable. */
+export function retryAfterMs(header: string | undefined, now: Date): number {
+  if (header === undefined) return 0
+  if (/^\d{1,9}$/.test(header)) return Number(header) * second
+  const at = Date.parse(header)
+  return Number.isNaN(at) ? 0 : Math.max(0, at - now.getTime())
+}

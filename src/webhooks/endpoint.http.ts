@@ -1,0 +1,138 @@
+import { record } from '../audit/record.ts'
+import type { Context } from '../context.ts'
+import { judgeUrl } from '../egress/address.ts'
+import { publish } from '../events/publish.ts'
+import { changedFieldsOf, pick } from '../http/merge-patch.ts'
+import type { Operation } from '../http/operation.ts'
+import { pageOf, toPage } from '../http/page.ts'
+import { found, problem } from '../http/problem.ts'
+import { requireMatch } from '../http/revision.ts'
+import { cancelDeliveries, holdDeliveries, releaseDeliveries } from './delivery.sql.ts'
+import { endpointsMax, newEndpoint, patchEndpoint, toEndpoint } from './endpoint.ts'
+import {
+  countEndpoints,
+  deleteEndpoint,
+  findEndpoint,
+  insertEndpoint,
+  lockEndpoint,
+  pageEndpoints,
+  updateEndpoint,
+} from './endpoint.sql.ts'
+import { secretPlace } from './secret.ts'
+
+export const createWebhookEndpoint: Operation<'createWebhookEndpoint'> = async (
+  ctx,
+  call,
+  { body },
+  tx,
+) => {
+  requireUrl(ctx, body.url)
+  if ((await countEndpoints(tx, call.tenantId)) >= endpointsMax) {
+    throw problem('limit_reached', { detail: `A tenant has at most ${endpointsMax} endpoints.` })
+  }
+  const endpoint = newEndpoint(tx.newId('whe'), body, call.now)
+  const secret = ctx.secrets.newSigningSecret()
+  const view = toEndpoint(endpoint)
+
+  const sealed = ctx.secrets.seal(secretPlace(call.tenantId, endpoint.id), secret)
+  insertEndpoint(tx, call.tenantId, endpoint, sealed)
+  record(tx, call, 'webhook_endpoint.created', endpoint.id, { after: view })
+  publish(tx, call, 'webhook_endpoint.created', view)
+  return {
+    status: 201,
+    headers: { Location: `/api/v1/webhook-endpoints/${endpoint.id}` },
+    body: { ...view, secret },
+  }
+}
+
+export const listWebhookEndpoints: Operation<'listWebhookEndpoints'> = async (
+  ctx,
+  call,
+  { query },
+  db,
+) => {
+  const page = pageOf(ctx, call, 'webhook-endpoints', query)
+  const endpoints = await pageEndpoints(db, call.tenantId, query, page)
+  const placeOf = ({ id }: { id: string }) => [id]
+  return {
+    status: 200,
+    body: toPage(ctx, call, 'webhook-endpoints', query, endpoints, placeOf, toEndpoint),
+  }
+}
+
+export const getWebhookEndpoint: Operation<'getWebhookEndpoint'> = async (
+  _ctx,
+  call,
+  { path },
+  db,
+) => {
+  const endpoint = found(await findEndpoint(db, call.tenantId, path.webhookEndpointId))
+  return { status: 200, body: toEndpoint(endpoint) }
+}
+
+export const updateWebhookEndpoint: Operation<'updateWebhookEndpoint'> = async (
+  ctx,
+  call,
+  { path, headers, body },
+  tx,
+) => {
+  const endpoint = found(await lockEndpoint(tx, call.tenantId, path.webhookEndpointId))
+  requireMatch(headers['if-match'], endpoint.revision)
+  if (body.url !== undefined) requireUrl(ctx, body.url)
+
+  const patched = patchEndpoint(endpoint, body, call.now)
+  const [before, view] = [toEndpoint(endpoint), toEndpoint(patched)]
+  const changedFields = changedFieldsOf(before, view)
+  if (changedFields.length === 0) return { status: 200, body: before }
+
+  updateEndpoint(tx, call.tenantId, patched)
+  if (changedFields.includes('status')) {
+    if (patched.status === 'ENABLED') releaseDeliveries(tx, call.tenantId, endpoint.id, call.now)
+    else holdDeliveries(tx, call.tenantId, endpoint.id)
+  }
+  record(tx, call, 'webhook_endpoint.updated', endpoint.id, {
+    before: pick(before, changedFields),
+    after: pick(view, changedFields),
+  })
+  publish(tx, call, 'webhook_endpoint.updated', view, { changedFields })
+  if (changedFields.includes('status') && patched.status === 'DISABLED') {
+    publish(tx, call, 'webhook_endpoint.disabled', view)
+  }
+  return { status: 200, body: view }
+}
+
+export const deleteWebhookEndpoint: Operation<'deleteWebhookEndpoint'> = async (
+  _ctx,
+  call,
+  { path, headers },
+  tx,
+) => {
+  const endpoint = found(await lockEndpoint(tx, call.tenantId, path.webhookEndpointId))
+  requireMatch(headers['if-match'], endpoint.revision)
+
+  deleteEndpoint(tx, call.tenantId, endpoint.id, call.now)
+  cancelDeliveries(tx, call.tenantId, endpoint.id)
+  record(tx, call, 'webhook_endpoint.deleted', endpoint.id, { before: toEndpoint(endpoint) })
+  publish(tx, call, 'webhook_endpoint.deleted', toEndpoint(endpoint))
+  return { status: 204 }
+}
+
+export const createTestEvent: Operation<'createTestEvent'> = async (_ctx, call, { path }, tx) => {
+  const endpoint = found(await findEndpoint(tx, call.tenantId, path.webhookEndpointId))
+  if (endpoint.status === 'DISABLED') throw problem('endpoint_disabled')
+
+  record(tx, call, 'webhook_endpoint.tested', endpoint.id)
+  const event = publish(tx, call, 'webhook_endpoint.tested', toEndpoint(endpoint), {
+    endpointId: endpoint.id,
+  })
+  return { status: 202, body: { ...event, position: null } }
+}
+
+function requireUrl(ctx: Context, url: string): void {
+  const verdict = judgeUrl(url, ctx.config.egress)
+  if (verdict.ok) return
+  throw problem('endpoint_url_forbidden', {
+    detail: verdict.reason,
+    errors: [{ pointer: '/url', code: 'forbidden', message: 'is not a URL that we may send to' }],
+  })
+}

@@ -1,0 +1,179 @@
+import type { Selectable } from 'kysely'
+import type { Tables } from '#generated/tables.ts'
+import { build, type Db } from '../db/database.ts'
+import { fetchOne, statement, touchingOne } from '../db/statement.ts'
+import type { Tx } from '../db/transact.ts'
+import type { PageRequest } from '../http/page.ts'
+import type { Id, TenantId } from '../ids.ts'
+import type { Endpoint } from './endpoint.ts'
+
+const columns = [
+  'id',
+  'url',
+  'description',
+  'event_types',
+  'status',
+  'disabled_reason',
+  'disabled_at',
+  'revision',
+  'created_at',
+  'updated_at',
+] as const
+
+type Row = Pick<Selectable<Tables['webhook_endpoint']>, (typeof columns)[number]>
+
+function fromRow(row: Row): Endpoint {
+  return {
+    id: row.id as Id<'whe'>,
+    url: row.url,
+    description: row.description,
+    eventTypes: row.event_types as Endpoint['eventTypes'][number][],
+    status: row.status as Endpoint['status'],
+    disabledReason: row.disabled_reason as Endpoint['disabledReason'],
+    disabledAt: row.disabled_at,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+    revision: row.revision,
+  }
+}
+
+type Written = { tenantId: TenantId } & Omit<Endpoint, 'eventTypes'> & { eventTypes: string[] }
+
+function written(tenantId: TenantId, endpoint: Endpoint): Written {
+  return { tenantId, ...endpoint, eventTypes: [...endpoint.eventTypes] }
+}
+
+/** Queues a new endpoint; `secret` is sealed for its place. */
+export function insertEndpoint(
+  tx: Tx,
+  tenantId: TenantId,
+  endpoint: Endpoint,
+  secret: Buffer,
+): void {
+  tx.queue(endpointInsert.bind({ ...written(tenantId, endpoint), secret }))
+}
+
+const endpointInsert = statement('webhook_endpoint_insert', (a: Written & { secret: Buffer }) =>
+  build.insertInto('webhook_endpoint').values({
+    tenant_id: a.tenantId,
+    id: a.id,
+    secret: a.secret,
+    created_at: a.createdAt,
+    ...columnsOf(a),
+  }),
+)
+
+export function updateEndpoint(tx: Tx, tenantId: TenantId, endpoint: Endpoint): void {
+  const revisionBefore = endpoint.revision - 1
+  tx.queue(endpointUpdate.bind({ ...written(tenantId, endpoint), revisionBefore }))
+}
+
+const endpointUpdate = touchingOne(
+  'webhook_endpoint_update',
+  'conflict',
+  (a: Written & { revisionBefore: number }) =>
+    build
+      .updateTable('webhook_endpoint')
+      .set(columnsOf(a))
+      .where('tenant_id', '=', a.tenantId)
+      .where('id', '=', a.id)
+      .where('revision', '=', a.revisionBefore)
+      .where('deleted_at', 'is', null),
+)
+
+function columnsOf(a: Written) {
+  return {
+    url: a.url,
+    description: a.description,
+    event_types: a.eventTypes,
+    status: a.status,
+    disabled_reason: a.disabledReason,
+    disabled_at: a.disabledAt,
+    revision: a.revision,
+    updated_at: a.updatedAt,
+  }
+}
+
+export function deleteEndpoint(tx: Tx, tenantId: TenantId, id: string, now: Date): void {
+  tx.queue(endpointDelete.bind({ tenantId, id, now }))
+}
+
+const endpointDelete = touchingOne(
+  'webhook_endpoint_delete',
+  'conflict',
+  (a: { tenantId: TenantId; id: string; now: Date }) =>
+    build
+      .updateTable('webhook_endpoint')
+      .set({ deleted_at: a.now })
+      .where('tenant_id', '=', a.tenantId)
+      .where('id', '=', a.id)
+      .where('deleted_at', 'is', null),
+)
+
+export async function findEndpoint(db: Db, tenantId: TenantId, id: string) {
+  const row = await fetchOne(db, endpointById.bind({ tenantId, id }))
+  return row && fromRow(row)
+}
+
+const endpointById = statement('webhook_endpoint_by_id', selectOne)
+
+/** The endpoint, held against other changes until the transaction ends. */
+export async function lockEndpoint(tx: Tx, tenantId: TenantId, id: string) {
+  const row = await fetchOne(tx, endpointLocked.bind({ tenantId, id }))
+  return row && fromRow(row)
+}
+
+const endpointLocked = statement(
+  'webhook_endpoint_locked',
+  (a: { tenantId: TenantId; id: string }) => selectOne(a).forNoKeyUpdate(),
+)
+
+function selectOne(a: { tenantId: TenantId; id: string }) {
+  return build
+    .selectFrom('webhook_endpoint')
+    .select(columns)
+    .where('tenant_id', '=', a.tenantId)
+    .where('id', '=', a.id)
+    .where('deleted_at', 'is', null)
+}
+
+/** How many endpoints the tenant has; until the transaction ends nobody else adds one. */
+export async function countEndpoints(tx: Tx, tenantId: TenantId): Promise<number> {
+  await tx
+    .selectFrom('tenant')
+    .select('tenant_id')
+    .where('tenant_id', '=', tenantId)
+    .forNoKeyUpdate()
+    .execute()
+  const [row] = await tx
+    .selectFrom('webhook_endpoint')
+    .select((column) => column.fn.countAll<string>().as('count'))
+    .where('tenant_id', '=', tenantId)
+    .where('deleted_at', 'is', null)
+    .execute()
+  return Number(row?.count ?? 0)
+}
+
+export interface EndpointFilter {
+  status?: Endpoint['status'] | undefined
+  sort: '-createdAt' | 'createdAt'
+}
+
+export async function pageEndpoints(
+  db: Db,
+  tenantId: TenantId,
+  { status, sort }: EndpointFilter,
+  page: PageRequest,
+): Promise<Endpoint[]> {
+  const isNewestFirst = sort === '-createdAt'
+  let query = db
+    .selectFrom('webhook_endpoint')
+    .select(columns)
+    .where('tenant_id', '=', tenantId)
+    .where('deleted_at', 'is', null)
+    .orderBy('id', isNewestFirst ? 'desc' : 'asc')
+    .limit(page.limit + 1)
+  if (status !== undefined) query = query.where('status', '=', status)
+  if (page.after) query = query.where('id', isNewestFirst ? '<' : '>', String(page.after[0]))
+  return (await query.execute()).map(fromRow)
+}

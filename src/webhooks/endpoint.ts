@@ -1,0 +1,95 @@
+import type {
+  WebhookEndpointInfo,
+  WebhookEndpointInput,
+  WebhookEndpointPatch,
+} from '#generated/types.ts'
+import type { Id } from '../ids.ts'
+
+/**
+ * An event happens once; a *delivery* is our promise to tell one *endpoint* about it; an *attempt*
+ * is one try. Promised: at least once, with the event's id as a stable `webhook-id`. Not promised:
+ * order. A disabled endpoint is not written to, and what it would have been told is held for it.
+ */
+export interface Endpoint {
+  id: Id<'whe'>
+  url: string
+  description: string | null
+  eventTypes: readonly EventTypeSelector[]
+  status: WebhookEndpointInfo['status']
+  disabledReason: WebhookEndpointInfo['disabledReason']
+  disabledAt: Date | null
+  createdAt: Date
+  updatedAt: Date
+  revision: number
+}
+
+type EventTypeSelector = WebhookEndpointInfo['eventTypes'][number]
+
+/** A tenant's endpoints are looked at for each of its events, so there are only so many. */
+export const endpointsMax = 100
+
+export function newEndpoint(id: Id<'whe'>, input: WebhookEndpointInput, now: Date): Endpoint {
+  return {
+    id,
+    url: input.url,
+    description: input.description ?? null,
+    eventTypes: input.eventTypes ?? ['*'],
+    status: 'ENABLED',
+    disabledReason: null,
+    disabledAt: null,
+    createdAt: now,
+    updatedAt: now,
+    revision: 1,
+  }
+}
+
+export function patchEndpoint(
+  endpoint: Endpoint,
+  { url, description, eventTypes, status }: WebhookEndpointPatch,
+  now: Date,
+): Endpoint {
+  const patched = {
+    ...endpoint,
+    url: url ?? endpoint.url,
+    description: description === undefined ? endpoint.description : description,
+    eventTypes: eventTypes ?? endpoint.eventTypes,
+    revision: endpoint.revision + 1,
+    updatedAt: now,
+  }
+  if (status === undefined || status === endpoint.status) return patched
+  return status === 'ENABLED'
+    ? { ...patched, status, disabledReason: null, disabledAt: null }
+    : { ...patched, status, disabledReason: 'REQUESTED', disabledAt: now }
+}
+
+/** The endpoint after it said 410: it does not want to hear from us again. */
+export function endpointGone(endpoint: Endpoint, now: Date): Endpoint {
+  return {
+    ...endpoint,
+    status: 'DISABLED',
+    disabledReason: 'GONE',
+    disabledAt: now,
+    revision: endpoint.revision + 1,
+    updatedAt: now,
+  }
+}
+
+export function toEndpoint(endpoint: Endpoint): WebhookEndpointInfo {
+  return {
+    id: endpoint.id,
+    url: endpoint.url,
+    description: endpoint.description,
+    eventTypes: [...endpoint.eventTypes],
+    status: endpoint.status,
+    disabledReason: endpoint.disabledReason,
+    disabledAt: endpoint.disabledAt?.toISOString() ?? null,
+    createdAt: endpoint.createdAt.toISOString(),
+    updatedAt: endpoint.updatedAt.toISOString(),
+    revision: endpoint.revision,
+  }
+}
+
+/** Whether an endpoint is told about an event of this type. */
+export function wants(eventTypes: readonly string[], type: string): boolean {
+  return eventTypes.includes('*') || eventTypes.includes(type)
+}
