@@ -77,7 +77,9 @@ function addressOf(env: Environment, name: string): string | undefined {
   if (!text) return undefined
   const address = URL.parse(text)
   if (address && /^postgres(ql)?:$/.test(address.protocol)) return text
-  throw new ConfigRefusal(`${name} is not an address such as postgres://user:password@host/database`)
+  throw new ConfigRefusal(
+    `${name} is not an address such as postgres://user:password@host/database`,
+  )
 }
 
 /** `true`, `false`, or the addresses of the proxies that may say where a request came from. */

@@ -1,6 +1,6 @@
 import type pg from 'pg'
-import type { Config } from './config.ts'
 import type { Clock } from './clock.ts'
+import type { Config } from './config.ts'
 import type { Readers } from './db/readers.ts'
 import type { Egress } from './egress/send.ts'
 import type { Log } from './log.ts'

@@ -9,7 +9,7 @@ import { FenceBroken } from './db/self-test.ts'
 import { createEgress } from './egress/send.ts'
 import { createLog } from './log.ts'
 import { openInstallation, replaceOperatorKey } from './organizations/bootstrap.ts'
-import { keyringFrom } from './secrets/keyring.ts'
+import { keyringFrom, MasterKeyRefusal } from './secrets/keyring.ts'
 import { readMasterKey } from './secrets/master-key.ts'
 import { createSecrets } from './secrets/secrets.ts'
 import { untilStopped } from './stop.ts'
@@ -42,36 +42,38 @@ async function run(role: Role, config: Config): Promise<void> {
   const connected = await connect(config, role === 'migrate', say)
   if (role === 'migrate') {
     say(`Applied ${connected.applied.length} migrations; the schema is up to date.`)
-    return void (await connected.close())
+    return connected.close()
   }
-  const { ctx, close } = await open(config, connected)
-  if (role === 'operator-key') {
-    say(`Operator key: ${await replaceOperatorKey(ctx)}`)
-    say('It is shown once; the operator keys before it are revoked.')
-    return close()
-  }
+  const opened = await open(config, connected).catch(async (error) => {
+    await connected.close()
+    throw error
+  })
+  const { ctx, close } = opened
   try {
+    if (role === 'operator-key') {
+      say(`Operator key: ${await replaceOperatorKey(ctx)}`)
+      say('It is shown once; the operator keys before it are revoked.')
+      return await close()
+    }
     const running = await start(role, ctx, startedMs, say)
-    await untilStopped({
-      say,
-      drain: () => Promise.all(running.map((part) => part.stop(drainMs))),
-      close,
-    })
+    const drain = () => Promise.all(running.map((part) => part.stop(drainMs)))
+    await untilStopped({ say, drain, close })
   } catch (error) {
     await close()
     throw error
   }
 }
 
+/** The six capabilities over a database, and what closes them again. */
 async function open(config: Config, connected: Connected) {
   const log = createLog(config.logLevel)
   const clock = createClock()
   const masterKey = await readMasterKey(config.masterKey, connected.home, clock.randomBytes)
+  const secrets = createSecrets(keyringFrom(masterKey), clock.randomBytes)
   const databases = openDatabases(connected.url, log)
   const egress = createEgress(config.egress)
-  const secrets = createSecrets(keyringFrom(masterKey), clock.randomBytes)
   const ctx: Context = { config, db: databases, egress, secrets, log, clock }
-  async function close() {
+  async function close(): Promise<void> {
     await egress.close()
     await databases.close()
     await connected.close()
@@ -79,16 +81,16 @@ async function open(config: Config, connected: Connected) {
   return { ctx, close }
 }
 
+/** Listens first: a taken port must not cost the first keys, which are shown only once. */
 async function start(
   role: 'all' | 'api' | 'worker',
   ctx: Context,
   startedMs: number,
   say: (line: string) => void,
 ): Promise<Running[]> {
-  const keys = role === 'all' ? await openInstallation(ctx) : undefined
-  const worker = role === 'api' ? [] : [startWorker(ctx)]
   const listener = role === 'worker' ? await startAdmin(ctx) : await startApi(ctx)
-  const seconds = ((performance.now() - startedMs) / 1_000).toFixed(1)
+  const keys = role === 'all' ? await openInstallation(ctx) : undefined
+  const running = role === 'api' ? [listener] : [listener, startWorker(ctx)]
   say(`UBOS (${role}) listens on ${listener.url}`)
   if (role !== 'worker') say(`  Docs          ${listener.url}/docs`)
   if (keys) {
@@ -99,8 +101,9 @@ async function start(
   if (ctx.config.profile === 'development') {
     say('  Profile       development: webhook receivers may be on this machine')
   }
+  const seconds = ((performance.now() - startedMs) / 1_000).toFixed(1)
   say(`Ready in ${seconds} s. Stop with Ctrl-C.`)
-  return [listener, ...worker]
+  return running
 }
 
 /** One line for what the operator can mend; the whole story for what is our fault. */
@@ -112,6 +115,7 @@ function wordsFor(error: unknown): string {
   const isForOperator =
     error instanceof ConfigRefusal ||
     error instanceof DatabaseRefusal ||
+    error instanceof MasterKeyRefusal ||
     error instanceof MigrationRefusal ||
     error instanceof FenceBroken
   return isForOperator ? error.message : (error.stack ?? error.message)

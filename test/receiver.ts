@@ -5,7 +5,7 @@ import {
   type ServerResponse,
 } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import type { AddressInfo, Socket } from 'node:net'
+import type { AddressInfo, Server, Socket } from 'node:net'
 import { Webhook as StandardWebhook } from 'standardwebhooks'
 import { Webhook as SvixWebhook } from 'svix'
 
@@ -100,42 +100,25 @@ export async function startReceiver(tls?: {
   key: string | Buffer
 }): Promise<Receiver> {
   const requests: ReceivedRequest[] = []
-  const sockets = new Set<Socket>()
   const changes = new EventTarget()
-  let made = 0
   let react = answering(() => ({ status: 204 }))
 
-  const listener: RequestListener = async (message, response) => {
-    const request = await read(message)
-    requests.push(request)
-    changes.dispatchEvent(new Event('change'))
-    react({ request, response, socket: message.socket, count: requests.length })
+  const listener: RequestListener = (message, response) => {
+    const receive = (request: ReceivedRequest) => {
+      requests.push(request)
+      changes.dispatchEvent(new Event('change'))
+      react({ request, response, socket: message.socket, count: requests.length })
+    }
+    read(message).then(receive, brokenOff)
   }
   const server = tls === undefined ? createServer(listener) : createTlsServer(tls, listener)
-  server.on('connection', (socket: Socket) => {
-    made += 1
-    sockets.add(socket)
-    socket.on('error', () => {})
-    socket.on('close', () => {
-      sockets.delete(socket)
-      changes.dispatchEvent(new Event('change'))
-    })
-  })
+  const connections = connectionsOf(server, changes)
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
   const { port } = server.address() as AddressInfo
 
   return {
     url: `http${tls === undefined ? '' : 's'}://127.0.0.1:${port}/hook`,
-    port,
-    requests,
-    connections: {
-      get made() {
-        return made
-      },
-      get open() {
-        return sockets.size
-      },
-    },
+    ...{ port, requests, connections },
     answers(status, headers = {}, body = '') {
       react = answering(() => ({ status, headers, body }))
     },
@@ -146,18 +129,44 @@ export async function startReceiver(tls?: {
       react = answering(() => behaviour)
     },
     received: (count) => until(changes, () => requests.length >= count),
-    connectionsFallTo: (count) => until(changes, () => sockets.size <= count),
+    connectionsFallTo: (count) => until(changes, () => connections.open <= count),
     hangsUp() {
-      for (const socket of sockets) socket.end()
+      for (const socket of connections.sockets) socket.end()
     },
     verified: (secret) => requests.map((request) => verify(request, secret)),
     async stop() {
       const closed = new Promise((done) => server.close(done))
-      for (const socket of sockets) socket.destroy()
+      for (const socket of connections.sockets) socket.destroy()
       await closed
     },
   }
 }
+
+function connectionsOf(server: Server, changes: EventTarget) {
+  const sockets = new Set<Socket>()
+  let made = 0
+  server.on('connection', (socket: Socket) => {
+    made += 1
+    sockets.add(socket)
+    socket.on('error', brokenOff)
+    socket.on('close', () => {
+      sockets.delete(socket)
+      changes.dispatchEvent(new Event('change'))
+    })
+  })
+  return {
+    sockets,
+    get made() {
+      return made
+    },
+    get open() {
+      return sockets.size
+    },
+  }
+}
+
+/** The sender went away: its own affair. */
+function brokenOff(): void {}
 
 interface Occasion {
   readonly request: ReceivedRequest

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import pg from 'pg'
 import { inject } from 'vitest'
-import type { ProblemCode } from '#generated/types.ts'
 import { type Running, startApi, startWorker } from '#app.ts'
 import { type Clock, createClock } from '#clock.ts'
 import { type Config, readConfig } from '#config.ts'
@@ -9,6 +8,7 @@ import type { Context } from '#context.ts'
 import { urlOf } from '#db/connect.ts'
 import { openDatabases } from '#db/open.ts'
 import { createEgress } from '#egress/send.ts'
+import type { ProblemCode } from '#generated/types.ts'
 import { createLog } from '#log.ts'
 import { openInstallation } from '#organizations/bootstrap.ts'
 import { keyringFrom } from '#secrets/keyring.ts'
@@ -137,25 +137,27 @@ export async function cloneDatabase() {
 }
 
 function callsWith(url: string, key: string): Api {
-  const send = (method: string) => async (path: string, body?: unknown, headers = {}) => {
-    const isRaw = typeof body === 'string' || body instanceof Uint8Array
-    const response = await fetch(url + path, {
-      method,
-      headers: {
-        ...(key ? { authorization: `Bearer ${key}` } : {}),
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...headers,
-      },
-      ...(body === undefined ? {} : { body: isRaw ? (body as string) : JSON.stringify(body) }),
-    })
-    const text = await response.text()
-    const isJson = response.headers.get('content-type')?.includes('json')
-    return {
-      status: response.status,
-      headers: response.headers,
-      body: isJson ? JSON.parse(text) : text,
+  const send =
+    (method: string) =>
+    async (path: string, body?: unknown, headers = {}) => {
+      const isRaw = typeof body === 'string' || body instanceof Uint8Array
+      const response = await fetch(url + path, {
+        method,
+        headers: {
+          ...(key ? { authorization: `Bearer ${key}` } : {}),
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...headers,
+        },
+        ...(body === undefined ? {} : { body: isRaw ? (body as string) : JSON.stringify(body) }),
+      })
+      const text = await response.text()
+      const isJson = response.headers.get('content-type')?.includes('json')
+      return {
+        status: response.status,
+        headers: response.headers,
+        body: isJson ? JSON.parse(text) : text,
+      }
     }
-  }
   return {
     key,
     get: (path, headers) => send('GET')(path, undefined, headers),

@@ -1,5 +1,5 @@
 import { enableCompileCache } from 'node:module'
-import { parentPort, workerData } from 'node:worker_threads'
+import { parentPort } from 'node:worker_threads'
 import type { transformSchema as TransformSchema } from 'openapi-typescript'
 import { cacheFolder } from './cache.ts'
 import { header } from './print.ts'
@@ -22,7 +22,6 @@ const options: Partial<Parameters<typeof TransformSchema>[1]> = {
   conditionalEnums: false,
   dedupeEnums: false,
   defaultNonNullable: false,
-  discriminators: scanDiscriminators(workerData, {}),
   emptyObjectsUnknown: false,
   enum: false,
   enumValues: false,
@@ -30,16 +29,22 @@ const options: Partial<Parameters<typeof TransformSchema>[1]> = {
   exportType: false,
   generatePathParams: false,
   immutable: false,
-  injectFooter: [],
   makePathsEnum: false,
   pathParamsAsTypes: false,
   propertiesRequiredByDefault: false,
   readWriteMarkers: false,
-  resolve: (ref: string) => resolveRef(workerData, ref, { silent: true }),
   rootTypes: false,
   rootTypesKeepCasing: false,
   rootTypesNoSchemaPrefix: false,
   silent: true,
 }
 
-parentPort?.postMessage(`${header}${astToString(transformSchema(workerData, options))}`)
+parentPort?.on('message', (document) => {
+  const nodes = transformSchema(document, {
+    ...options,
+    discriminators: scanDiscriminators(document, {}),
+    injectFooter: [],
+    resolve: (ref: string) => resolveRef(document, ref, { silent: true }),
+  })
+  parentPort?.postMessage(`${header}${astToString(nodes)}`)
+})

@@ -11,25 +11,36 @@ const makers = [
 
 /**
  * `generated/contract.ts`: the types that openapi-typescript makes of the bundle. It and the
- * TypeScript compiler take longer than all else together, so they work on a thread of their own, and
- * only when the bundle has changed.
+ * TypeScript compiler take longer than all else together, so they work on a thread of their own,
+ * which begins to load them while the bundle is still being made; and only when it has changed.
  */
-export async function printContract(document: JsonObject, rootFile: string): Promise<string> {
-  const cache = new Cache<string>('contract', rootFile, makers)
-  const key = hashOf(JSON.stringify(document))
-  const known = cache.find(key)
-  if (known !== undefined) return known
-  const text = await inWorker(document)
-  cache.keep(key, text)
-  cache.save()
-  return text
-}
+export class ContractPrinter implements Disposable {
+  readonly #worker = new Worker(new URL('contract-worker.ts', import.meta.url))
+  readonly #cache: Cache<string>
 
-function inWorker(document: JsonObject): Promise<string> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>()
-  const program = new URL('contract-worker.ts', import.meta.url)
-  const worker = new Worker(program, { workerData: document })
-  worker.once('message', resolve)
-  worker.once('error', reject)
-  return promise
+  constructor(rootFile: string) {
+    this.#cache = new Cache('contract', rootFile, makers)
+  }
+
+  async print(document: JsonObject): Promise<string> {
+    const key = hashOf(JSON.stringify(document))
+    const known = this.#cache.find(key)
+    if (known !== undefined) return known
+    const text = await this.#ask(document)
+    this.#cache.keep(key, text)
+    this.#cache.save()
+    return text
+  }
+
+  #ask(document: JsonObject): Promise<string> {
+    const { promise, resolve, reject } = Promise.withResolvers<string>()
+    this.#worker.once('message', resolve)
+    this.#worker.once('error', reject)
+    this.#worker.postMessage(document)
+    return promise
+  }
+
+  [Symbol.dispose](): void {
+    void this.#worker.terminate()
+  }
 }

@@ -1,6 +1,15 @@
 import { refuse } from './breach.ts'
 import type { JsonObject } from './json.ts'
-import { asObject, asStrings, asText, at, follow, type Json, sortedEntries } from './json.ts'
+import {
+  asObject,
+  asStrings,
+  asText,
+  at,
+  follow,
+  type Json,
+  lookUp,
+  sortedEntries,
+} from './json.ts'
 import {
   camel,
   code,
@@ -30,6 +39,7 @@ export interface EventModel {
 }
 
 export function readEvents(document: JsonObject): EventModel[] {
+  refuseUnknownTypes(document)
   return sortedEntries(asObject(document.webhooks)).map(([type, item]) => {
     const pointer = at('/webhooks', type, 'post')
     const post = asObject(asObject(item).post)
@@ -55,6 +65,19 @@ export function readEvents(document: JsonObject): EventModel[] {
       example: exampleOf(document, media) ?? refuse(pointer, 'It needs an example of its body.'),
     }
   })
+}
+
+/** The schema `EventType` names the events of `webhooks`, all of them and no other. */
+function refuseUnknownTypes(document: JsonObject): void {
+  const where = '/components/schemas/EventType'
+  const schema = lookUp(document, where)
+  if (schema === undefined) return
+  const named = asStrings(asObject(schema).enum)
+  const promised = Object.keys(asObject(document.webhooks))
+  const stray = named.find((type) => !promised.includes(type))
+  if (stray) refuse(at(where, 'enum'), `'${stray}' is not an event of webhooks.`)
+  const unnamed = promised.find((type) => !named.includes(type))
+  if (unnamed) refuse(at('/webhooks', unnamed), `It is missing in the enum of EventType.`)
 }
 
 function exampleOf(document: JsonObject, media: JsonObject): Json | undefined {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { ContractError } from './breach.ts'
 import { type Bundle, bundle } from './bundle.ts'
-import { printContract } from './contract.ts'
+import { ContractPrinter } from './contract.ts'
 import { printEvents, readEvents } from './events.ts'
 import { findBreaches } from './guard.ts'
 import { readOperations } from './model.ts'
@@ -15,16 +15,16 @@ import { printValidators } from './validators.ts'
 
 /** Everything made from the contract, by its path below `generated/`. Throws `ContractError`. */
 export async function contractFiles(rootFile: string): Promise<Map<string, string>> {
+  using contract = new ContractPrinter(rootFile)
   const bundled = bundle(rootFile)
-  const breaches = findBreaches(bundled.document)
-  if (breaches.length > 0) throw located(bundled, new ContractError(breaches))
-  const contract = printContract(bundled.document, rootFile)
   try {
+    const breaches = findBreaches(bundled.document)
+    if (breaches.length > 0) throw new ContractError(breaches)
+    const types = contract.print(bundled.document)
     const files = printFiles(bundled, rootFile)
-    files.set('contract.ts', await contract)
+    files.set('contract.ts', await types)
     return files
   } catch (error) {
-    contract.catch(() => undefined)
     throw error instanceof ContractError ? located(bundled, error) : error
   }
 }

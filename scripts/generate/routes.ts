@@ -1,17 +1,26 @@
-import { asObject, asStrings, byName, type JsonObject, lookUp, sortedEntries } from './json.ts'
+import {
+  asObject,
+  asStrings,
+  byName,
+  type Json,
+  type JsonObject,
+  lookUp,
+  sortedEntries,
+} from './json.ts'
 import type { Operation, Reply } from './model.ts'
 import type { Parameter } from './parameters.ts'
 import { type Code, camel, code, header, literal, pascal, quote, union } from './print.ts'
 import { routeTypes } from './route-types.ts'
+import { sensitivity } from './sensitive.ts'
 import type { Place } from './validators.ts'
 
 /** What the entries need: modules to import, and constants that they share. */
 interface Table {
-  document: JsonObject
   places: ReadonlyMap<string, Place>
   modules: Set<string>
   parameters: Map<string, string>
   replies: Map<string, string>
+  isSensitive: (schema: Json | undefined) => boolean
 }
 
 /** `generated/routes.ts`: the contract as a table that mount walks. */
@@ -22,11 +31,11 @@ export function printRoutes(
 ): string {
   const scopes = readScopeNames(document, operations)
   const table: Table = {
-    document,
     places,
     modules: new Set(),
     parameters: new Map(),
     replies: new Map(),
+    isSensitive: sensitivity(document),
   }
   const entries = operations.map((operation) => {
     return `  ${operation.operationId}: ${literal(routeEntry(table, operation), '  ')},\n`
@@ -49,11 +58,16 @@ export function printRoutes(
   ].join('')
 }
 
-/** The schema `ApiKeyScope` names them all; without it, those that operations ask for. */
+/** The schema `ApiKeyScope` names all that an operation may ask for; without it, those asked for. */
 function readScopeNames(document: JsonObject, operations: readonly Operation[]): string[] {
-  const schema = asObject(lookUp(document, '/components/schemas/ApiKeyScope'))
+  const schema = lookUp(document, '/components/schemas/ApiKeyScope')
+  const known = asStrings(asObject(schema).enum)
+  for (const { scopes, pointer } of operations) {
+    const unknown = scopes?.find((scope) => !known.includes(scope))
+    if (unknown && schema) refuse(at(pointer, 'security'), `'${unknown}' is not an ApiKeyScope.`)
+  }
   const used = operations.flatMap(({ scopes }) => scopes ?? [])
-  return [...new Set([...asStrings(schema.enum), ...used])].sort(byName)
+  return [...new Set([...known, ...used])].sort(byName)
 }
 
 function moduleName(module: string): string {
@@ -110,7 +124,7 @@ const usualHeaders = ['X-Correlation-Id', 'X-Request-Id']
 
 /** So are replies: `json`, `problem`, `problemRetryAfter`, `jsonSensitive`, `none`. */
 function replyConstant(table: Table, { mediaType, schema, headers }: Reply): Code {
-  const isSensitive = isSensitiveWithin(table.document, schema, new Set())
+  const isSensitive = table.isSensitive(schema)
   const names = headers.map((header) => header.name)
   const special = names.filter((name) => !usualHeaders.includes(name)).map(pascal)
   const form = mediaType?.replace(/^.*[/+]/, '') ?? 'none'
@@ -135,17 +149,4 @@ function printConstants(written: ReadonlyMap<string, string>, type: string): str
     return `\nconst ${name}: ${type} = ${text}\n`
   })
   return lines.join('')
-}
-
-/** Whether a field marked `x-sensitive` can be reached from here. */
-function isSensitiveWithin(document: JsonObject, schema: unknown, seen: Set<unknown>): boolean {
-  if (typeof schema !== 'object' || schema === null || seen.has(schema)) return false
-  seen.add(schema)
-  if (Array.isArray(schema)) return schema.some((item) => isSensitiveWithin(document, item, seen))
-  const { $ref, ...members } = asObject(schema as JsonObject)
-  if (members['x-sensitive'] === true) return true
-  const target = typeof $ref === 'string' ? lookUp(document, $ref.slice(1)) : undefined
-  return [target, ...Object.values(members)].some((member) => {
-    return isSensitiveWithin(document, member, seen)
-  })
 }

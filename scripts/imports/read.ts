@@ -77,6 +77,7 @@ function readClause(clause: ts.ImportClause | undefined) {
 
 function readUse(node: ts.Node): Use['what'] | undefined {
   if (ts.isExportAssignment(node)) return 'default export'
+  if (ts.isExportSpecifier(node) && node.name.text === 'default') return 'default export'
   const isDefault = node.kind === ts.SyntaxKind.DefaultKeyword
   if (isDefault && !ts.isDefaultClause(node.parent)) return 'default export'
   if (ts.isNewExpression(node)) {

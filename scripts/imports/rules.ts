@@ -138,12 +138,16 @@ function isPureByName(path: string): boolean {
   return layerOf(path) === 'room' && isPlain
 }
 
-/** Whether a file, with all that it imports by value, leaves the world alone. */
+/**
+ * Whether a file, with all that it imports by value, leaves the world alone. Of a file that must be
+ * pure this is taken for granted, because it is told so itself when it is not.
+ */
 function purity(byPath: ReadonlyMap<string, Source>): (path: string) => boolean {
   const known = new Map<string, boolean>()
   const isPure = (path: string): boolean => {
     const before = known.get(path)
     if (before !== undefined) return before
+    if (isPureByName(path)) return true
     known.set(path, true)
     const source = byPath.get(path)
     const isNamed = suffixOf(path) !== undefined || path in house.worldly

@@ -1,5 +1,5 @@
-import { record } from '../audit/record.ts'
 import type { Scope } from '#generated/routes.ts'
+import { record } from '../audit/record.ts'
 import { publish } from '../events/publish.ts'
 import { changedFieldsOf, pick } from '../http/merge-patch.ts'
 import type { Call, Operation } from '../http/operation.ts'
@@ -7,6 +7,14 @@ import { pageOf, toPage } from '../http/page.ts'
 import { found, problem } from '../http/problem.ts'
 import { requireMatch } from '../http/revision.ts'
 import { operatorTenantId } from '../ids.ts'
+import {
+  findApiKey,
+  insertApiKey,
+  lockApiKey,
+  pageApiKeys,
+  replaceSecret,
+  updateApiKey as updateRow,
+} from './api-key.sql.ts'
 import {
   type ApiKey,
   excessScopes,
@@ -16,14 +24,6 @@ import {
   rotateApiKey as rotated,
   toApiKey,
 } from './api-key.ts'
-import {
-  findApiKey,
-  insertApiKey,
-  lockApiKey,
-  pageApiKeys,
-  replaceSecret,
-  updateApiKey as updateRow,
-} from './api-key.sql.ts'
 
 export const createApiKey: Operation<'createApiKey'> = async (ctx, call, { body }, tx) => {
   requireOwnScopes(call, body.scopes)

@@ -1,5 +1,5 @@
-import type { ApiKeyInfo, ApiKeyInput, ApiKeyPatch, ApiKeyStatus } from '#generated/types.ts'
 import type { Scope } from '#generated/routes.ts'
+import type { ApiKeyInfo, ApiKeyInput, ApiKeyPatch, ApiKeyStatus } from '#generated/types.ts'
 import type { Principal } from '../http/operation.ts'
 import { covers } from '../http/scopes.ts'
 import type { Id } from '../ids.ts'

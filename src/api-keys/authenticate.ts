@@ -3,8 +3,8 @@ import type { Context } from '../context.ts'
 import type { Principal } from '../http/operation.ts'
 import { problem } from '../http/problem.ts'
 import { type Id, tenantId } from '../ids.ts'
-import { statusOf } from './api-key.ts'
 import { findPrincipal } from './api-key.sql.ts'
+import { statusOf } from './api-key.ts'
 
 /**
  * Verified secrets are cached, and every process follows one stream of key changes: a revocation
@@ -89,7 +89,9 @@ function requireValid({ key, revokedAt, secretExpiresAt }: Verified, now: Date):
   if (status === 'REVOKED') throw problem('key_revoked')
   if (status === 'EXPIRED') throw problem('key_expired')
   if (secretExpiresAt !== null && secretExpiresAt <= now) {
-    throw problem('key_expired', { detail: 'This secret was rotated out, and its overlap is over.' })
+    throw problem('key_expired', {
+      detail: 'This secret was rotated out, and its overlap is over.',
+    })
   }
 }
 

@@ -6,7 +6,6 @@ import type { Operation } from '../http/operation.ts'
 import { pageOf, toPage } from '../http/page.ts'
 import { found } from '../http/problem.ts'
 import { requireMatch } from '../http/revision.ts'
-import { newClient, patchClient, toClient } from './client.ts'
 import {
   deleteClient as deleteRow,
   findClient,
@@ -14,6 +13,7 @@ import {
   pageClients,
   updateClient as updateRow,
 } from './client.sql.ts'
+import { newClient, patchClient, toClient } from './client.ts'
 
 export const createClient: Operation<'createClient'> = async (_ctx, call, { body }, tx) => {
   requireCurrency(body.currency)
@@ -60,7 +60,12 @@ export const updateClient: Operation<'updateClient'> = async (_ctx, call, reques
   return { status: 200, body: view }
 }
 
-export const deleteClient: Operation<'deleteClient'> = async (_ctx, call, { path, headers }, tx) => {
+export const deleteClient: Operation<'deleteClient'> = async (
+  _ctx,
+  call,
+  { path, headers },
+  tx,
+) => {
   const client = found(await findClient(tx, call.tenantId, path.clientId))
   requireMatch(headers['if-match'], client.revision)
 

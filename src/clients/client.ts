@@ -1,4 +1,10 @@
-import type { AddressInfo, AddressInput, ClientInfo, ClientInput, ClientPatch } from '#generated/types.ts'
+import type {
+  AddressInfo,
+  AddressInput,
+  ClientInfo,
+  ClientInput,
+  ClientPatch,
+} from '#generated/types.ts'
 import { mergePatch } from '../http/merge-patch.ts'
 import type { Id } from '../ids.ts'
 

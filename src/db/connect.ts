@@ -37,7 +37,9 @@ export async function connect(
   } catch (error) {
     if (error instanceof PostgresRefusal) throw new DatabaseRefusal(error.message, { cause: error })
     if (!isConnectionLoss(error)) throw error
-    throw new DatabaseRefusal(`the database cannot be reached: ${reasonOf(error)}`, { cause: error })
+    throw new DatabaseRefusal(`the database cannot be reached: ${reasonOf(error)}`, {
+      cause: error,
+    })
   }
 }
 

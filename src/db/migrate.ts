@@ -138,7 +138,8 @@ export async function ensureDatabase(ownerUrl: string, name: string): Promise<st
     const { rowCount } = await client.query('select from pg_database where datname = $1', [name])
     if (rowCount === 0) await client.query(`create database ${client.escapeIdentifier(name)}`)
   } catch (error) {
-    const isDuplicate = error instanceof pg.DatabaseError && /^(42P04|23505)$/.test(error.code ?? '')
+    const isDuplicate =
+      error instanceof pg.DatabaseError && /^(42P04|23505)$/.test(error.code ?? '')
     if (!isDuplicate) throw error
   } finally {
     await client.end()

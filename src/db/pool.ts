@@ -41,7 +41,11 @@ export function createPool(
   max: number,
   log: Log,
 ): pg.Pool {
-  const pool = new pg.Pool({ ...connectionOptions(databaseUrl, role), max, idleTimeoutMillis: 30_000 })
+  const pool = new pg.Pool({
+    ...connectionOptions(databaseUrl, role),
+    max,
+    idleTimeoutMillis: 30_000,
+  })
   // An idle client that loses its server emits `error`; unheard, it would end the process.
   pool.on('error', (error) => log.warn({ err: error, role }, 'idle connection lost'))
   return pool

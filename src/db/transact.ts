@@ -151,7 +151,11 @@ function messagesOf(
   at: number,
   kept: Parameters<typeof envelopeStatement>[2],
 ): (string | pg.QueryConfig)[] {
-  const envelope = envelopeStatement(section.tenantId, section.envelope, at === 0 ? kept : undefined)
+  const envelope = envelopeStatement(
+    section.tenantId,
+    section.envelope,
+    at === 0 ? kept : undefined,
+  )
   const messages = [...(envelope ? [envelope] : []), ...section.writes.map(queryConfig)]
   return at === 0 || messages.length === 0 ? messages : [fenceOf(section.tenantId), ...messages]
 }

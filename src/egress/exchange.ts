@@ -66,7 +66,6 @@ function begin(self: Exchange, line: Line): void {
   self.line = line
   self.stage = 'connecting'
   line.connectMs = request.connectMs
-  line.bytesReadMax = (line.socket?.bytesRead ?? 0) + slackBytes
   line.client.dispatch(
     {
       method: request.method,
@@ -91,6 +90,7 @@ function handlerOf(self: Exchange, line: Line): Dispatcher.DispatchHandler {
   return {
     onRequestStart() {
       self.stage = 'waiting'
+      line.bytesReadMax = (line.socket?.bytesRead ?? 0) + slackBytes
     },
     onResponseStart(_controller, status, headers) {
       if (self.stage === 'ended') return

@@ -150,8 +150,9 @@ function newLine(lane: Lane, { dial, idleMs }: LinesOptions): Line {
   return line
 }
 
-/** A socket that is still connecting is not yet undici's to destroy. */
+/** A socket that is still connecting or shaking hands is not yet undici's to destroy. */
 async function hangUp({ client, socket }: Line): Promise<void> {
-  if (socket?.connecting === true) socket.destroy()
-  await client.destroy()
+  const destroyed = client.destroy()
+  socket?.destroy()
+  await destroyed
 }

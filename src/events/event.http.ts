@@ -1,8 +1,8 @@
 import type { Operation } from '../http/operation.ts'
 import { pageOf, sealPlace, toPage } from '../http/page.ts'
 import { found, problem } from '../http/problem.ts'
-import { isEventType, type StoredEvent, toEvent, toEventType, typeNames } from './event.ts'
 import { findEvent, pageEvents, pageFeed } from './event.sql.ts'
+import { isEventType, type StoredEvent, toEvent, toEventType, typeNames } from './event.ts'
 
 export const listEvents: Operation<'listEvents'> = async (ctx, call, { query }, db) => {
   const page = pageOf(ctx, call, 'events', query)
@@ -14,7 +14,10 @@ export const listEvents: Operation<'listEvents'> = async (ctx, call, { query }, 
   // A feed has no end: its cursor says where to go on once there is more.
   const last = events.at(-1)
   const place = last ? placeOf(last) : (page.after ?? [0])
-  return { status: 200, body: { ...body, nextCursor: sealPlace(ctx, call, 'events', query, place) } }
+  return {
+    status: 200,
+    body: { ...body, nextCursor: sealPlace(ctx, call, 'events', query, place) },
+  }
 }
 
 export const getEvent: Operation<'getEvent'> = async (_ctx, call, { path }, db) => {
@@ -25,7 +28,7 @@ export const listEventTypes: Operation<'listEventTypes'> = async (ctx, call, { q
   const { after, limit } = pageOf(ctx, call, 'event-types', query)
   const isAscending = query.sort === 'type'
   const ordered = isAscending ? typeNames : typeNames.toReversed()
-  const start = after ? ordered.findIndex((type) => type === after[0]) + 1 : 0
+  const start = after ? ordered.findIndex((type) => type === String(after[0])) + 1 : 0
   const types = ordered.slice(start, start + limit + 1)
   const body = toPage(ctx, call, 'event-types', query, types, (type) => [type], toEventType)
   return { status: 200, body }

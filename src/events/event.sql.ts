@@ -40,7 +40,9 @@ export async function pageEvents(
   { type }: { type?: string | undefined },
   page: PageRequest,
 ): Promise<StoredEvent[]> {
-  let query = selectEvents(db, tenantId).orderBy('event.id', 'desc').limit(page.limit + 1)
+  let query = selectEvents(db, tenantId)
+    .orderBy('event.id', 'desc')
+    .limit(page.limit + 1)
   if (type !== undefined) query = query.where('event.type', '=', type)
   if (page.after) query = query.where('event.id', '<', String(page.after[0]))
   return (await query.execute()).map(fromRow)

@@ -1,8 +1,8 @@
 import type pg from 'pg'
 import type { Context } from '../context.ts'
-import { type Loop, runLoop } from '../jobs/loop.ts'
 import { flushWorker } from '../db/worker.ts'
 import type { TenantId } from '../ids.ts'
+import { type Loop, runLoop } from '../jobs/loop.ts'
 
 /**
  * The *sequencer* gives committed events dense positions, tenant by tenant, and hands them on, in

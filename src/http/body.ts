@@ -1,4 +1,5 @@
-import { problem } from './problem.ts'
+import { bodyError } from './field-errors.ts'
+import { type Problem, problem } from './problem.ts'
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
@@ -13,7 +14,7 @@ export function parseJson(raw: Buffer): unknown {
     throw problem('malformed_json', { detail: `The body is not JSON: ${reason}.`, cause })
   }
   // Postgres keeps no NUL in text, so it is refused where it can still be named.
-  if (text.includes('\\u0000')) refuseNul(value, '')
+  if (text.includes('\\u0000')) refuseNul(value)
   return value
 }
 
@@ -25,16 +26,30 @@ function decode(raw: Buffer): string {
   }
 }
 
-function refuseNul(value: unknown, pointer: string): void {
-  if (typeof value === 'string' && value.includes('\0')) {
-    throw problem('invalid_request', {
-      errors: [{ pointer, code: 'nul_character', message: 'must not contain a NUL character' }],
-    })
+/** Walks with a list of its own: a body may be nested deeper than the stack of calls is. */
+function refuseNul(body: unknown): void {
+  const open: { value: unknown; above: Step | undefined }[] = [{ value: body, above: undefined }]
+  for (let at = open.pop(); at !== undefined; at = open.pop()) {
+    const { value, above } = at
+    if (typeof value === 'string' && value.includes('\0')) throw nulAt(above)
+    if (typeof value !== 'object' || value === null) continue
+    for (const [name, member] of Object.entries(value)) {
+      const step = { name, above }
+      if (name.includes('\0')) throw nulAt(step)
+      open.push({ value: member, above: step })
+    }
   }
-  if (typeof value !== 'object' || value === null) return
-  for (const [name, member] of Object.entries(value)) {
-    const step = `${pointer}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`
-    refuseNul(name, step)
-    refuseNul(member, step)
-  }
+}
+
+/** The way to a value, from its end. */
+interface Step {
+  name: string
+  above: Step | undefined
+}
+
+function nulAt(end: Step | undefined): Problem {
+  const names: string[] = []
+  for (let step = end; step !== undefined; step = step.above) names.push(step.name)
+  const error = bodyError(names.reverse(), 'nul_character', 'must not contain a NUL character')
+  return problem('invalid_request', { errors: [error] })
 }

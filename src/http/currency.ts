@@ -1,7 +1,7 @@
 /**
- * The active codes of ISO 4217 (list one of 2026-01) by their minor digits. Written out, because
- * the runtime's list is that of CLDR: there the forint and the rupiah have no minor digits and the
- * Iraqi dinar none of its three. Codes without minor digits of their own (gold, tests) are left out.
+ * The active codes of ISO 4217 (as of 2026) by their minor digits. Written out, because the
+ * runtime's list is that of CLDR: there the forint and the rupiah have no minor digits, and the
+ * Iraqi dinar none of its three. Codes that have no minor unit (gold, tests) are left out.
  */
 const codesByMinorDigits = [
   `BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF`,

@@ -39,12 +39,15 @@ function fieldError(
   code: string,
   text: string,
 ): FieldError {
-  if (place !== 'body') {
-    const [name = '', item] = steps
-    return parameterError(place, name, code, item === undefined ? text : `item ${item} ${text}`)
-  }
+  if (place === 'body') return bodyError(steps, code, text)
+  const [name = '', item] = steps
+  return parameterError(place, name, code, item === undefined ? text : `item ${item} ${text}`)
+}
+
+/** An error at the end of `steps` into the body. */
+export function bodyError(steps: readonly string[], code: string, message: string): FieldError {
   const pointer = steps.map((step) => `/${escapeStep(step)}`).join('')
-  return { pointer: pointer.slice(0, 500), code, message: text.slice(0, 500) }
+  return { pointer: pointer.slice(0, 500), code, message: message.slice(0, 500) }
 }
 
 const escapeStep = (step: string): string => step.replaceAll('~', '~0').replaceAll('/', '~1')

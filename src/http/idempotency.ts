@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import type { Route } from '#generated/routes.ts'
 import type { Context } from '../context.ts'
+import { build } from '../db/database.ts'
 import { idempotencyKeyTtlMs, type StoredReply } from '../db/envelope.ts'
 import { fetchOne, statement } from '../db/statement.ts'
-import { build } from '../db/database.ts'
 import type { TenantId } from '../ids.ts'
 import { problem } from './problem.ts'
 

@@ -7,17 +7,15 @@ export interface RateLimit {
 /** The plain limit of a key in one process. */
 export const keyLimit: RateLimit = { perSecond: 100, burst: 1_000 }
 
-export type Verdict = { isAllowed: true; nextMs: number } | { isAllowed: false; retryAfterMs: number }
+export type Verdict =
+  | { isAllowed: true; nextMs: number }
+  | { isAllowed: false; retryAfterMs: number }
 
 /**
  * The generic cell rate algorithm: `arrivalMs` is the theoretical arrival time of the next request,
  * all the state that a caller has. Returns the new one, or how long to wait.
  */
-export function judgeRate(
-  arrivalMs: number | undefined,
-  nowMs: number,
-  limit: RateLimit,
-): Verdict {
+export function judgeRate(arrivalMs: number | undefined, nowMs: number, limit: RateLimit): Verdict {
   const intervalMs = 1_000 / limit.perSecond
   const toleranceMs = intervalMs * (limit.burst - 1)
   const dueMs = Math.max(arrivalMs ?? nowMs, nowMs)

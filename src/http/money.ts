@@ -1,5 +1,5 @@
 import { minorDigitsOf } from './currency.ts'
-import { exactOf, isExactAsNumber, numberOf } from './decimal.ts'
+import { type Exact, exactOf, isExactAsNumber, numberOf } from './decimal.ts'
 import { problem } from './problem.ts'
 
 /** The largest amount of the contract, in major units. */
@@ -26,10 +26,10 @@ export function requirePrecision(amount: number, digits: number, pointer: string
 }
 
 /**
- * What was computed, in ten-thousandths, as the number that goes on the wire and into the row.
+ * What was computed, as the number that goes on the wire and into the row.
  * Throws `amount_out_of_range` for more than the contract allows or a number can hold exactly.
  */
-export function requireAmount(exact: bigint, pointer: string): number {
+export function requireAmount(exact: Exact, pointer: string): number {
   if (exact <= exactOf(amountMax) && isExactAsNumber(exact)) return numberOf(exact)
   const message = `must come to an amount that we can keep exactly, ${amountMax} at most`
   throw problem('amount_out_of_range', { errors: [{ pointer, code: 'out_of_range', message }] })

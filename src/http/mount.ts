@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Route } from '#generated/routes.ts'
 import type { Context } from '../context.ts'
 import type { StoredReply } from '../db/envelope.ts'
+import { problemOf } from '../db/errors.ts'
 import { type Claim, transact } from '../db/transact.ts'
 import { admit, type Door, hasBody } from './admit.ts'
 import { parseJson } from './body.ts'
@@ -11,7 +12,6 @@ import { findReply, fingerprintOf, idempotencyKeyOf, replyPlace } from './idempo
 import { createLimiter, keyLimit } from './limit.ts'
 import type { Authenticate, Call, Handlers, OpenCall } from './operation.ts'
 import { Problem, problem } from './problem.ts'
-import { problemOf } from '../db/errors.ts'
 import { checkReply, type HandlerReply, render } from './reply.ts'
 
 /*
@@ -96,7 +96,10 @@ function mustCheck({ config }: Context): boolean {
 }
 
 function send(reply: FastifyReply, { status, headers, body }: StoredReply): FastifyReply {
-  return reply.code(status).headers(headers).send(body.length === 0 ? undefined : body)
+  return reply
+    .code(status)
+    .headers(headers)
+    .send(body.length === 0 ? undefined : body)
 }
 
 /** Parameters and body by the contract; throws the first refusal, which names its field. */
@@ -110,7 +113,11 @@ function decode(route: Route, request: FastifyRequest, raw: Buffer): DecodedRequ
   if (!decoded.ok) throw refusal(decoded.errors)
   const { path, query, headers } = decoded
   const { validate } = route
-  for (const [place, value] of [['path', path], ['query', query], ['header', headers]] as const) {
+  for (const [place, value] of [
+    ['path', path],
+    ['query', query],
+    ['header', headers],
+  ] as const) {
     const check = place === 'header' ? validate.headers : validate[place]
     if (check && !check(value)) throw refusal(fieldErrorsOf(place, check.errors ?? []))
   }

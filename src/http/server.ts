@@ -60,7 +60,12 @@ export function createServer(ctx: Context, routes: readonly Route[]): FastifyIns
   })
   app.setErrorHandler<Error>((error, request, reply) => refuse(ctx, error, request, reply))
   app.setNotFoundHandler((request, reply) =>
-    refuse(ctx, problem('route_not_found', { detail: `Nothing is at ${pathOf(request)}.` }), request, reply),
+    refuse(
+      ctx,
+      problem('route_not_found', { detail: `Nothing is at ${pathOf(request)}.` }),
+      request,
+      reply,
+    ),
   )
   refuseOtherMethods(app, routes)
   return app
@@ -95,12 +100,15 @@ function refuseOtherMethods(app: FastifyInstance, routes: readonly Route[]): voi
   for (const [url, methods] of methodsByUrl) {
     const allow = [...methods].sort().join(', ')
     app.options(url, (_request, reply) =>
-      reply.code(204).headers({
-        allow,
-        'access-control-allow-methods': allow,
-        'access-control-allow-headers': allowedHeaders,
-        'access-control-max-age': '86400',
-      }).send(),
+      reply
+        .code(204)
+        .headers({
+          allow,
+          'access-control-allow-methods': allow,
+          'access-control-allow-headers': allowedHeaders,
+          'access-control-max-age': '86400',
+        })
+        .send(),
     )
     const others = app.supportedMethods.filter((method) => !methods.has(method))
     app.route({

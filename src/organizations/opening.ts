@@ -1,7 +1,7 @@
-import type { AdminKeyCreated, OrganizationInfo } from '#generated/types.ts'
 import type { Scope } from '#generated/routes.ts'
-import { type ApiKey, newApiKey, toApiKey } from '../api-keys/api-key.ts'
+import type { AdminKeyCreated, OrganizationInfo } from '#generated/types.ts'
 import { insertApiKey } from '../api-keys/api-key.sql.ts'
+import { type ApiKey, newApiKey, toApiKey } from '../api-keys/api-key.ts'
 import { record } from '../audit/record.ts'
 import type { Context } from '../context.ts'
 import type { Tx } from '../db/transact.ts'
@@ -9,8 +9,13 @@ import { publish } from '../events/publish.ts'
 import type { Cause } from '../http/operation.ts'
 import { tenantId } from '../ids.ts'
 import type { ApiKeyKind } from '../secrets/token.ts'
-import { type Environment, environments, type Organization, toOrganization } from './organization.ts'
 import { insertOrganization, insertTenant } from './organization.sql.ts'
+import {
+  type Environment,
+  environments,
+  type Organization,
+  toOrganization,
+} from './organization.ts'
 
 /** Queues an organization with both its tenants and a first admin key for each. */
 export function openOrganization(

@@ -3,8 +3,8 @@ import type { Operation } from '../http/operation.ts'
 import { pageOf, toPage } from '../http/page.ts'
 import { found } from '../http/problem.ts'
 import { openOrganization, openTenant } from './opening.ts'
-import { type Organization, toOrganization } from './organization.ts'
 import { findOrganization, pageOrganizations } from './organization.sql.ts'
+import { type Organization, toOrganization } from './organization.ts'
 
 export const createOrganization: Operation<'createOrganization'> = async (
   ctx,

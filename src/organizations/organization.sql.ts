@@ -35,13 +35,7 @@ export function insertOrganization(tx: Tx, organization: Organization): void {
 
 const organizationInsert = statement(
   'organization_insert',
-  (a: {
-    id: string
-    name: string
-    production: TenantId
-    sandbox: TenantId
-    createdAt: Date
-  }) =>
+  (a: { id: string; name: string; production: TenantId; sandbox: TenantId; createdAt: Date }) =>
     build.insertInto('organization').values({
       tenant_id: operatorTenantId,
       id: a.id,
@@ -66,12 +60,7 @@ export function insertTenant(
 
 const tenantInsert = statement(
   'tenant_insert',
-  (a: {
-    tenantId: TenantId
-    organizationId: string
-    environment: Environment
-    createdAt: Date
-  }) =>
+  (a: { tenantId: TenantId; organizationId: string; environment: Environment; createdAt: Date }) =>
     build.insertInto('tenant').values({
       tenant_id: a.tenantId,
       organization_id: a.organizationId,

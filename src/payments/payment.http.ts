@@ -6,8 +6,8 @@ import { requireCurrency, requirePrecision } from '../http/money.ts'
 import type { Call, Operation } from '../http/operation.ts'
 import { pageOf, toPage } from '../http/page.ts'
 import { found, problem } from '../http/problem.ts'
-import { newPayment, toPayment } from './payment.ts'
 import { findPayment, insertPayment, pagePayments } from './payment.sql.ts'
+import { newPayment, toPayment } from './payment.ts'
 
 export const createPayment: Operation<'createPayment'> = async (_ctx, call, { body }, tx) => {
   requirePrecision(body.amount, requireCurrency(body.currency), '/amount')

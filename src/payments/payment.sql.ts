@@ -4,6 +4,7 @@ import type { PaymentStatus } from '#generated/types.ts'
 import { build, type Db } from '../db/database.ts'
 import { fetchOne, statement, touchingOne } from '../db/statement.ts'
 import type { Tx } from '../db/transact.ts'
+import { decimalText, exactOf } from '../http/decimal.ts'
 import type { PageRequest } from '../http/page.ts'
 import type { Id, TenantId } from '../ids.ts'
 import type { Payment } from './payment.ts'
@@ -28,11 +29,11 @@ function fromRow(row: Row): Payment {
   return {
     id: row.id as Id<'pay'>,
     clientId: row.client_id,
-    amount: Number(row.amount),
+    amount: exactOf(row.amount),
     currency: row.currency,
     method: row.method as Payment['method'],
     receivedAt: row.received_at,
-    refundedAmount: Number(row.refunded_amount),
+    refundedAmount: exactOf(row.refunded_amount),
     status: row.status as PaymentStatus,
     revision: row.revision,
     createdAt: row.created_at,
@@ -41,7 +42,8 @@ function fromRow(row: Row): Payment {
 }
 
 export function insertPayment(tx: Tx, tenantId: TenantId, payment: Payment): void {
-  const [amount, refundedAmount] = [String(payment.amount), String(payment.refundedAmount)]
+  const amount = decimalText(payment.amount)
+  const refundedAmount = decimalText(payment.refundedAmount)
   tx.queue(paymentInsert.bind({ tenantId, ...payment, amount, refundedAmount }))
 }
 
@@ -70,34 +72,15 @@ const paymentInsert = statement('payment_insert', (a: Written) =>
 
 /** Queues what a refund changes of a payment; another change of the same revision is a conflict. */
 export function updatePayment(tx: Tx, tenantId: TenantId, payment: Payment): void {
-  const { id, status, updatedAt, revision } = payment
-  const refundedAmount = String(payment.refundedAmount)
-  const revisionBefore = revision - 1
-  tx.queue(
-    paymentUpdate.bind({
-      tenantId,
-      id,
-      refundedAmount,
-      status,
-      updatedAt,
-      revision,
-      revisionBefore,
-    }),
-  )
+  const refundedAmount = decimalText(payment.refundedAmount)
+  const revisionBefore = payment.revision - 1
+  tx.queue(paymentUpdate.bind({ tenantId, ...payment, refundedAmount, revisionBefore }))
 }
 
 const paymentUpdate = touchingOne(
   'payment_update',
   'conflict',
-  (a: {
-    tenantId: TenantId
-    id: string
-    refundedAmount: string
-    status: PaymentStatus
-    updatedAt: Date
-    revision: number
-    revisionBefore: number
-  }) =>
+  (a: Omit<Written, 'amount'> & { revisionBefore: number }) =>
     build
       .updateTable('payment')
       .set({

@@ -1,5 +1,5 @@
 import type { PaymentInfo, PaymentInput, PaymentStatus } from '#generated/types.ts'
-import { exactOf, numberOf } from '../http/decimal.ts'
+import { type Exact, exactOf, numberOf } from '../http/decimal.ts'
 import type { Id } from '../ids.ts'
 
 /**
@@ -7,23 +7,30 @@ import type { Id } from '../ids.ts'
  * is left of it. Whoever gives back holds the payment's row, so that two refunds at once cannot
  * take the same money.
  */
-export type Payment = Omit<PaymentInfo, 'id' | 'receivedAt' | 'createdAt' | 'updatedAt'> & {
+export interface Payment {
   id: Id<'pay'>
+  amount: Exact
+  currency: string
+  clientId: string | null
+  method: PaymentInfo['method']
+  status: PaymentStatus
   receivedAt: Date
+  refundedAmount: Exact
   createdAt: Date
   updatedAt: Date
+  revision: number
 }
 
 export function newPayment(id: Id<'pay'>, input: PaymentInput, now: Date): Payment {
   return {
     id,
-    amount: input.amount,
+    amount: exactOf(input.amount),
     currency: input.currency,
     clientId: input.clientId ?? null,
     method: input.method ?? null,
     status: 'RECEIVED',
     receivedAt: input.receivedAt === undefined ? now : new Date(input.receivedAt),
-    refundedAmount: 0,
+    refundedAmount: 0n,
     createdAt: now,
     updatedAt: now,
     revision: 1,
@@ -31,37 +38,27 @@ export function newPayment(id: Id<'pay'>, input: PaymentInput, now: Date): Payme
 }
 
 /** What is left of a payment. */
-export function restOf({ amount, refundedAmount }: Payment): number {
-  return numberOf(exactOf(amount) - exactOf(refundedAmount))
+export function restOf({ amount, refundedAmount }: Payment): Exact {
+  return amount - refundedAmount
 }
 
 /** The payment after `amount`, no more than its rest, went back. */
-export function refundPayment(payment: Payment, amount: number, now: Date): Payment {
-  const refundedAmount = numberOf(exactOf(payment.refundedAmount) + exactOf(amount))
-  return {
-    ...payment,
-    refundedAmount,
-    status: statusOf(payment.amount, refundedAmount),
-    updatedAt: now,
-    revision: payment.revision + 1,
-  }
-}
-
-function statusOf(amount: number, refundedAmount: number): PaymentStatus {
-  if (refundedAmount === 0) return 'RECEIVED'
-  return refundedAmount < amount ? 'PARTIALLY_REFUNDED' : 'REFUNDED'
+export function refundPayment(payment: Payment, amount: Exact, now: Date): Payment {
+  const refundedAmount = payment.refundedAmount + amount
+  const status = refundedAmount < payment.amount ? 'PARTIALLY_REFUNDED' : 'REFUNDED'
+  return { ...payment, refundedAmount, status, updatedAt: now, revision: payment.revision + 1 }
 }
 
 export function toPayment(payment: Payment): PaymentInfo {
   return {
     id: payment.id,
-    amount: payment.amount,
+    amount: numberOf(payment.amount),
     currency: payment.currency,
     clientId: payment.clientId,
     method: payment.method,
     status: payment.status,
     receivedAt: payment.receivedAt.toISOString(),
-    refundedAmount: payment.refundedAmount,
+    refundedAmount: numberOf(payment.refundedAmount),
     createdAt: payment.createdAt.toISOString(),
     updatedAt: payment.updatedAt.toISOString(),
     revision: payment.revision,

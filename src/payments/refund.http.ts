@@ -1,16 +1,16 @@
 import { record } from '../audit/record.ts'
 import { publish } from '../events/publish.ts'
 import { minorDigitsOf } from '../http/currency.ts'
-import { decimalsMax } from '../http/decimal.ts'
+import { decimalsMax, type Exact } from '../http/decimal.ts'
 import { changedFieldsOf, pick } from '../http/merge-patch.ts'
 import { requirePrecision } from '../http/money.ts'
 import type { Operation } from '../http/operation.ts'
 import { pageOf, toPage } from '../http/page.ts'
 import { found, problem } from '../http/problem.ts'
-import { type Payment, refundPayment, toPayment } from './payment.ts'
 import { findPayment, lockPayment, updatePayment } from './payment.sql.ts'
-import { judgeRefund, newRefund, toRefund } from './refund.ts'
+import { type Payment, refundPayment, toPayment } from './payment.ts'
 import { findRefund, insertRefund, pageRefunds } from './refund.sql.ts'
+import { judgeRefund, newRefund, toRefund } from './refund.ts'
 
 export const createRefund: Operation<'createRefund'> = async (_ctx, call, { path, body }, tx) => {
   const payment = found(await lockPayment(tx, call.tenantId, path.paymentId))
@@ -49,7 +49,7 @@ export const getRefund: Operation<'getRefund'> = async (_ctx, call, { path }, db
 }
 
 /** How much goes back: what was asked for, or all that is left. */
-function requireRest(payment: Payment, wanted: number | undefined): number {
+function requireRest(payment: Payment, wanted: number | undefined): Exact {
   // A currency may be withdrawn while its money still has to go back.
   const digits = minorDigitsOf(payment.currency) ?? decimalsMax
   if (wanted !== undefined) requirePrecision(wanted, digits, '/amount')

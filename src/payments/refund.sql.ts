@@ -3,6 +3,7 @@ import type { Tables } from '#generated/tables.ts'
 import { build, type Db } from '../db/database.ts'
 import { fetchOne, statement } from '../db/statement.ts'
 import type { Tx } from '../db/transact.ts'
+import { decimalText, exactOf } from '../http/decimal.ts'
 import type { PageRequest } from '../http/page.ts'
 import type { Id, TenantId } from '../ids.ts'
 import type { Refund } from './refund.ts'
@@ -15,7 +16,7 @@ function fromRow(row: Row): Refund {
   return {
     id: row.id as Id<'ref'>,
     paymentId: row.payment_id,
-    amount: Number(row.amount),
+    amount: exactOf(row.amount),
     currency: row.currency,
     reason: row.reason,
     createdAt: row.created_at,
@@ -23,7 +24,7 @@ function fromRow(row: Row): Refund {
 }
 
 export function insertRefund(tx: Tx, tenantId: TenantId, refund: Refund): void {
-  tx.queue(refundInsert.bind({ tenantId, ...refund, amount: String(refund.amount) }))
+  tx.queue(refundInsert.bind({ tenantId, ...refund, amount: decimalText(refund.amount) }))
 }
 
 const refundInsert = statement(

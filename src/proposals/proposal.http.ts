@@ -8,6 +8,14 @@ import { pageOf, toPage } from '../http/page.ts'
 import { found, problem } from '../http/problem.ts'
 import { requireMatch } from '../http/revision.ts'
 import {
+  deleteProposal as deleteRow,
+  findProposal,
+  insertProposal,
+  lockProposal,
+  pageProposals,
+  updateProposal as updateRow,
+} from './proposal.sql.ts'
+import {
   accept,
   decline,
   newProposal,
@@ -19,14 +27,6 @@ import {
   todayOf,
   toProposal,
 } from './proposal.ts'
-import {
-  deleteProposal as deleteRow,
-  findProposal,
-  insertProposal,
-  lockProposal,
-  pageProposals,
-  updateProposal as updateRow,
-} from './proposal.sql.ts'
 
 export const createProposal: Operation<'createProposal'> = async (_ctx, call, { body }, tx) => {
   const proposal = newProposal(tx.newId('pro'), body, call.now)

@@ -87,7 +87,7 @@ const proposalInsert = statement('proposal_insert', (a: Written & { createdAt: D
   }),
 )
 
-/** Queues the proposal's new state; another change of the same revision ends the call (conflict). */
+/** Queues the proposal's new state; another change of the same revision is a conflict. */
 export function updateProposal(tx: Tx, tenantId: TenantId, proposal: Proposal): void {
   const revisionBefore = proposal.revision - 1
   tx.queue(proposalUpdate.bind({ tenantId, id: proposal.id, revisionBefore, ...toRow(proposal) }))

@@ -71,6 +71,7 @@ function fieldsOf(input: Omit<ProposalInput, 'validUntil'> & { validUntil?: stri
 /** The next state of a proposal, or why it cannot be reached, in words for the caller. */
 export type Step = { ok: true; proposal: Proposal } | { ok: false; reason: string }
 
+/** Makes a draft into an offer, while its last day has not passed. */
 export function submit(proposal: Proposal, now: Date): Step {
   if (proposal.status !== 'DRAFT') return refused(proposal, now, 'only drafts can be submitted')
   if (hasEnded(proposal, now)) {
@@ -80,6 +81,7 @@ export function submit(proposal: Proposal, now: Date): Step {
   return { ok: true, proposal: changed({ ...proposal, status: 'SENT', sentAt: now }, now) }
 }
 
+/** The client's yes, to an offer that still stands. */
 export function accept(proposal: Proposal, now: Date): Step {
   if (statusOf(proposal, now) !== 'SENT') {
     return refused(proposal, now, 'only what is SENT can be accepted')
@@ -87,6 +89,7 @@ export function accept(proposal: Proposal, now: Date): Step {
   return { ok: true, proposal: changed({ ...proposal, status: 'ACCEPTED', decidedAt: now }, now) }
 }
 
+/** The client's no, with the reason if they gave one. */
 export function decline(proposal: Proposal, declineReason: string | null, now: Date): Step {
   if (statusOf(proposal, now) !== 'SENT') {
     return refused(proposal, now, 'only what is SENT can be declined')
@@ -114,7 +117,7 @@ function hasEnded({ validUntil }: Proposal, now: Date): boolean {
   return validUntil !== null && validUntil < todayOf(now)
 }
 
-/** The UTC day of a moment. Days as text sort by time, so an offer has ended when its day is less. */
+/** The UTC day of a moment. As text, days sort by time. */
 export function todayOf(now: Date): string {
   return now.toISOString().slice(0, 10)
 }

@@ -16,12 +16,17 @@ export interface Keyring {
 
 const masterKeyBytes = 32
 
+/** The configured key is not one; the message is one line for the operator. */
+export class MasterKeyRefusal extends Error {
+  override readonly name = 'MasterKeyRefusal'
+}
+
 /** Takes 32 bytes in base64. The error says what is wrong, never what the key was. */
 export function keyringFrom(masterKeyBase64: string): Keyring {
   const master = Buffer.from(masterKeyBase64.trim(), 'base64')
   if (!isBase64(masterKeyBase64.trim()) || master.length !== masterKeyBytes) {
-    throw new Error(
-      `The master key must be ${masterKeyBytes} bytes in base64 (44 characters, for instance ` +
+    throw new MasterKeyRefusal(
+      `UBOS_MASTER_KEY must be ${masterKeyBytes} bytes in base64 (44 characters, for instance ` +
         `from \`openssl rand -base64 32\`); this one is ${masterKeyBase64.length} characters ` +
         `and decodes to ${master.length} bytes.`,
     )

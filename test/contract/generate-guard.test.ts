@@ -119,10 +119,10 @@ describe('what only shows when the files are made is refused with its place too'
 
   const edits: [what: string, file: string, from: string, to: string, message: RegExp][] = [
     [
-      'no operationId',
+      'an operationId that is no name',
       'paths/clients/clients.yaml',
       'operationId: listClients',
-      'summary: x',
+      'operationId: List-Clients',
       /operationId/,
     ],
     [

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, test } from 'vitest'
 import { bundle } from '../../scripts/generate/bundle.ts'
 import { contractFiles } from '../../scripts/generate/files.ts'
+import { sensitivity } from '../../scripts/generate/sensitive.ts'
 import { staleFiles, writeFiles } from '../../scripts/generate/write.ts'
 
 const house = join(import.meta.dirname, 'fixtures/house/spec/v1')
@@ -68,7 +69,7 @@ describe('what is committed cannot drift from the contract', () => {
     cpSync('generated', out, { recursive: true })
     writeFileSync(join(out, 'problems.ts'), '// mine\n')
     const words = ['scripts/generate.ts', '--check', '--out', out]
-    const { status, stderr } = spawnSync('node', words, { encoding: 'utf8' })
+    const { status, stderr } = spawnSync(process.execPath, words, { encoding: 'utf8' })
     assert.equal(status, 1)
     assert.match(stderr, /problems\.ts/)
   })
@@ -141,13 +142,37 @@ describe('the bundle', () => {
       join(copy, 'components/schemas/ClientStatus.yaml'),
       'type: string\ntype: integer\n',
     )
-    assert.throws(() => bundle(join(copy, 'openapi.yaml')), /ClientStatus\.yaml[^]*line 2/)
+    assert.throws(() => bundle(join(copy, 'openapi.yaml')), /ClientStatus\.yaml\n.*line 2/)
   })
+})
+
+test('a reply that can hold a secret is marked, also when schemas refer to each other in circles', () => {
+  const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` })
+  const isSensitive = sensitivity({
+    components: {
+      schemas: {
+        Page: { properties: { items: ref('Node') } },
+        Node: { properties: { parent: ref('Leaf'), secret: { 'x-sensitive': true } } },
+        Leaf: { properties: { owner: ref('Node') } },
+        Plain: { properties: { name: { type: 'string' } } },
+      },
+    },
+  })
+  assert.deepEqual(['Page', 'Node', 'Leaf', 'Plain'].map(ref).map(isSensitive), [
+    true,
+    true,
+    true,
+    false,
+  ])
+  assert.equal(isSensitive({ anyOf: [{ type: 'null' }, ref('Leaf')] }), true)
+  assert.equal(isSensitive(undefined), false)
 })
 
 test('the command says in one line what it did', () => {
   const out = mkdtempSync(join(folder, 'command-'))
   cpSync('generated', out, { recursive: true })
-  const said = execFileSync('node', ['scripts/generate.ts', '--out', out], { encoding: 'utf8' })
+  const said = execFileSync(process.execPath, ['scripts/generate.ts', '--out', out], {
+    encoding: 'utf8',
+  })
   assert.match(said, /^generated: \d+ of \d+ files changed \(\d+ ms\)\n$/)
 })

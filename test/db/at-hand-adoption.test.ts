@@ -21,7 +21,7 @@ test('a server that outlived its killed starter is adopted with its data', async
   assert.equal(await ask(postgres.ownerUrl, 'select answer from survivor'), '42')
 })
 
-test('a second start does not stop the database of the first; only the last user stops it', async () => {
+test('a second start leaves the database of the first alone; the last user stops it', async () => {
   const home = homeOfFile()
   const { postgres: first } = await start(home)
   const second = startElsewhere(home)
@@ -47,7 +47,7 @@ test('when all users leave at once, exactly one of them stops the server', async
   assert.equal(findServer(join(home, 'data')).is, 'absent')
 })
 
-test('of two starts on an empty directory one starts the server and the other adopts it', async () => {
+test('of two starts on an empty directory, one starts the server, one adopts it', async () => {
   const home = newHome()
   const starts = [startElsewhere(home), startElsewhere(home)]
   const [one, other] = await Promise.all(starts.map((elsewhere) => elsewhere.report()))
@@ -76,7 +76,7 @@ test('a server with other options is started anew when nobody uses it', async ()
   assert.match(said.join(), /other options, and nobody uses it/)
 })
 
-test('a server with other options is kept, with a warning, while another process uses it', async () => {
+test('a server with other options is kept, with a warning, while another uses it', async () => {
   const home = homeOfFile()
   const before = await startElsewhere(home).report()
 

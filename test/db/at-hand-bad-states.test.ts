@@ -36,7 +36,7 @@ test('what was committed is there after kill -9 of the server and of its starter
   assert.equal(await ask(postgres.ownerUrl, 'select answer from kept'), '42')
 })
 
-test('a stale pid that now belongs to a stranger neither blocks the start nor harms him', async () => {
+test('a stale pid that a stranger has now neither blocks the start nor harms him', async () => {
   const { home } = await killedServer(homeOfFile())
   const sleeper = stranger(statSync(join(home, 'data')))
   writePid(home, sleeper)

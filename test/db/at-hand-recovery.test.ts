@@ -45,7 +45,7 @@ test('two processes whose server was killed share the next one', async () => {
   assert.equal(await other.stop(), 'stopped')
 })
 
-test('a crashed backend, which ends all sessions, costs nobody his part in the server', async () => {
+test('a crashed backend ends all sessions and costs nobody his share of the server', async () => {
   const home = homeOfFile()
   const { postgres } = await start(home)
   const { pid } = postgres
@@ -63,7 +63,7 @@ test('a crashed backend, which ends all sessions, costs nobody his part in the s
   assert.equal(await postgres.stop(), 'stopped')
 })
 
-test('a first start that is killed half-way leaves nothing that a later one trips over', async () => {
+test('a first start killed half-way leaves nothing that a later one trips over', async () => {
   const home = newHome()
   const elsewhere = startElsewhere(home)
   const draft = join(home, `data.new.${elsewhere.child.pid}`)

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
 import type { EgressRequest } from '#egress/request.ts'
 import { createEgress, type Egress, type EgressOptions } from '#egress/send.ts'
@@ -52,6 +53,8 @@ export function requestTo(url: string, changes: Partial<EgressRequest> = {}): Eg
 export interface Canary extends AsyncDisposable {
   readonly port: number
   readonly visits: number
+  /** Resolves once every visitor has left. */
+  isAlone(): Promise<void>
 }
 
 /** A listener on this machine that nobody must ever reach. It says nothing to who does. */
@@ -60,7 +63,8 @@ export async function canary(): Promise<Canary> {
   let visits = 0
   const server = createServer((socket) => {
     visits += 1
-    sockets.add(socket.on('error', () => {}))
+    sockets.add(socket.on('error', () => {}).resume())
+    socket.on('close', () => sockets.delete(socket))
   })
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
   const address = server.address()
@@ -68,6 +72,9 @@ export async function canary(): Promise<Canary> {
     port: typeof address === 'object' ? (address?.port ?? 0) : 0,
     get visits() {
       return visits
+    },
+    async isAlone() {
+      for (const socket of sockets) await once(socket, 'close')
     },
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy()

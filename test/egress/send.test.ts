@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { gzipSync } from 'node:zlib'
 import { test } from 'vitest'
+import { newSigningSecret, signatureHeaders } from '#secrets/signature.ts'
 import { patiently, world } from './fixture.ts'
 
 test('the receiver gets our bytes and headers, and we get its answer', async () => {
@@ -22,6 +24,17 @@ test('the receiver gets our bytes and headers, and we get its answer', async () 
   assert.equal(request?.body.toString(), '{"type":"client.created"}')
   assert.equal(request?.headers['content-length'], '25')
   assert.equal(request?.headers.host, `127.0.0.1:${here.receiver.port}`)
+})
+
+test('a signed webhook is accepted by the libraries that receivers use', async () => {
+  await using here = await world()
+  const secret = newSigningSecret(randomBytes)
+  const body = Buffer.from('{"type":"client.created","data":{"name":"Zoë"}}')
+  const timestampSeconds = Math.floor(Date.now() / 1000)
+  const headers = signatureHeaders({ id: 'evt_1', timestampSeconds, body, secrets: [secret] })
+  for (let count = 0; count < 3; count++) await here.post({ headers, body })
+  assert.equal(here.receiver.verified(secret).length, 3)
+  assert.throws(() => here.receiver.verified(newSigningSecret(randomBytes)))
 })
 
 test.each([200, 204, 301, 307, 404, 410, 429, 500, 503])(

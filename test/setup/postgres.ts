@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
@@ -25,6 +26,6 @@ export default async function setup(project: TestProject): Promise<() => Promise
   project.provide('ownerUrl', server.ownerUrl)
   return async () => {
     await server.stop()
-    rmSync(home, { recursive: true, force: true })
+    await rm(home, { recursive: true, force: true })
   }
 }

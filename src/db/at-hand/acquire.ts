@@ -106,7 +106,7 @@ async function tryToStart(server: Server, search: Search, patience: AbortSignal)
       search.port = newPort()
       return false
     case 'memory in use':
-      search.trouble = `${start.line}; end the processes that use it: ${processesIn(data)}`
+      search.trouble = `${start.line} by the processes: ${processesIn(data).join(', ')}`
       return false
     case 'locked':
       search.trouble = start.line

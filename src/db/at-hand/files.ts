@@ -2,8 +2,6 @@ import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, renameSync } fr
 import { rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
-const draftOf = (target: string) => `${target}.new.${process.pid}`
-
 /**
  * Builds a directory aside and renames it into place. Nobody ever sees half of it, and when two
  * processes build the same one, the first wins and the other throws its own away.
@@ -12,9 +10,9 @@ export async function buildAside(
   target: string,
   build: (draft: string) => void | Promise<void>,
 ): Promise<void> {
-  const draft = draftOf(target)
+  const draft = `${target}.new.${process.pid}`
+  mkdirSync(draft, { mode: 0o700 })
   try {
-    mkdirSync(draft, { mode: 0o700 })
     await build(draft)
     syncDirectory(draft)
     renameSync(draft, target)

@@ -6,7 +6,7 @@ import { closeSession, leaveUsers } from './session.ts'
 import { stopServer } from './stop.ts'
 
 const minuteMs = 60_000
-/** The first restart is immediate, because Postgres recovers well; a third failure is no accident. */
+/** The first restart is immediate: Postgres recovers well. A third failure is no accident. */
 const restartDelaysMs = [0, 1000, 5000]
 
 /** A server that is held, and held again whenever it is lost. */
@@ -58,10 +58,10 @@ export async function keep(server: Server): Promise<Keeper> {
   }
 }
 
-/** At most three restarts a minute, so that a server that cannot live does not fill the log. Pure. */
+/** At most three restarts a minute: a server that cannot live shall not fill the log. Pure. */
 export function restartDelayMs(restartsOfLastMinute: readonly number[], now: number): number {
-  const oldest = restartsOfLastMinute.at(-restartDelaysMs.length)
-  return restartDelaysMs[restartsOfLastMinute.length] ?? (oldest ?? now) + minuteMs - now
+  const [oldest = now] = restartsOfLastMinute.slice(-restartDelaysMs.length)
+  return restartDelaysMs[restartsOfLastMinute.length] ?? oldest + minuteMs - now
 }
 
 async function leave(server: Server, held: Held, deadlineMs: number): Promise<'stopped' | 'left'> {

@@ -1,8 +1,8 @@
 /**
  * *Postgres at hand* is the server that UBOS brings along when no `DATABASE_URL` names another one.
  * Its *place* is a home directory and a user; a process *acquires* it there by starting it or by
- * *adopting* the one that runs, and *joins* its users by a shared advisory lock, so that the last to
- * leave stops it. The server outlives us: after a kill -9 the next start adopts it.
+ * *adopting* the one that runs, and *joins* its users by a shared advisory lock, so that the last
+ * to leave stops it. The server outlives us: after a kill -9 the next start adopts it.
  * Promised: one server per directory, no signal to a stranger, no half-made directory in use.
  */
 import { copyBinaries } from './binaries.ts'

@@ -8,6 +8,7 @@ const remedies: readonly (readonly [RegExp, string])[] = [
   [/read-only file system/i, 'set UBOS_DATA_DIR to a directory on a writable disk'],
   [/no space left on device/i, 'make room on that disk'],
   [/permission denied|operation not permitted|EACCES/i, 'start as the user who may use it'],
+  [/is still in use/, 'end those processes'],
   [/could not look up effective user/, 'give this user an entry in /etc/passwd'],
   [/^spawn .* ENOENT|shared libraries/, 'install glibc and libstdc++, which the binaries need'],
 ]

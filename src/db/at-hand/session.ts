@@ -9,6 +9,9 @@ const usersLock = 0x55424f53
 /** The pid file takes the time a moment before the clock that a session can ask. */
 const startedSecondsSlack = 10
 
+/** A server, or another user of it, that has been frozen must not freeze us. */
+const answerMsMax = 10_000
+
 export function ownerUrl(port: number, password: string): string {
   return `postgres://postgres:${password}@127.0.0.1:${port}/postgres`
 }
@@ -21,7 +24,8 @@ export async function openSession(
 ): Promise<Client> {
   const session = new Client({
     connectionString: ownerUrl(pidFile.port, password),
-    connectionTimeoutMillis: 5000,
+    connectionTimeoutMillis: answerMsMax,
+    query_timeout: answerMsMax,
     ssl: false,
   })
   // Whoever must know that a session is over listens to `end`; this keeps Node from throwing.

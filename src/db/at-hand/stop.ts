@@ -4,7 +4,7 @@ import { findServer } from './identity.ts'
 
 /**
  * Sends the fast stop (SIGINT) and waits until the server has ended; false when the deadline comes
- * first. The server is looked up again, so that the signal never reaches a stranger, and it is never
+ * first. The server is looked up again, so that the signal never reaches a stranger. It is never
  * SIGKILL, which would leave backends that write without their server.
  */
 export async function stopServer(data: string, deadlineMs: number): Promise<boolean> {

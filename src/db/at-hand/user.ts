@@ -49,7 +49,7 @@ export function nameOf(uid: number, users: readonly User[]): string {
   return users.find((user) => user.uid === uid)?.name ?? `with uid ${uid}`
 }
 
-/** May the user go through a directory? Only one group counts: the server is started without others. Pure. */
+/** May the user go through a directory? It has but one group: Node drops the others. Pure. */
 export function mayPass(directory: Ownership, user: User): boolean {
   if (directory.uid === user.uid) return (directory.mode & 0o100) !== 0
   if (directory.gid === user.gid) return (directory.mode & 0o010) !== 0

@@ -1,0 +1,37 @@
+import { asObject, isObject, type Json, type JsonObject } from './json.ts'
+
+/** Tells of a schema whether a field marked `x-sensitive` can be reached from it. */
+export function sensitivity(document: JsonObject): (schema: Json | undefined) => boolean {
+  const components = Object.entries(asObject(asObject(document.components).schemas))
+  const findings = new Map(
+    components.map(([name, schema]) => [`#/components/schemas/${name}`, look(schema)]),
+  )
+  const sensitive = new Set<string>()
+  const isReached = ({ isMarked, refs }: Findings) => {
+    return isMarked || refs.some((ref) => sensitive.has(ref))
+  }
+  // Schemas may refer to each other in circles, so this goes round until nothing is added.
+  for (let sizeBefore = -1; sizeBefore < sensitive.size; ) {
+    sizeBefore = sensitive.size
+    for (const [ref, found] of findings) if (isReached(found)) sensitive.add(ref)
+  }
+  return (schema) => isReached(look(schema))
+}
+
+/** What a schema says itself, and where it leads. */
+interface Findings {
+  isMarked: boolean
+  refs: string[]
+}
+
+function look(schema: Json | undefined): Findings {
+  const findings: Findings = { isMarked: false, refs: [] }
+  const visit = (value: Json | undefined): void => {
+    if (typeof value !== 'object' || value === null) return
+    if (isObject(value) && value['x-sensitive'] === true) findings.isMarked = true
+    if (isObject(value) && typeof value.$ref === 'string') findings.refs.push(value.$ref)
+    for (const member of Object.values(value)) visit(member)
+  }
+  visit(schema)
+  return findings
+}

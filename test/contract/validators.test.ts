@@ -1,0 +1,291 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { readFileSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join, resolve } from 'node:path'
+import type { Ajv2020 } from 'ajv/dist/2020.js'
+import fc from 'fast-check'
+import { afterAll, describe, test } from 'vitest'
+import { eventTypes } from '#generated/events.ts'
+import { type Route, routes } from '#generated/routes.ts'
+import { contractFiles } from '../../scripts/generate/files.ts'
+import { asObject, follow, type Json, lookUp } from '../../scripts/generate/json.ts'
+import { formats, isMultipleOf } from '../../scripts/generate/runtime.js'
+import { unitCompiler } from '../../scripts/generate/unit.ts'
+import { staleFiles, writeFiles } from '../../scripts/generate/write.ts'
+
+const document = asObject(JSON.parse(readFileSync('generated/openapi.json', 'utf8')))
+const { Ajv2020: Constructor } = createRequire(import.meta.url)('ajv/dist/2020.js') as {
+  Ajv2020: typeof Ajv2020
+}
+
+/** ajv as it comes, compiling the bundle in memory: it must agree with what we laid out. */
+const oracle = new Constructor({ strict: false, formats, multipleOfPrecision: 6 })
+oracle.addSchema({ $id: 'house:', ...document })
+
+interface Sample {
+  name: string
+  pointer: string
+  validate: (value: unknown) => boolean
+  values: Json[]
+}
+
+/** The examples of a media type, which validate. */
+function valuesOf(media: Json | undefined): Json[] {
+  const examples = Object.values(asObject(asObject(media).examples))
+  return examples.map((example) => follow(document, example).value ?? null)
+}
+
+function samplesOf(route: Route): Sample[] {
+  const operation = `/paths/${route.path.replaceAll('/', '~1')}/${route.method.toLowerCase()}`
+  const source = asObject(lookUp(document, operation))
+  const samples: Sample[] = []
+  const add = (name: string, media: Json | undefined, pointer: string, validate: unknown) => {
+    if (typeof validate !== 'function') return
+    const check = validate as Sample['validate']
+    samples.push({ name, pointer, validate: check, values: valuesOf(media) })
+  }
+  const body = asObject(follow(document, source.requestBody).content)
+  for (const [type, media] of Object.entries(body)) {
+    const pointer = `${operation}/requestBody/content/${type.replace('/', '~1')}/schema`
+    add(`${route.operationId} body`, media, pointer, route.validate.body)
+  }
+  for (const [status, reply] of Object.entries(asObject(source.responses))) {
+    const content = Object.entries(asObject(follow(document, reply).content))
+    const own = asObject(reply).$ref
+      ? String(asObject(reply).$ref).slice(1)
+      : `${operation}/responses/${status}`
+    for (const [type, media] of content) {
+      const pointer = `${own}/content/${type.replace('/', '~1')}/schema`
+      add(`${route.operationId} ${status}`, media, pointer, route.validate.replies[Number(status)])
+    }
+  }
+  return samples
+}
+
+const samples = Object.values(routes).flatMap(samplesOf)
+
+describe('the validators say what the contract says', () => {
+  test('every example of every operation is valid', () => {
+    assert.ok(samples.length > 100)
+    for (const { name, validate, values } of samples) {
+      for (const value of values) assert.ok(validate(value), `${name}: ${errorOf(validate)}`)
+    }
+  })
+
+  test('every example of every event is valid, and of no other event', () => {
+    const types = Object.entries(eventTypes)
+    for (const [type, { example }] of types) {
+      for (const [other, { validate }] of types) {
+        assert.equal(validate(example), type === other, `${type} as ${other}: ${errorOf(validate)}`)
+      }
+    }
+  })
+
+  test('and so does ajv as it comes, of thousands of spoilt examples', () => {
+    const judged = samples.map(({ pointer, ...sample }) => {
+      return { ...sample, expected: oracle.compile({ $ref: `house:#${encodeURI(pointer)}` }) }
+    })
+    const good = judged.filter(({ values }) => values.length > 0)
+    fc.assert(
+      fc.property(fc.nat(), fc.nat(), edits, (which, pick, edit) => {
+        const { name, validate, values, expected } = good[which % good.length] ?? assert.fail()
+        const value = spoilt(values[pick % values.length] ?? null, edit)
+        assert.equal(validate(value), expected(value), `${name}: ${JSON.stringify(value)}`)
+      }),
+      { numRuns: 5000 },
+    )
+  })
+})
+
+function errorOf(validate: unknown): string {
+  return JSON.stringify((validate as { errors?: unknown }).errors)
+}
+
+const junk = fc.constantFrom<Json>(
+  null,
+  '',
+  ' ',
+  'x'.repeat(3000),
+  'A',
+  0,
+  -1,
+  1.5,
+  1e15,
+  true,
+  [],
+  {},
+  [null],
+  { a: 1 },
+  '2026-02-30',
+  'ACTIVE',
+)
+const edits = fc.array(
+  fc.record({
+    depth: fc.nat(3),
+    at: fc.nat(40),
+    how: fc.constantFrom('drop', 'add', 'put'),
+    value: junk,
+  }),
+  { minLength: 1, maxLength: 2 },
+)
+type Edit = { depth: number; at: number; how: string; value: Json }
+
+function spoilt(value: Json, edits: readonly Edit[]): Json {
+  return edits.reduce((before, edit) => spoil(before, edit, edit.depth), structuredClone(value))
+}
+
+/** Walks down by the numbers of the edit, and drops, adds or puts something there. */
+function spoil(value: Json, edit: Edit, depth: number): Json {
+  const keys = Object.keys(Object(value))
+  const isScalar = typeof value !== 'object' || value === null
+  if (isScalar || keys.length === 0) return structuredClone(edit.value)
+  const key = keys[edit.at % keys.length] ?? ''
+  const holder = value as Record<string, Json>
+  if (depth > 0) holder[key] = spoil(holder[key] ?? null, edit, depth - 1)
+  else if (edit.how === 'put' || Array.isArray(value)) holder[key] = structuredClone(edit.value)
+  else if (edit.how === 'drop') delete holder[key]
+  else holder.unknown = structuredClone(edit.value)
+  return value
+}
+
+describe('formats demand what their standards demand', () => {
+  const check = (format: string) => {
+    const validate = new Constructor({ formats, allowUnionTypes: true }).compile({
+      type: ['string', 'number'],
+      format,
+    })
+    return (value: unknown) => validate(value)
+  }
+  const good: [format: string, value: unknown][] = [
+    ['date-time', '2026-01-31T12:00:00Z'],
+    ['date-time', '2026-01-31t12:00:00.123456z'],
+    ['date-time', '2024-02-29T23:59:59+05:30'],
+    ['date', '2024-02-29'],
+    ['email', 'ada@example.com'],
+    ['uri', 'https://example.com/a?b=c'],
+    ['uuid', '0190cf4e-7d2a-7000-8000-000000000000'],
+    ['int32', 2 ** 31 - 1],
+    ['int32', -(2 ** 31)],
+    ['int64', Number.MAX_SAFE_INTEGER],
+  ]
+  test.each(good)('%s takes %s', (format, value) => assert.ok(check(format)(value)))
+
+  const bad: [format: string, value: unknown][] = [
+    ['date-time', '2026-01-31'],
+    ['date-time', '2026-01-31T12:00:00'],
+    ['date-time', '2026-01-31 12:00:00Z'],
+    ['date-time', '2026-01-31T12:00Z'],
+    ['date-time', '2026-01-31T12:00:00+0530'],
+    ['date-time', '2026-01-31T12:00:00+05'],
+    ['date-time', '2026-01-31T24:00:00Z'],
+    ['date-time', '2026-02-29T12:00:00Z'],
+    ['date-time', '2026-13-01T12:00:00Z'],
+    ['date-time', '2016-12-31T23:59:60Z'],
+    ['date-time', '2026-01-31T12:00:00Z\n'],
+    ['date', '2026-2-1'],
+    ['date', '2026-02-29'],
+    ['email', 'ada@'],
+    ['uri', '/relative'],
+    ['uuid', 'urn:uuid:0190cf4e-7d2a-7000-8000-000000000000'],
+    ['int32', 2 ** 31],
+    ['int32', -(2 ** 31) - 1],
+    ['int64', 2 ** 53],
+  ]
+  test.each(bad)('%s refuses %s', (format, value) => assert.ok(!check(format)(value)))
+
+  test('every date and time taken is one that JavaScript can hold', () => {
+    const moments = fc.date({ noInvalidDate: true, min: new Date(0), max: new Date('9999-12-31') })
+    fc.assert(fc.property(moments, (moment) => assert.ok(check('date-time')(moment.toISOString()))))
+    for (const [format, value] of good) {
+      if (format === 'date-time') assert.ok(!Number.isNaN(Date.parse(String(value))), `${value}`)
+    }
+  })
+})
+
+describe('decimal places are counted, not divided', () => {
+  const amounts = fc.integer({ min: 0, max: 99_999_999_999_999 })
+
+  test('every amount of cents is a multiple of 0.01, up to a trillion', () => {
+    fc.assert(fc.property(amounts, (cents) => assert.ok(isMultipleOf(cents / 100, 0.01))))
+  })
+
+  test('and none with a third place is', () => {
+    const tenths = fc.integer({ min: 1, max: 9 })
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 10 ** 9 }), tenths, (cents, tenth) => {
+        assert.ok(!isMultipleOf(Number(`${(cents / 100).toFixed(2)}${tenth}`), 0.01))
+      }),
+    )
+  })
+
+  test('whole steps too', () => {
+    assert.ok(isMultipleOf(15, 5))
+    assert.ok(!isMultipleOf(16, 5))
+    assert.ok(!isMultipleOf(1.5, 1))
+  })
+})
+
+describe('a unit', () => {
+  const compile = unitCompiler()
+
+  test('has names that say what they are, and none that ajv numbered', () => {
+    const schema = {
+      type: 'object',
+      properties: { next: { $ref: 'ubos:Node' }, at: { type: 'string', format: 'date' } },
+    }
+    const { text, constants } = compile('validateNode', schema)
+    assert.match(text, /^function validateNode\(/)
+    assert.match(text, /validateNode\(data\.next/)
+    assert.doesNotMatch(text, /validate\d|schema\d|func\d|wrapper\d|dynamicAnchors|require\(/)
+    assert.deepEqual(constants, ['formats["date"]'])
+  })
+
+  test('is refused when a property bears a name that ajv uses', () => {
+    const schema = {
+      type: 'object',
+      required: ['schema12'],
+      properties: { schema12: { type: 'string' } },
+    }
+    assert.throws(() => compile('validateOdd', schema), /validateOdd uses schema12/)
+  })
+
+  test('depends on its own schema alone, whatever was compiled before', () => {
+    const schema = { type: 'object', properties: { other: { $ref: 'ubos:Other' } } }
+    assert.deepEqual(unitCompiler()('validateIt', schema), compile('validateIt', schema))
+  })
+})
+
+describe('modules of a small contract, loaded by Node itself', () => {
+  const root = join(import.meta.dirname, 'fixtures/house/spec/v1/openapi.yaml')
+  const folder = 'node_modules/.cache/ubos-test-validators'
+  afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+  /** Loaded outside vitest, which would forgive a `require`. */
+  function judge(name: string, values: readonly unknown[]): { keyword: string; at: string }[][] {
+    const program = `
+      const { ${name} } = await import(${JSON.stringify(resolve(folder, 'validators/clients.js'))})
+      const verdicts = ${JSON.stringify(values)}.map((value) => ${name}(value) ? [] : ${name}.errors)
+      console.log(JSON.stringify(verdicts))`
+    const words = ['--input-type=module', '--eval', program]
+    const verdicts = JSON.parse(execFileSync(process.execPath, words, { encoding: 'utf8' }))
+    return verdicts.map((errors: { keyword: string; instancePath: string }[]) => {
+      return errors.map(({ keyword, instancePath }) => ({ keyword, at: instancePath }))
+    })
+  }
+
+  test('a choice among tagged variants reports on the one that was meant', async () => {
+    const files = await contractFiles(root)
+    writeFiles(folder, files, staleFiles(folder, files))
+    const client = { name: 'Ada', currency: 'USD' }
+    const [good, incomplete, unknown] = judge('validateClientInput', [
+      { ...client, contact: { kind: 'phone', number: '1' } },
+      { ...client, contact: { kind: 'mail', number: '1' } },
+      { ...client, contact: { kind: 'fax', number: '1' } },
+    ])
+    assert.deepEqual(good, [])
+    assert.deepEqual(incomplete?.[0], { keyword: 'required', at: '/contact' })
+    assert.ok(incomplete?.every(({ keyword }) => keyword !== 'oneOf'))
+    assert.deepEqual(unknown, [{ keyword: 'enum', at: '/contact/kind' }])
+  })
+})
