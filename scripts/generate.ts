@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { cacheFolder } from './generate/cache.ts'
 
-/** `npm run generate`: makes generated/ from spec/ and migrations/; `--check` says what is stale. */
+/** `npm run generate`: spec/ and migrations/ → generated/; `--check` only says what is stale. */
 const { values } = parseArgs({
   options: {
     check: { type: 'boolean', default: false },

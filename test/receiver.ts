@@ -65,7 +65,7 @@ const misdeeds = {
   'endless-trailers': (socket) => flood(socket, `${chunked}0\r\n`, 'x-more: more\r\n'.repeat(99)),
   'huge-headers': (socket) =>
     socket.end(`HTTP/1.1 200 OK\r\nx-huge: ${'h'.repeat(64 * 1024)}\r\ncontent-length: 0\r\n\r\n`),
-  reset: (socket) => socket.resetAndDestroy(),
+  reset,
   'reset-mid-answer': (socket) => {
     socket.write('HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nhalf', () =>
       socket.resetAndDestroy(),
@@ -205,6 +205,12 @@ function verify(request: ReceivedRequest, secret: string): ReceivedRequest {
   new StandardWebhook(secret).verify(body, headers)
   new SvixWebhook(secret).verify(body, headers)
   return request
+}
+
+/** A socket that is being closed already cannot be reset: Node would neither do it nor say so. */
+function reset(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy()
+  else socket.resetAndDestroy()
 }
 
 function drip(socket: Socket, head: string, drop: string): void {

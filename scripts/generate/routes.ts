@@ -1,6 +1,8 @@
+import { refuse } from './breach.ts'
 import {
   asObject,
   asStrings,
+  at,
   byName,
   type Json,
   type JsonObject,
@@ -58,7 +60,7 @@ export function printRoutes(
   ].join('')
 }
 
-/** The schema `ApiKeyScope` names all that an operation may ask for; without it, those asked for. */
+/** The schema `ApiKeyScope` names all that an operation may ask for. */
 function readScopeNames(document: JsonObject, operations: readonly Operation[]): string[] {
   const schema = lookUp(document, '/components/schemas/ApiKeyScope')
   const known = asStrings(asObject(schema).enum)

@@ -55,7 +55,7 @@ export async function printTables(migrations: string): Promise<string> {
       "\nimport type { ColumnType, Generated } from 'kysely'\n",
       '\n/** Read as text, because a JavaScript number cannot hold all of them. */\n',
       'export type Int8 = ColumnType<string, string | number | bigint, string | number | bigint>\n',
-      '\n/** Read as a value, bound as text: pg would take a JavaScript array for one of Postgres. */\n',
+      '\n/** Read as a value, bound as text: pg takes a JavaScript array for one of Postgres. */\n',
       'export type JsonText = ColumnType<unknown, string, string>\n\n',
       blocks.join('\n'),
       `\nexport interface Tables {\n${list.join('')}}\n`,

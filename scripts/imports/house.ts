@@ -32,6 +32,7 @@ export const arrows: Readonly<Record<string, readonly string[]>> = {
 /** Files of rooms that touch the world without a suffix that says so, and why. */
 export const worldly: Readonly<Record<string, string>> = {
   'src/api-keys/authenticate.ts': 'keeps verified keys and polls for revocations',
+  'src/clients/reference.ts': 'holds the client that another thing will refer to',
   'src/organizations/bootstrap.ts': 'makes the first keys, in transactions of its own',
   'src/organizations/opening.ts': 'queues all that a new organization is, for two callers',
   'src/webhooks/dispatcher.ts': 'the loop that sends: it stands between Postgres and egress',

@@ -1,12 +1,12 @@
+import { record } from '#audit/record.ts'
+import { publish } from '#events/publish.ts'
 import type { Scope } from '#generated/routes.ts'
-import { record } from '../audit/record.ts'
-import { publish } from '../events/publish.ts'
-import { changedFieldsOf, pick } from '../http/merge-patch.ts'
-import type { Call, Operation } from '../http/operation.ts'
-import { pageOf, toPage } from '../http/page.ts'
-import { found, problem } from '../http/problem.ts'
-import { requireMatch } from '../http/revision.ts'
-import { operatorTenantId } from '../ids.ts'
+import { changedFieldsOf, pick } from '#http/merge-patch.ts'
+import type { Call, Operation } from '#http/operation.ts'
+import { pageOf, toPage } from '#http/page.ts'
+import { found, problem } from '#http/problem.ts'
+import { requireMatch } from '#http/revision.ts'
+import { operatorTenantId } from '#ids.ts'
 import {
   findApiKey,
   insertApiKey,

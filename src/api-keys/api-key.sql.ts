@@ -1,11 +1,11 @@
 import type { Selectable } from 'kysely'
+import { build, type Db } from '#db/database.ts'
+import { fetchOne, statement, touchingOne } from '#db/statement.ts'
+import type { Tx } from '#db/transact.ts'
 import type { Scope } from '#generated/routes.ts'
 import type { Tables } from '#generated/tables.ts'
-import { build, type Db } from '../db/database.ts'
-import { fetchOne, statement, touchingOne } from '../db/statement.ts'
-import type { Tx } from '../db/transact.ts'
-import type { PageRequest } from '../http/page.ts'
-import type { Id, TenantId } from '../ids.ts'
+import type { PageRequest } from '#http/page.ts'
+import type { Id, TenantId } from '#ids.ts'
 import type { ApiKey } from './api-key.ts'
 
 const columns = [

@@ -1,8 +1,8 @@
 import type { Scope } from '#generated/routes.ts'
 import type { ApiKeyInfo, ApiKeyInput, ApiKeyPatch, ApiKeyStatus } from '#generated/types.ts'
-import type { Principal } from '../http/operation.ts'
-import { covers } from '../http/scopes.ts'
-import type { Id } from '../ids.ts'
+import type { Principal } from '#http/operation.ts'
+import { covers } from '#http/scopes.ts'
+import type { Id } from '#ids.ts'
 
 /**
  * An *API key* opens one tenant, for some scopes, until it expires or is revoked. What its bearer

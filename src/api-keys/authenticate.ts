@@ -1,8 +1,8 @@
+import type { Context } from '#context.ts'
 import type { Scope } from '#generated/routes.ts'
-import type { Context } from '../context.ts'
-import type { Principal } from '../http/operation.ts'
-import { problem } from '../http/problem.ts'
-import { type Id, tenantId } from '../ids.ts'
+import type { Principal } from '#http/operation.ts'
+import { problem } from '#http/problem.ts'
+import { type Id, tenantId } from '#ids.ts'
 import { findPrincipal } from './api-key.sql.ts'
 import { statusOf } from './api-key.ts'
 

@@ -1,6 +1,6 @@
-import type { Tx } from '../db/transact.ts'
-import type { Cause } from '../http/operation.ts'
-import { dayOf } from '../ids.ts'
+import type { Tx } from '#db/transact.ts'
+import type { Cause } from '#http/operation.ts'
+import { dayOf } from '#ids.ts'
 
 /** What changed, field by field, without secrets. */
 export interface Change {

@@ -1,15 +1,16 @@
-import { record } from '../audit/record.ts'
-import { publish } from '../events/publish.ts'
-import { changedFieldsOf, pick } from '../http/merge-patch.ts'
-import { requireCurrency } from '../http/money.ts'
-import type { Operation } from '../http/operation.ts'
-import { pageOf, toPage } from '../http/page.ts'
-import { found } from '../http/problem.ts'
-import { requireMatch } from '../http/revision.ts'
+import { record } from '#audit/record.ts'
+import { publish } from '#events/publish.ts'
+import { changedFieldsOf, pick } from '#http/merge-patch.ts'
+import { requireCurrency } from '#http/money.ts'
+import type { Operation } from '#http/operation.ts'
+import { pageOf, toPage } from '#http/page.ts'
+import { found } from '#http/problem.ts'
+import { requireMatch } from '#http/revision.ts'
 import {
   deleteClient as deleteRow,
   findClient,
   insertClient,
+  lockClient,
   pageClients,
   updateClient as updateRow,
 } from './client.sql.ts'
@@ -42,7 +43,7 @@ export const getClient: Operation<'getClient'> = async (_ctx, call, { path }, db
 
 export const updateClient: Operation<'updateClient'> = async (_ctx, call, request, tx) => {
   const { path, headers, body } = request
-  const client = found(await findClient(tx, call.tenantId, path.clientId))
+  const client = found(await lockClient(tx, call.tenantId, path.clientId))
   requireMatch(headers['if-match'], client.revision)
   if (body.currency !== undefined) requireCurrency(body.currency)
 
@@ -66,7 +67,7 @@ export const deleteClient: Operation<'deleteClient'> = async (
   { path, headers },
   tx,
 ) => {
-  const client = found(await findClient(tx, call.tenantId, path.clientId))
+  const client = found(await lockClient(tx, call.tenantId, path.clientId))
   requireMatch(headers['if-match'], client.revision)
 
   deleteRow(tx, call.tenantId, client, call.now)

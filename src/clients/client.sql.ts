@@ -1,10 +1,10 @@
 import type { Selectable } from 'kysely'
+import { build, type Db } from '#db/database.ts'
+import { fetchOne, statement, touchingOne } from '#db/statement.ts'
+import type { Tx } from '#db/transact.ts'
 import type { Tables } from '#generated/tables.ts'
-import { build, type Db } from '../db/database.ts'
-import { fetchOne, statement, touchingOne } from '../db/statement.ts'
-import type { Tx } from '../db/transact.ts'
-import type { PageRequest } from '../http/page.ts'
-import type { Id, TenantId } from '../ids.ts'
+import type { PageRequest } from '#http/page.ts'
+import type { Id, TenantId } from '#ids.ts'
 import type { Client } from './client.ts'
 
 const columns = [
@@ -128,14 +128,37 @@ export async function findClient(db: Db, tenantId: TenantId, id: string) {
   return row && fromRow(row)
 }
 
-const clientById = statement('client_by_id', (a: { tenantId: TenantId; id: string }) =>
-  build
+const clientById = statement('client_by_id', selectOne)
+
+/** The client, held against other changes until the transaction ends. */
+export async function lockClient(tx: Tx, tenantId: TenantId, id: string) {
+  const row = await fetchOne(tx, clientLocked.bind({ tenantId, id }))
+  return row && fromRow(row)
+}
+
+const clientLocked = statement('client_locked', (a: OneClient) => selectOne(a).forNoKeyUpdate())
+
+/** The client that something will refer to: it is not deleted before the transaction ends. */
+export async function holdClient(tx: Tx, tenantId: TenantId, id: string) {
+  const row = await fetchOne(tx, clientHeld.bind({ tenantId, id }))
+  return row && fromRow(row)
+}
+
+const clientHeld = statement('client_held', (a: OneClient) => selectOne(a).forShare())
+
+interface OneClient {
+  tenantId: TenantId
+  id: string
+}
+
+function selectOne(a: OneClient) {
+  return build
     .selectFrom('client')
     .select(columns)
     .where('tenant_id', '=', a.tenantId)
     .where('id', '=', a.id)
-    .where('deleted_at', 'is', null),
-)
+    .where('deleted_at', 'is', null)
+}
 
 export interface ClientFilter {
   externalId?: string | undefined

@@ -5,8 +5,8 @@ import type {
   ClientInput,
   ClientPatch,
 } from '#generated/types.ts'
-import { mergePatch } from '../http/merge-patch.ts'
-import type { Id } from '../ids.ts'
+import { mergePatch } from '#http/merge-patch.ts'
+import type { Id } from '#ids.ts'
 
 /**
  * A *client* is a person or company that a tenant does business with. A deleted one is gone for

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto'
-import type { Config } from '../config.ts'
+import type { Config } from '#config.ts'
 import { PostgresRefusal, startPostgres } from './at-hand/postgres.ts'
 import { ensureDatabase, type Login, migrate, readMigrations } from './migrate.ts'
 import { findApplied, testFences } from './self-test.ts'

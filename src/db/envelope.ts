@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import type { TenantId } from '../ids.ts'
+import type { TenantId } from '#ids.ts'
 
 /**
  * The *envelope* is what every call writes beside its own rows: events with their pending rows,

@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { problems } from '#generated/problems.ts'
 import type { ProblemCode } from '#generated/types.ts'
-import { type Problem, type ProblemFace, problem } from '../http/problem.ts'
+import { type Problem, type ProblemFace, problem } from '#http/problem.ts'
 import { CommitUnknown, isConnectionLoss } from './transact.ts'
 
 /** What it means to a caller that a constraint said no. */

@@ -1,5 +1,5 @@
-import type { Databases, Signal } from '../context.ts'
-import type { Log } from '../log.ts'
+import type { Databases, Signal } from '#context.ts'
+import type { Log } from '#log.ts'
 import { createPool } from './pool.ts'
 import { createReaders } from './readers.ts'
 

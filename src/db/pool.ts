@@ -1,5 +1,5 @@
 import pg from 'pg'
-import type { Log } from '../log.ts'
+import type { Log } from '#log.ts'
 
 /** As whom a connection works: inside one tenant, or across them (sequencer, dispatcher, sweepers). */
 export type DatabaseRole = 'ubos_api' | 'ubos_worker'
@@ -46,7 +46,8 @@ export function createPool(
     max,
     idleTimeoutMillis: 30_000,
   })
-  // An idle client that loses its server emits `error`; unheard, it would end the process.
+  // A client that loses its server emits `error`, idle or not; unheard, it would end the process.
   pool.on('error', (error) => log.warn({ err: error, role }, 'idle connection lost'))
+  pool.on('connect', (client) => client.on('error', () => undefined))
   return pool
 }

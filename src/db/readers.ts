@@ -1,7 +1,7 @@
 import pg from 'pg'
-import { problem } from '../http/problem.ts'
-import type { TenantId } from '../ids.ts'
-import type { Log } from '../log.ts'
+import { problem } from '#http/problem.ts'
+import type { TenantId } from '#ids.ts'
+import type { Log } from '#log.ts'
 import { type Db, kyselyOver } from './database.ts'
 import { connectionOptions } from './pool.ts'
 

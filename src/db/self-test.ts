@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { operatorTenantId } from '../ids.ts'
+import { operatorTenantId } from '#ids.ts'
 import { connectionOptions, type DatabaseRole } from './pool.ts'
 import { fenceOf } from './readers.ts'
 
@@ -8,13 +8,13 @@ export class FenceBroken extends Error {
   override readonly name = 'FenceBroken'
 }
 
-/** Plain by design: it is read before the tenant is known, through one function. */
-const unforced = new Set(['key_index'])
+/** Not forced upon their owner: they are read before the tenant is known, by one function each. */
+const unforced = ['key_index']
 
 /**
  * Refuses a process that could reach past the fence: a superuser, an owner, a role that bypasses
- * row-level security, a tenant table without forced policies, or a missing setting that does not
- * raise on a used connection.
+ * row-level security, a tenant table without forced policies or with a wider one, or a missing
+ * setting that does not raise on a used connection.
  */
 export async function testFences(databaseUrl: string): Promise<void> {
   for (const role of ['ubos_api', 'ubos_worker'] as const) await testRole(databaseUrl, role)
@@ -36,7 +36,7 @@ async function testPrivileges(client: pg.Client): Promise<void> {
   const { rows } = await client.query<{ login: string; privileged: boolean; owns: boolean }>(`
     select session_user as login,
       (select bool_or(rolsuper or rolbypassrls) from pg_roles
-        where rolname in (session_user, current_user)) as privileged,
+        where pg_has_role(session_user, oid, 'MEMBER')) as privileged,
       exists (select from pg_class where relnamespace = 'public'::regnamespace
         and relkind in ('r', 'p') and pg_has_role(session_user, relowner, 'MEMBER')) as owns`)
   const [found] = rows
@@ -53,17 +53,27 @@ async function testPrivileges(client: pg.Client): Promise<void> {
   }
 }
 
+/** Policies add up, so the API must have no other than the fence, for reading and for writing. */
 async function testTables(client: pg.Client): Promise<void> {
-  const { rows } = await client.query<{ name: string }>(`
-    select relname as name from pg_class
-    join pg_attribute on attrelid = pg_class.oid and attname = 'tenant_id' and attnum > 0
-    where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition
-      and not (relrowsecurity and relforcerowsecurity
-        and exists (select from pg_policy where polrelid = pg_class.oid
-          and pg_get_expr(polqual, polrelid) = '(tenant_id = ubos_tenant())'))
-    order by relname`)
-  const bare = rows.map((row) => row.name).filter((name) => !unforced.has(name))
-  if (bare.length > 0) throw new FenceBroken(`no fence around ${bare.join(', ')}`)
+  const { rows } = await client.query<{ name: string }>(
+    `with fence as (
+       select polrelid, polqual is not null as reads,
+         coalesce(pg_get_expr(polqual, polrelid), wanted) = wanted
+           and coalesce(pg_get_expr(polwithcheck, polrelid), wanted) = wanted as holds
+       from pg_policy, (values ('(tenant_id = ubos_tenant())')) as expression (wanted)
+       where polpermissive and polroles && array[0, 'ubos_api'::regrole]::oid[]
+     )
+     select relname as name from pg_class
+     join pg_attribute on attrelid = pg_class.oid and attname = 'tenant_id' and attnum > 0
+     where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition
+       and not (relrowsecurity and (relforcerowsecurity or relname = any($1))
+         and coalesce((select bool_and(holds) and bool_or(reads) from fence
+           where polrelid = pg_class.oid), false))
+     order by relname`,
+    [unforced],
+  )
+  if (rows.length === 0) return
+  throw new FenceBroken(`no fence around ${rows.map(({ name }) => name).join(', ')}`)
 }
 
 /** After its first transaction a connection has '' where it had no setting: both must raise. */

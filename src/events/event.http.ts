@@ -1,6 +1,6 @@
-import type { Operation } from '../http/operation.ts'
-import { pageOf, sealPlace, toPage } from '../http/page.ts'
-import { found, problem } from '../http/problem.ts'
+import type { Operation } from '#http/operation.ts'
+import { pageOf, sealPlace, toPage } from '#http/page.ts'
+import { found, problem } from '#http/problem.ts'
 import { findEvent, pageEvents, pageFeed } from './event.sql.ts'
 import { isEventType, type StoredEvent, toEvent, toEventType, typeNames } from './event.ts'
 
@@ -28,7 +28,8 @@ export const listEventTypes: Operation<'listEventTypes'> = async (ctx, call, { q
   const { after, limit } = pageOf(ctx, call, 'event-types', query)
   const isAscending = query.sort === 'type'
   const ordered = isAscending ? typeNames : typeNames.toReversed()
-  const start = after ? ordered.findIndex((type) => type === String(after[0])) + 1 : 0
+  const names: string[] = ordered
+  const start = after ? names.indexOf(String(after[0])) + 1 : 0
   const types = ordered.slice(start, start + limit + 1)
   const body = toPage(ctx, call, 'event-types', query, types, (type) => [type], toEventType)
   return { status: 200, body }

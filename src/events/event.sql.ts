@@ -1,6 +1,6 @@
-import type { Db } from '../db/database.ts'
-import type { PageRequest } from '../http/page.ts'
-import { dayOf, type TenantId } from '../ids.ts'
+import type { Db } from '#db/database.ts'
+import type { PageRequest } from '#http/page.ts'
+import { dayOf, type TenantId } from '#ids.ts'
 import type { StoredEvent } from './event.ts'
 
 function selectEvents(db: Db, tenantId: TenantId) {

@@ -1,7 +1,7 @@
+import type { Tx } from '#db/transact.ts'
 import { type EventData, type EventType, eventTypes } from '#generated/events.ts'
-import type { Tx } from '../db/transact.ts'
-import type { Cause } from '../http/operation.ts'
-import { dayOf } from '../ids.ts'
+import type { Cause } from '#http/operation.ts'
+import { dayOf } from '#ids.ts'
 
 /**
  * An *event* is an immutable fact in the past tense. It is written in the transaction that caused

@@ -1,8 +1,8 @@
 import type pg from 'pg'
-import type { Context } from '../context.ts'
-import { flushWorker } from '../db/worker.ts'
-import type { TenantId } from '../ids.ts'
-import { type Loop, runLoop } from '../jobs/loop.ts'
+import type { Context } from '#context.ts'
+import { flushWorker } from '#db/worker.ts'
+import type { TenantId } from '#ids.ts'
+import { type Loop, runLoop } from '#jobs/loop.ts'
 
 /**
  * The *sequencer* gives committed events dense positions, tenant by tenant, and hands them on, in
@@ -37,20 +37,17 @@ export function runSequencer(ctx: Context, fanOut: FanOut, onSequenced: () => vo
   async function pass(): Promise<boolean> {
     const client = await ctx.db.worker.connect()
     try {
-      const [, locked] = await flushWorker<Head>(client, 'begin', [lockHeads(after)])
-      const heads = locked?.rows ?? []
-      after = heads.length < tenantsMax ? '' : (heads.at(-1)?.tenant_id ?? '')
+      const [, turns] = await flushWorker<Turn>(client, 'begin', [takeTurns(after)])
+      const waiting = turns?.rows ?? []
+      after = waiting.length < tenantsMax ? '' : (waiting.at(-1)?.tenant_id ?? '')
+      const heads = waiting.filter(isOurs)
       const events = heads.length === 0 ? [] : await number(client, heads)
-      if (events.length === 0) {
-        await client.query('rollback')
-        client.release()
-        return false
-      }
-      const following = await fanOut((query) => client.query(query), events)
-      await flushWorker(client, 'commit', [...following, ...positionsOf(heads, events)])
+      const following = events.length === 0 ? [] : await fanOut((query) => client.query(query), events)
+      const writes = events.length === 0 ? [] : [...following, ...positionsOf(heads, events)]
+      await flushWorker(client, 'commit', writes)
       client.release()
-      onSequenced()
-      return true
+      if (events.length > 0) onSequenced()
+      return events.length > 0 || after !== ''
     } catch (error) {
       // The connection goes with its transaction, whatever state that is in.
       client.release(true)

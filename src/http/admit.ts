@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
+import type { Context } from '#context.ts'
 import type { Route, Scope } from '#generated/routes.ts'
-import type { Context } from '../context.ts'
-import { operatorTenantId } from '../ids.ts'
+import { operatorTenantId } from '#ids.ts'
 import type { createLimiter } from './limit.ts'
 import { accepts, contentTypeOf } from './media.ts'
 import type { Actor, Authenticate, Call, OpenCall, Principal } from './operation.ts'
@@ -28,7 +28,7 @@ export async function admit(
   const open: OpenCall = {
     now,
     requestId: request.id,
-    correlationId: correlationIdOf(request) ?? request.id,
+    correlationId: correlationIdOf(request),
     ip: request.ip,
     bearer: bearerOf(request),
   }
@@ -56,9 +56,9 @@ function actorOf({ tenantId, key }: Principal): Actor {
 }
 
 /** The caller's name for the whole of it; what is not well formed is not repeated. */
-function correlationIdOf(request: FastifyRequest): string | undefined {
-  const header = request.headers['x-correlation-id']
-  return typeof header === 'string' && /^[\w.:/=+@-]{1,128}$/.test(header) ? header : undefined
+export function correlationIdOf({ headers, id }: FastifyRequest): string {
+  const header = headers['x-correlation-id']
+  return typeof header === 'string' && /^[\w.:/=+@-]{1,128}$/.test(header) ? header : id
 }
 
 function bearerOf(request: FastifyRequest): string | undefined {
@@ -77,7 +77,12 @@ function requireMedia(route: Route, request: FastifyRequest): void {
   if (offered.length > 0 && !offered.some((mediaType) => accepts(accept, mediaType))) {
     throw problem('not_acceptable', { detail: `This is answered as ${offered.join(', ')}.` })
   }
-  if (route.body === null || !hasBody(request)) return
+  if (!hasBody(request)) return
+  if (route.body === null) {
+    if (route.kind === 'read') return
+    const errors = [{ pointer: '', code: 'unexpected', message: 'must not have a body' }]
+    throw problem('invalid_request', { detail: 'This takes no body.', errors })
+  }
   const mediaType = contentTypeOf(request.headers['content-type'])
   if (mediaType === undefined || !route.body.mediaTypes.includes(mediaType)) {
     const wanted = route.body.mediaTypes.join(' or ')
@@ -86,7 +91,7 @@ function requireMedia(route: Route, request: FastifyRequest): void {
 }
 
 /** Whether the request announces a body (RFC 9112 §6). */
-export function hasBody(request: FastifyRequest): boolean {
+function hasBody(request: FastifyRequest): boolean {
   const { 'content-length': length, 'transfer-encoding': coding } = request.headers
   return coding !== undefined || (length !== undefined && length !== '0')
 }

@@ -1,5 +1,5 @@
+import type { Context } from '#context.ts'
 import type { ReadinessInfo } from '#generated/types.ts'
-import type { Context } from '../context.ts'
 import { metricsText } from './metrics.ts'
 import type { Operation } from './operation.ts'
 import { problem } from './problem.ts'

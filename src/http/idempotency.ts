@@ -1,16 +1,20 @@
 import { createHash } from 'node:crypto'
+import type { Context } from '#context.ts'
+import { build } from '#db/database.ts'
+import { idempotencyKeyTtlMs, type StoredReply } from '#db/envelope.ts'
+import { fetchOne, statement } from '#db/statement.ts'
 import type { Route } from '#generated/routes.ts'
-import type { Context } from '../context.ts'
-import { build } from '../db/database.ts'
-import { idempotencyKeyTtlMs, type StoredReply } from '../db/envelope.ts'
-import { fetchOne, statement } from '../db/statement.ts'
-import type { TenantId } from '../ids.ts'
+import type { TenantId } from '#ids.ts'
 import { problem } from './problem.ts'
 
-/** The key of a call: bare or as a quoted string it is the same key. */
+/** The key of a call: bare or as a quoted string it is the same key, and `""` is none. */
 export function idempotencyKeyOf(header: unknown): string | undefined {
   if (typeof header !== 'string') return undefined
-  return /^"(.*)"$/s.exec(header)?.[1] ?? header
+  const key = /^"(.*)"$/s.exec(header)?.[1] ?? header
+  if (key !== '') return key
+  throw problem('invalid_request', {
+    errors: [{ header: 'idempotency-key', code: 'too_short', message: 'must not be empty' }],
+  })
 }
 
 /** What makes two calls the same call: method, route, parameters and the raw bytes of the body. */

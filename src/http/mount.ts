@@ -1,10 +1,10 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Context } from '#context.ts'
+import type { StoredReply } from '#db/envelope.ts'
+import { problemOf } from '#db/errors.ts'
+import { type Claim, transact } from '#db/transact.ts'
 import type { Route } from '#generated/routes.ts'
-import type { Context } from '../context.ts'
-import type { StoredReply } from '../db/envelope.ts'
-import { problemOf } from '../db/errors.ts'
-import { type Claim, transact } from '../db/transact.ts'
-import { admit, type Door, hasBody } from './admit.ts'
+import { admit, type Door } from './admit.ts'
 import { parseJson } from './body.ts'
 import { decodeParameters } from './decode.ts'
 import { type FieldError, fieldErrorsOf } from './field-errors.ts'
@@ -121,14 +121,11 @@ function decode(route: Route, request: FastifyRequest, raw: Buffer): DecodedRequ
     const check = place === 'header' ? validate.headers : validate[place]
     if (check && !check(value)) throw refusal(fieldErrorsOf(place, check.errors ?? []))
   }
-  return { path, query, headers, ...decodeBody(route, request, raw) }
+  return { path, query, headers, ...decodeBody(route, raw) }
 }
 
-function decodeBody(route: Route, request: FastifyRequest, raw: Buffer): { body?: unknown } {
-  if (route.body === null) {
-    if (!hasBody(request) || route.kind === 'read') return {}
-    throw refusal([{ pointer: '', code: 'unexpected', message: 'must not have a body' }])
-  }
+function decodeBody(route: Route, raw: Buffer): { body?: unknown } {
+  if (route.body === null) return {}
   if (raw.length === 0) {
     if (!route.body.isRequired) return {}
     throw refusal([{ pointer: '', code: 'required', message: 'must have a JSON body' }])

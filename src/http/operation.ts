@@ -1,9 +1,9 @@
+import type { Context } from '#context.ts'
+import type { Db } from '#db/database.ts'
+import type { Tx } from '#db/transact.ts'
 import type { OperationId, Operations } from '#generated/operations.ts'
 import type { Scope } from '#generated/routes.ts'
-import type { Context } from '../context.ts'
-import type { Db } from '../db/database.ts'
-import type { Tx } from '../db/transact.ts'
-import type { Id, TenantId } from '../ids.ts'
+import type { Id, TenantId } from '#ids.ts'
 
 /** Whom a verified key speaks for, and what it may do. */
 export interface Principal {

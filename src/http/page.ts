@@ -1,4 +1,4 @@
-import type { Context } from '../context.ts'
+import type { Context } from '#context.ts'
 import type { Call } from './operation.ts'
 import { problem } from './problem.ts'
 

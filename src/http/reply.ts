@@ -1,5 +1,5 @@
+import type { StoredReply } from '#db/envelope.ts'
 import type { Route } from '#generated/routes.ts'
-import type { StoredReply } from '../db/envelope.ts'
 import { etagOf } from './revision.ts'
 
 /** What a handler returns, whatever the operation. */

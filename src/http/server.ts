@@ -5,16 +5,19 @@ import Fastify, {
   type FastifyInstance,
   type FastifyReply,
   type FastifyRequest,
-  type HTTPMethods,
 } from 'fastify'
+import type { Context } from '#context.ts'
+import { problemOf } from '#db/errors.ts'
 import type { Route } from '#generated/routes.ts'
 import type { ProblemCode } from '#generated/types.ts'
-import type { Context } from '../context.ts'
-import { problemOf } from '../db/errors.ts'
+import { correlationIdOf } from './admit.ts'
 import { observeCall } from './metrics.ts'
 import { Problem, problem, problemBody } from './problem.ts'
 
 const bodyBytesMax = 1024 * 1024
+
+/** Longer than Node lets a path be: what a parameter may be is for the contract to say. */
+const parameterLengthMax = 64 * 1024
 
 /** Time-outs of a connection in ms: headers and body must arrive, and an idle one is let go. */
 const timeouts = { headers: 10_000, request: 30_000, keepAlive: 72_000, handler: 15_000 }
@@ -35,22 +38,27 @@ export function createServer(ctx: Context, routes: readonly Route[]): FastifyIns
     keepAliveTimeout: timeouts.keepAlive,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
-    http: { headersTimeout: timeouts.headers },
+    // Node refuses a missing Host with an empty answer; it is refused below, in words.
+    http: { headersTimeout: timeouts.headers, requireHostHeader: false },
+    routerOptions: { maxParamLength: parameterLengthMax },
     clientErrorHandler: refuseSocket,
-    frameworkErrors: (error, request, reply) => refuse(ctx, error, request, reply),
+    frameworkErrors: (error, request, reply) =>
+      refuse(ctx, error, request, reply.headers(standingHeaders(request))),
+  })
+  // An expectation other than 100-continue may be ignored (RFC 9110 §10.1.1); Node answers nothing.
+  app.server.on('checkExpectation', (message, response) => {
+    app.server.emit('request', message, response)
   })
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, raw, done) => done(null, raw))
+  const methodsByUrl = answerOptions(app, routes)
   app.addHook('onRequest', async (request, reply) => {
-    reply.headers({
-      'x-request-id': request.id,
-      'x-content-type-options': 'nosniff',
-      'cache-control': 'private, no-cache',
-      ...crossOrigin,
-    })
+    reply.headers(standingHeaders(request))
+    requireHost(request)
+    // Here rather than in the handler, so that a body is not waited for.
+    if (request.is404) throw stray(methodsByUrl, request)
   })
-  app.addHook('onSend', async (request, reply) => {
-    reply.header('x-correlation-id', request.call?.correlationId ?? request.id)
+  app.addHook('onSend', async (_request, reply) => {
     if (isClosing) reply.header('connection', 'close')
   })
   app.addHook('onResponse', async (request, reply) => observeCall(ctx, request, reply))
@@ -59,15 +67,7 @@ export function createServer(ctx: Context, routes: readonly Route[]): FastifyIns
     isClosing = true
   })
   app.setErrorHandler<Error>((error, request, reply) => refuse(ctx, error, request, reply))
-  app.setNotFoundHandler((request, reply) =>
-    refuse(
-      ctx,
-      problem('route_not_found', { detail: `Nothing is at ${pathOf(request)}.` }),
-      request,
-      reply,
-    ),
-  )
-  refuseOtherMethods(app, routes)
+  app.setNotFoundHandler(() => undefined)
   return app
 }
 
@@ -88,8 +88,30 @@ const crossOrigin = {
 const allowedHeaders =
   'accept, authorization, content-type, idempotency-key, if-match, if-none-match, x-correlation-id'
 
-/** Answers OPTIONS on every path of the contract, and 405 with `Allow` to what it does not name. */
-function refuseOtherMethods(app: FastifyInstance, routes: readonly Route[]): void {
+/** What every answer has. */
+function standingHeaders(request: FastifyRequest): Record<string, string> {
+  return {
+    'x-request-id': request.id,
+    'x-correlation-id': correlationIdOf(request),
+    'x-content-type-options': 'nosniff',
+    'cache-control': 'private, no-cache',
+    ...crossOrigin,
+  }
+}
+
+/** RFC 9112 §3.2: HTTP/1.1 names the host that it calls. */
+function requireHost({ raw }: FastifyRequest): void {
+  if (raw.httpVersion !== '1.1' || raw.headers.host !== undefined) return
+  throw problem('invalid_request', {
+    errors: [{ header: 'host', code: 'required', message: 'is required' }],
+  })
+}
+
+/** Answers OPTIONS on every path of the contract; says which methods each has. */
+function answerOptions(
+  app: FastifyInstance,
+  routes: readonly Route[],
+): ReadonlyMap<string, ReadonlySet<string>> {
   const methodsByUrl = new Map<string, Set<string>>()
   for (const { url, method } of routes) {
     const methods = methodsByUrl.get(url) ?? new Set(['OPTIONS'])
@@ -98,7 +120,7 @@ function refuseOtherMethods(app: FastifyInstance, routes: readonly Route[]): voi
     methodsByUrl.set(url, methods)
   }
   for (const [url, methods] of methodsByUrl) {
-    const allow = [...methods].sort().join(', ')
+    const allow = allowOf(methods)
     app.options(url, (_request, reply) =>
       reply
         .code(204)
@@ -110,23 +132,38 @@ function refuseOtherMethods(app: FastifyInstance, routes: readonly Route[]): voi
         })
         .send(),
     )
-    const others = app.supportedMethods.filter((method) => !methods.has(method))
-    app.route({
-      method: others as HTTPMethods[],
-      url,
-      // On request, so that a body is not waited for.
-      onRequest: async () => {
-        throw problem('method_not_allowed', { detail: `Use ${allow}.`, headers: { allow } })
-      },
-      handler: () => undefined,
-    })
   }
+  return methodsByUrl
+}
+
+const allowOf = (methods: ReadonlySet<string>): string => [...methods].sort().join(', ')
+
+/** 405 with `Allow` for a path of the contract that does not know the method, or else 404. */
+function stray(
+  methodsByUrl: ReadonlyMap<string, ReadonlySet<string>>,
+  request: FastifyRequest,
+): Problem {
+  const path = pathOf(request)
+  for (const [url, methods] of methodsByUrl) {
+    if (methods.has(request.method) || !leadsTo(url, path)) continue
+    const allow = allowOf(methods)
+    return problem('method_not_allowed', { detail: `Use ${allow}.`, headers: { allow } })
+  }
+  return problem('route_not_found', { detail: `Nothing is at ${path.slice(0, 200)}.` })
+}
+
+/** Whether a path is one of `url`, in which `:name` stands for any one step. */
+function leadsTo(url: string, path: string): boolean {
+  const [steps, given] = [url.split('/'), path.split('/')]
+  if (steps.length !== given.length) return false
+  return steps.every((step, at) => (step.startsWith(':') ? given[at] !== '' : step === given[at]))
 }
 
 /** What Fastify refuses by itself, in the words of the contract. */
 const frameworkCodes: Record<string, ProblemCode> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'payload_too_large',
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
+  // Where there is a body of the contract, its type was refused before (415).
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'invalid_request',
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'invalid_request',
   FST_ERR_BAD_URL: 'invalid_request',
   FST_ERR_ASYNC_CONSTRAINT: 'invalid_request',
@@ -169,7 +206,7 @@ function declaredProblem(request: FastifyRequest, shown: Problem): Problem {
 }
 
 function pathOf(request: FastifyRequest): string {
-  return request.url.split('?')[0]?.slice(0, 200) ?? ''
+  return request.url.split('?')[0] ?? ''
 }
 
 /** What Node's parser refuses before there is a request. */

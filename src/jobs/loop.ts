@@ -1,4 +1,4 @@
-import type { Log } from '../log.ts'
+import type { Log } from '#log.ts'
 
 /** Work that is looked for again and again: at once when woken, and now and then by itself. */
 export interface Loop {
@@ -23,6 +23,7 @@ const restMs = { first: 100, most: 5_000 }
 export function runLoop({ name, pass, idleMs, log }: LoopOptions): Loop {
   let isStopped = false
   let isWoken = false
+  let isRecovering = false
   let failures = 0
   let resume: () => void = () => undefined
 
@@ -43,10 +44,17 @@ export function runLoop({ name, pass, idleMs, log }: LoopOptions): Loop {
       failures = 0
       if (!hasMore && !isWoken && !isStopped) await rest(idleMs)
     } catch (error) {
-      failures += 1
       log.error({ err: error, loop: name }, 'a pass failed')
-      if (!isStopped) await rest(Math.min(restMs.first * 2 ** failures, restMs.most))
+      if (!isStopped) await recover()
     }
+  }
+
+  /** A rest that no wake-up cuts short: whoever wakes us does not know that we are failing. */
+  async function recover(): Promise<void> {
+    isRecovering = true
+    await rest(Math.min(restMs.first * 2 ** failures, restMs.most))
+    isRecovering = false
+    failures += 1
   }
 
   async function run(): Promise<void> {
@@ -57,7 +65,7 @@ export function runLoop({ name, pass, idleMs, log }: LoopOptions): Loop {
   return {
     wake() {
       isWoken = true
-      resume()
+      if (!isRecovering) resume()
     },
     stop() {
       isStopped = true

@@ -1,4 +1,4 @@
-import type { Context } from '../context.ts'
+import type { Context } from '#context.ts'
 import { type Loop, runLoop } from './loop.ts'
 
 /** Work that recurs for the whole installation; doing it twice does no harm. */

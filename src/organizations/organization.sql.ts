@@ -1,8 +1,8 @@
-import { build, type Db } from '../db/database.ts'
-import { fetchOne, statement } from '../db/statement.ts'
-import type { Tx } from '../db/transact.ts'
-import type { PageRequest } from '../http/page.ts'
-import { type Id, operatorTenantId, type TenantId, tenantId } from '../ids.ts'
+import { build, type Db } from '#db/database.ts'
+import { fetchOne, statement } from '#db/statement.ts'
+import type { Tx } from '#db/transact.ts'
+import type { PageRequest } from '#http/page.ts'
+import { type Id, operatorTenantId, type TenantId, tenantId } from '#ids.ts'
 import type { Environment, Organization } from './organization.ts'
 
 const columns = ['id', 'name', 'production_tenant_id', 'sandbox_tenant_id', 'created_at'] as const

@@ -1,5 +1,5 @@
 import type { OrganizationInfo } from '#generated/types.ts'
-import type { Id, TenantId } from '../ids.ts'
+import type { Id, TenantId } from '#ids.ts'
 
 /**
  * An *organization* is a customer. It has two *tenants*, one for each environment, and every other

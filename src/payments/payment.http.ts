@@ -1,17 +1,16 @@
-import { record } from '../audit/record.ts'
-import { findClient } from '../clients/client.sql.ts'
-import type { Tx } from '../db/transact.ts'
-import { publish } from '../events/publish.ts'
-import { requireCurrency, requirePrecision } from '../http/money.ts'
-import type { Call, Operation } from '../http/operation.ts'
-import { pageOf, toPage } from '../http/page.ts'
-import { found, problem } from '../http/problem.ts'
+import { record } from '#audit/record.ts'
+import { requireClient } from '#clients/reference.ts'
+import { publish } from '#events/publish.ts'
+import { requireCurrency, requirePrecision } from '#http/money.ts'
+import type { Operation } from '#http/operation.ts'
+import { pageOf, toPage } from '#http/page.ts'
+import { found } from '#http/problem.ts'
 import { findPayment, insertPayment, pagePayments } from './payment.sql.ts'
 import { newPayment, toPayment } from './payment.ts'
 
 export const createPayment: Operation<'createPayment'> = async (_ctx, call, { body }, tx) => {
   requirePrecision(body.amount, requireCurrency(body.currency), '/amount')
-  if (body.clientId !== undefined) await requireClient(tx, call, body.clientId)
+  if (body.clientId !== undefined) await requireClient(tx, call.tenantId, body.clientId)
   const payment = newPayment(tx.newId('pay'), body, call.now)
   const view = toPayment(payment)
 
@@ -33,12 +32,4 @@ export const listPayments: Operation<'listPayments'> = async (ctx, call, { query
 export const getPayment: Operation<'getPayment'> = async (_ctx, call, { path }, db) => {
   const payment = found(await findPayment(db, call.tenantId, path.paymentId))
   return { status: 200, body: toPayment(payment) }
-}
-
-async function requireClient(tx: Tx, call: Call, clientId: string): Promise<void> {
-  if (await findClient(tx, call.tenantId, clientId)) return
-  throw problem('reference_unknown', {
-    detail: 'There is no such client.',
-    errors: [{ pointer: '/clientId', code: 'unknown', message: 'names no client' }],
-  })
 }

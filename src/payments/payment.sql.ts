@@ -1,12 +1,12 @@
 import type { Selectable } from 'kysely'
+import { build, type Db } from '#db/database.ts'
+import { fetchOne, statement, touchingOne } from '#db/statement.ts'
+import type { Tx } from '#db/transact.ts'
 import type { Tables } from '#generated/tables.ts'
 import type { PaymentStatus } from '#generated/types.ts'
-import { build, type Db } from '../db/database.ts'
-import { fetchOne, statement, touchingOne } from '../db/statement.ts'
-import type { Tx } from '../db/transact.ts'
-import { decimalText, exactOf } from '../http/decimal.ts'
-import type { PageRequest } from '../http/page.ts'
-import type { Id, TenantId } from '../ids.ts'
+import { decimalText, exactOf } from '#http/decimal.ts'
+import type { PageRequest } from '#http/page.ts'
+import type { Id, TenantId } from '#ids.ts'
 import type { Payment } from './payment.ts'
 
 const columns = [

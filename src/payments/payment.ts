@@ -1,6 +1,6 @@
 import type { PaymentInfo, PaymentInput, PaymentStatus } from '#generated/types.ts'
-import { type Exact, exactOf, numberOf } from '../http/decimal.ts'
-import type { Id } from '../ids.ts'
+import { type Exact, exactOf, numberOf } from '#http/decimal.ts'
+import type { Id } from '#ids.ts'
 
 /**
  * A *payment* is money received. It never goes away: what goes back is a *refund*, taken from what

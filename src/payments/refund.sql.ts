@@ -1,11 +1,11 @@
 import type { Selectable } from 'kysely'
+import { build, type Db } from '#db/database.ts'
+import { fetchOne, statement } from '#db/statement.ts'
+import type { Tx } from '#db/transact.ts'
 import type { Tables } from '#generated/tables.ts'
-import { build, type Db } from '../db/database.ts'
-import { fetchOne, statement } from '../db/statement.ts'
-import type { Tx } from '../db/transact.ts'
-import { decimalText, exactOf } from '../http/decimal.ts'
-import type { PageRequest } from '../http/page.ts'
-import type { Id, TenantId } from '../ids.ts'
+import { decimalText, exactOf } from '#http/decimal.ts'
+import type { PageRequest } from '#http/page.ts'
+import type { Id, TenantId } from '#ids.ts'
 import type { Refund } from './refund.ts'
 
 const columns = ['id', 'payment_id', 'amount', 'currency', 'reason', 'created_at'] as const

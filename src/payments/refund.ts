@@ -1,6 +1,6 @@
 import type { RefundInfo } from '#generated/types.ts'
-import { type Exact, exactOf, numberOf } from '../http/decimal.ts'
-import type { Id } from '../ids.ts'
+import { type Exact, exactOf, numberOf } from '#http/decimal.ts'
+import type { Id } from '#ids.ts'
 import { type Payment, restOf } from './payment.ts'
 
 /** A *refund* is money that went back from one payment. It never changes. */

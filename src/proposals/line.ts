@@ -1,6 +1,6 @@
 import type { LineInfo, LineInput, Totals } from '#generated/types.ts'
-import { exactOf, percentRounded, sumOf, timesRounded } from '../http/decimal.ts'
-import { requireAmount, requireCurrency, requirePrecision } from '../http/money.ts'
+import { exactOf, percentRounded, sumOf, timesRounded } from '#http/decimal.ts'
+import { requireAmount, requireCurrency, requirePrecision } from '#http/money.ts'
 
 /** The lines with their amounts, and what they add up to. */
 export interface Pricing {

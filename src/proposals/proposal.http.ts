@@ -1,12 +1,12 @@
-import { record } from '../audit/record.ts'
-import { findClient } from '../clients/client.sql.ts'
-import type { Tx } from '../db/transact.ts'
-import { publish } from '../events/publish.ts'
-import { changedFieldsOf, pick } from '../http/merge-patch.ts'
-import type { Call, Operation } from '../http/operation.ts'
-import { pageOf, toPage } from '../http/page.ts'
-import { found, problem } from '../http/problem.ts'
-import { requireMatch } from '../http/revision.ts'
+import { record } from '#audit/record.ts'
+import { requireClient } from '#clients/reference.ts'
+import type { Tx } from '#db/transact.ts'
+import { publish } from '#events/publish.ts'
+import { changedFieldsOf, pick } from '#http/merge-patch.ts'
+import type { Call, Operation } from '#http/operation.ts'
+import { pageOf, toPage } from '#http/page.ts'
+import { found, problem } from '#http/problem.ts'
+import { requireMatch } from '#http/revision.ts'
 import {
   deleteProposal as deleteRow,
   findProposal,
@@ -30,7 +30,7 @@ import {
 
 export const createProposal: Operation<'createProposal'> = async (_ctx, call, { body }, tx) => {
   const proposal = newProposal(tx.newId('pro'), body, call.now)
-  await requireClient(tx, call, body.clientId)
+  await requireClient(tx, call.tenantId, body.clientId)
   const view = toProposal(proposal, call.now)
 
   insertProposal(tx, call.tenantId, proposal)
@@ -61,7 +61,7 @@ export const updateProposal: Operation<'updateProposal'> = async (_ctx, call, re
   requireDraft(call, proposal)
 
   const patched = patchProposal(proposal, body, call.now)
-  if (body.clientId !== undefined) await requireClient(tx, call, body.clientId)
+  if (body.clientId !== undefined) await requireClient(tx, call.tenantId, body.clientId)
   const [before, view] = [toProposal(proposal, call.now), toProposal(patched, call.now)]
   const changedFields = changedFieldsOf(before, view)
   if (changedFields.length === 0) return { status: 200, body: before }
@@ -104,14 +104,6 @@ export const declineProposal: Operation<'declineProposal'> = async (_ctx, call, 
   const offer = found(await lockProposal(tx, call.tenantId, path.proposalId))
   const declined = reached(decline(offer, body?.reason ?? null, call.now))
   return { status: 200, body: advance(tx, call, 'proposal.declined', offer, declined) }
-}
-
-async function requireClient(tx: Tx, call: Call, clientId: string): Promise<void> {
-  if (await findClient(tx, call.tenantId, clientId)) return
-  throw problem('reference_unknown', {
-    detail: 'There is no such client.',
-    errors: [{ pointer: '/clientId', code: 'unknown', message: 'names no client' }],
-  })
 }
 
 /** What the client has seen stays as it is. */

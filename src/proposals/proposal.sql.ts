@@ -1,11 +1,11 @@
 import type { Selectable } from 'kysely'
+import { build, type Db } from '#db/database.ts'
+import { fetchOne, statement, touchingOne } from '#db/statement.ts'
+import type { Tx } from '#db/transact.ts'
 import type { Tables } from '#generated/tables.ts'
 import type { ProposalStatus } from '#generated/types.ts'
-import { build, type Db } from '../db/database.ts'
-import { fetchOne, statement, touchingOne } from '../db/statement.ts'
-import type { Tx } from '../db/transact.ts'
-import type { PageRequest } from '../http/page.ts'
-import type { Id, TenantId } from '../ids.ts'
+import type { PageRequest } from '#http/page.ts'
+import type { Id, TenantId } from '#ids.ts'
 import type { KeptStatus, Proposal } from './proposal.ts'
 
 const columns = [

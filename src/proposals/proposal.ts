@@ -4,8 +4,8 @@ import type {
   ProposalPatch,
   ProposalStatus,
 } from '#generated/types.ts'
-import { mergePatch } from '../http/merge-patch.ts'
-import type { Id } from '../ids.ts'
+import { mergePatch } from '#http/merge-patch.ts'
+import type { Id } from '#ids.ts'
 import { priceLines, toLine, toLineInput } from './line.ts'
 
 /**

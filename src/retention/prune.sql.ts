@@ -1,5 +1,5 @@
-import type { Context } from '../context.ts'
-import { idempotencyKeyTtlMs } from '../db/envelope.ts'
+import type { Context } from '#context.ts'
+import { idempotencyKeyTtlMs } from '#db/envelope.ts'
 
 /** Rows taken at once, so that no statement holds locks for long. */
 const batchMax = 5_000

@@ -1,9 +1,15 @@
-import { record } from '../audit/record.ts'
-import type { Operation } from '../http/operation.ts'
-import { pageOf, toPage } from '../http/page.ts'
-import { found, problem } from '../http/problem.ts'
+import { record } from '#audit/record.ts'
+import type { Operation } from '#http/operation.ts'
+import { pageOf, toPage } from '#http/page.ts'
+import { found, problem } from '#http/problem.ts'
+import {
+  findDelivery,
+  lockDelivery,
+  pageAttempts,
+  pageDeliveries,
+  redeliver,
+} from './delivery.sql.ts'
 import { type Attempt, type Delivery, toAttempt, toDelivery } from './delivery.ts'
-import { findDelivery, pageAttempts, pageDeliveries, redeliver } from './delivery.sql.ts'
 import { findEndpoint } from './endpoint.sql.ts'
 
 export const listWebhookDeliveries: Operation<'listWebhookDeliveries'> = async (
@@ -51,11 +57,12 @@ export const redeliverWebhookDelivery: Operation<'redeliverWebhookDelivery'> = a
   { path },
   tx,
 ) => {
-  const delivery = found(await findDelivery(tx, call.tenantId, path.webhookDeliveryId))
+  const delivery = found(await lockDelivery(tx, call.tenantId, path.webhookDeliveryId))
   if (delivery.status === 'PENDING' || delivery.status === 'SENDING') {
     throw problem('delivery_in_progress')
   }
-  const endpoint = found(await findEndpoint(tx, call.tenantId, delivery.endpointId))
+  const endpoint = await findEndpoint(tx, call.tenantId, delivery.endpointId)
+  if (endpoint === undefined) throw problem('invalid_state', { detail: 'Its endpoint is deleted.' })
   if (endpoint.status === 'DISABLED') throw problem('endpoint_disabled')
 
   redeliver(tx, call.tenantId, delivery.id, call.now)

@@ -1,9 +1,9 @@
 import { sql } from 'kysely'
-import { build, type Db } from '../db/database.ts'
-import { statement } from '../db/statement.ts'
-import type { Tx } from '../db/transact.ts'
-import type { PageRequest } from '../http/page.ts'
-import { dayOf, type TenantId } from '../ids.ts'
+import { build, type Db } from '#db/database.ts'
+import { statement } from '#db/statement.ts'
+import type { Tx } from '#db/transact.ts'
+import type { PageRequest } from '#http/page.ts'
+import { dayOf, type TenantId } from '#ids.ts'
 import type { Attempt, Delivery } from './delivery.ts'
 
 function selectDeliveries(db: Db, tenantId: TenantId) {
@@ -15,6 +15,11 @@ function selectDeliveries(db: Db, tenantId: TenantId) {
         .onRef('due.endpoint_id', '=', 'delivery.endpoint_id')
         .onRef('due.delivery_id', '=', 'delivery.id'),
     )
+    .leftJoin('webhook_endpoint as endpoint', (join) =>
+      join
+        .onRef('endpoint.tenant_id', '=', 'delivery.tenant_id')
+        .onRef('endpoint.id', '=', 'delivery.endpoint_id'),
+    )
     .select([
       'delivery.id',
       'delivery.endpoint_id as endpointId',
@@ -22,7 +27,7 @@ function selectDeliveries(db: Db, tenantId: TenantId) {
       'delivery.event_type as eventType',
       statusOfDelivery.as('status'),
       'delivery.attempt_count as attemptCount',
-      'due.due_at as nextAttemptAt',
+      nextAttemptOfDelivery.as('nextAttemptAt'),
       'delivery.last_attempt_at as lastAttemptAt',
       'delivery.delivered_at as deliveredAt',
       'delivery.last_response_status as lastResponseStatus',
@@ -31,21 +36,45 @@ function selectDeliveries(db: Db, tenantId: TenantId) {
     .where('delivery.tenant_id', '=', tenantId)
 }
 
-/** Sending is not written down: it is what a pending delivery under a lease is. */
+/**
+ * Written down is only what was promised and how it ended. A promise under a lease is being sent;
+ * otherwise it is as its endpoint is, so that switching one off and on moves no delivery.
+ */
 const statusOfDelivery = sql<string>`case
-  when delivery.status = 'PENDING' and due.leased_until > clock_timestamp() then 'SENDING'
-  else delivery.status end`
+  when delivery.status <> 'PENDING' then delivery.status
+  when due.leased_until > clock_timestamp() then 'SENDING'
+  when endpoint.deleted_at is not null then 'CANCELLED'
+  when endpoint.status = 'DISABLED' then 'HELD'
+  else 'PENDING' end`
+
+/** What is held or cancelled has no next attempt. */
+const nextAttemptOfDelivery = sql<Date | null>`case
+  when due.leased_until > clock_timestamp()
+    or (endpoint.status = 'ENABLED' and endpoint.deleted_at is null) then due.due_at end`
 
 export async function findDelivery(
   db: Db,
   tenantId: TenantId,
   id: string,
 ): Promise<Delivery | undefined> {
-  const [row] = await selectDeliveries(db, tenantId)
+  const [row] = await selectDelivery(db, tenantId, id).execute()
+  return row as Delivery | undefined
+}
+
+/** The delivery, held against other changes until the transaction ends. */
+export async function lockDelivery(
+  tx: Tx,
+  tenantId: TenantId,
+  id: string,
+): Promise<Delivery | undefined> {
+  const [row] = await selectDelivery(tx, tenantId, id).forNoKeyUpdate('delivery').execute()
+  return row as Delivery | undefined
+}
+
+function selectDelivery(db: Db, tenantId: TenantId, id: string) {
+  return selectDeliveries(db, tenantId)
     .where('delivery.id', '=', id)
     .where('delivery.created_on', '=', dayOf(id))
-    .execute()
-  return row as Delivery | undefined
 }
 
 export interface DeliveryFilter {
@@ -71,7 +100,8 @@ export async function pageDeliveries(
   if (eventId !== undefined) query = query.where('delivery.event_id', '=', eventId)
   if (eventType !== undefined) query = query.where('delivery.event_type', '=', eventType)
   if (status !== undefined) query = query.where(statusOfDelivery, '=', status)
-  if (page.after) query = query.where('delivery.id', isNewestFirst ? '<' : '>', String(page.after[0]))
+  if (page.after)
+    query = query.where('delivery.id', isNewestFirst ? '<' : '>', String(page.after[0]))
   return (await query.execute()) as Delivery[]
 }
 
@@ -105,133 +135,75 @@ export async function pageAttempts(
   return (await query.execute()) as Attempt[]
 }
 
-interface OfEndpoint {
-  tenantId: TenantId
-  endpointId: string
+/** Retries that one enabling brings forward; the others come at their own time. */
+const hastenedMax = 10_000
+
+/** The endpoint is there again: what waits for its next retry is due at once, as if it were new. */
+export function hastenRetries(tx: Tx, tenantId: TenantId, endpointId: string, now: Date): void {
+  tx.queue(retriesHasten.bind({ tenantId, endpointId, now }))
 }
 
-/** Takes what waits for an endpoint off the work to be done; what is being sent ends by itself. */
-export function holdDeliveries(tx: Tx, tenantId: TenantId, endpointId: string): void {
-  tx.queue(deliveriesHold.bind({ tenantId, endpointId }))
-}
-
-const deliveriesHold = withdrawal('webhook_deliveries_hold', 'HELD')
-
-/** The endpoint is gone: what waits for it, or was held for it, will never be sent. */
-export function cancelDeliveries(tx: Tx, tenantId: TenantId, endpointId: string): void {
-  tx.queue(deliveriesCancel.bind({ tenantId, endpointId }))
-  tx.queue(heldCancel.bind({ tenantId, endpointId }))
-}
-
-const deliveriesCancel = withdrawal('webhook_deliveries_cancel', 'CANCELLED')
-
-const heldCancel = statement('webhook_deliveries_cancel_held', (a: OfEndpoint) =>
-  build
-    .updateTable('webhook_delivery')
-    .set({ status: 'CANCELLED' })
-    .where('tenant_id', '=', a.tenantId)
-    .where('endpoint_id', '=', a.endpointId)
-    .where('status', '=', 'HELD'),
-)
-
-function withdrawal(name: string, status: 'HELD' | 'CANCELLED') {
-  return statement(name, (a: OfEndpoint) =>
+const retriesHasten = statement(
+  'webhook_retries_hasten',
+  (a: { tenantId: TenantId; endpointId: string; now: Date }) =>
     build
-      .with('withdrawn', (db) =>
+      .updateTable('delivery_due as due')
+      .from((db) =>
         db
-          .deleteFrom('delivery_due')
+          .selectFrom('delivery_due')
+          .select('delivery_id')
           .where('tenant_id', '=', a.tenantId)
           .where('endpoint_id', '=', a.endpointId)
+          .where('retry_count', '>', 0)
           .where('lease_token', 'is', null)
-          .returning(['delivery_id', 'created_on']),
+          .orderBy('due_at')
+          .limit(hastenedMax)
+          .forUpdate()
+          .as('waiting'),
       )
-      .updateTable('webhook_delivery as delivery')
-      .from('withdrawn')
-      .set({ status })
-      .where('delivery.tenant_id', '=', a.tenantId)
-      .whereRef('delivery.id', '=', 'withdrawn.delivery_id')
-      .whereRef('delivery.created_on', '=', 'withdrawn.created_on'),
-  )
-}
-
-/** Puts what was held for an endpoint back to the work to be done, due at once. */
-export function releaseDeliveries(tx: Tx, tenantId: TenantId, endpointId: string, now: Date): void {
-  tx.queue(deliveriesRelease.bind({ tenantId, endpointId, now }))
-}
-
-const deliveriesRelease = statement(
-  'webhook_deliveries_release',
-  (a: OfEndpoint & { now: Date }) =>
-    due(a.now, (db) =>
-      db
-        .updateTable('webhook_delivery')
-        .set({ status: 'PENDING' })
-        .where('tenant_id', '=', a.tenantId)
-        .where('endpoint_id', '=', a.endpointId)
-        .where('status', '=', 'HELD'),
-    ),
+      .set({ due_at: a.now, retry_count: 0 })
+      .where('due.tenant_id', '=', a.tenantId)
+      .where('due.endpoint_id', '=', a.endpointId)
+      .whereRef('due.delivery_id', '=', 'waiting.delivery_id'),
 )
 
-/** Queues a finished delivery to be made once more, its schedule from the beginning. */
+/** Queues a finished delivery, locked, to be made once more, its schedule from the beginning. */
 export function redeliver(tx: Tx, tenantId: TenantId, id: string, now: Date): void {
   tx.queue(deliveryAgain.bind({ tenantId, id, createdOn: dayOf(id), now }))
 }
 
+/** What a delivery and its work to be done have in common. */
+const shared = [
+  'tenant_id',
+  'endpoint_id',
+  'created_on',
+  'event_id',
+  'event_created_on',
+  'attempt_count',
+] as const
+
 const deliveryAgain = statement(
   'webhook_delivery_again',
   (a: { tenantId: TenantId; id: string; createdOn: string; now: Date }) =>
-    due(a.now, (db) =>
-      db
-        .updateTable('webhook_delivery')
-        .set({ status: 'PENDING', delivered_at: null })
-        .where('tenant_id', '=', a.tenantId)
-        .where('id', '=', a.id)
-        .where('created_on', '=', a.createdOn)
-        .where('status', '!=', 'PENDING'),
-    ),
+    build
+      .with('pending', (db) =>
+        db
+          .updateTable('webhook_delivery')
+          .set({ status: 'PENDING', delivered_at: null })
+          .where('tenant_id', '=', a.tenantId)
+          .where('id', '=', a.id)
+          .where('created_on', '=', a.createdOn)
+          .returning(['id', ...shared]),
+      )
+      .insertInto('delivery_due')
+      .columns(['delivery_id', ...shared, 'due_at', 'retry_count'])
+      .expression((db) =>
+        db
+          .selectFrom('pending')
+          .select(['id', ...shared])
+          .select((column) => [
+            column.cast<Date>(column.val(a.now), 'timestamptz').as('due_at'),
+            column.lit(0).as('retry_count'),
+          ]),
+      ),
 )
-
-/** Changes deliveries and puts each into `delivery_due`, in one statement. */
-function due(now: Date, change: (db: typeof build) => ReturnType<typeof build.updateTable<'webhook_delivery'>>) {
-  const columns = [
-    'tenant_id',
-    'endpoint_id',
-    'delivery_id',
-    'created_on',
-    'event_id',
-    'event_created_on',
-    'due_at',
-    'attempt_count',
-    'retry_count',
-  ] as const
-  return build
-    .with('pending', (db) =>
-      change(db as unknown as typeof build).returning([
-        'tenant_id',
-        'endpoint_id',
-        'id as delivery_id',
-        'created_on',
-        'event_id',
-        'event_created_on',
-        'attempt_count',
-      ]),
-    )
-    .insertInto('delivery_due')
-    .columns([...columns])
-    .expression((db) =>
-      db
-        .selectFrom('pending')
-        .select((column) => [
-          'tenant_id',
-          'endpoint_id',
-          'delivery_id',
-          'created_on',
-          'event_id',
-          'event_created_on',
-          column.cast<Date>(column.val(now), 'timestamptz').as('due_at'),
-          'attempt_count',
-          column.lit(0).as('retry_count'),
-        ]),
-    )
-    .onConflict((conflict) => conflict.doNothing())
-}

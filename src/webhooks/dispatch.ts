@@ -1,5 +1,5 @@
+import type { Outcome } from '#egress/outcome.ts'
 import type { WebhookAttemptInfo } from '#generated/types.ts'
-import type { Outcome } from '../egress/outcome.ts'
 
 /** How an attempt is named in the contract. */
 export type AttemptOutcome = WebhookAttemptInfo['outcome']
@@ -61,19 +61,15 @@ const failures: Record<Extract<Outcome, { kind: 'failed' }>['reason'], AttemptOu
  * Decides what follows an attempt. `retryCount` is how many retries the schedule has already given;
  * `random` is in [0, 1).
  */
-export function nextStep(
-  outcome: Outcome,
-  retryCount: number,
-  now: Date,
-  random: number,
-): Next {
+export function nextStep(outcome: Outcome, retryCount: number, now: Date, random: number): Next {
   const name = nameOutcome(outcome)
   if (name === 'DELIVERED') return { kind: 'done' }
   if (name === 'GONE') return { kind: 'gone' }
   const delayMs = retryDelaysMs[retryCount]
   if (delayMs === undefined) return { kind: 'exhausted' }
   const jitteredMs = delayMs * (1 - jitter + 2 * jitter * random)
-  const askedMs = outcome.kind === 'answered' ? retryAfterMs(outcome.headers['retry-after'], now) : 0
+  const askedMs =
+    outcome.kind === 'answered' ? retryAfterMs(outcome.headers['retry-after'], now) : 0
   const waitMs = Math.max(jitteredMs, Math.min(askedMs, retryAfterMsMax))
   return { kind: 'retry', at: new Date(now.getTime() + waitMs) }
 }
@@ -81,7 +77,7 @@ export function nextStep(
 /** `Retry-After` in ms from now: seconds or an HTTP date (RFC 9110 §10.2.3); 0 when unreadable. */
 export function retryAfterMs(header: string | undefined, now: Date): number {
   if (header === undefined) return 0
-  if (/^\d{1,9}$/.test(header)) return Number(header) * second
+  if (/^\d+$/.test(header)) return Number(header) * second
   const at = Date.parse(header)
   return Number.isNaN(at) ? 0 : Math.max(0, at - now.getTime())
 }

@@ -1,27 +1,26 @@
+import pg from 'pg'
 import { Counter, Histogram } from 'prom-client'
-import type { Context } from '../context.ts'
-import type { Outcome } from '../egress/outcome.ts'
-import { runLoop } from '../jobs/loop.ts'
-import type { TenantId } from '../ids.ts'
-import { signatureHeaders } from '../secrets/signature.ts'
-import { nameOutcome, nextStep } from './dispatch.ts'
+import type { Context } from '#context.ts'
+import type { Outcome } from '#egress/outcome.ts'
+import type { TenantId } from '#ids.ts'
+import { runLoop } from '#jobs/loop.ts'
+import { signatureHeaders } from '#secrets/signature.ts'
+import { type Claimed, claimDeliveries, noLane } from './claim.sql.ts'
 import {
-  type Claimed,
-  type ClaimRequest,
-  claimDeliveries,
   type Recorded,
   type RecordedAttempt,
   recordOutcomes,
   releaseLeases,
-  withdrawUnwanted,
 } from './dispatch.sql.ts'
+import { nameOutcome, nextStep } from './dispatch.ts'
 import { secretPlace } from './secret.ts'
 
 /*
  * The *dispatcher* claims what is due, sends it, and records what came of it. Between claim and
  * record no transaction is open: a receiver that hangs holds a slot and its lease, nothing else.
  * Claiming, sending and recording overlap; a claim is made when slots are free, a record when
- * outcomes have gathered or nothing else is under way.
+ * outcomes have gathered or nothing else is under way. A slot is free again once its outcome is
+ * recorded, so what a slow database leaves unrecorded is bounded too.
  */
 
 const slotsMax = 256
@@ -33,7 +32,6 @@ const responseBytesMax = 16 * 1024
 const leaseMs = 60_000
 const idleMs = 50
 const recordMax = 200
-const withdrawEveryMs = 1_000
 
 const attemptsTotal = new Counter({
   name: 'ubos_webhook_attempts_total',
@@ -57,79 +55,104 @@ export function runDispatcher(
   ctx: Context,
   onGone: (tenantId: TenantId, endpointId: string) => Promise<void>,
 ): Dispatcher {
+  /** Claimed by us, and not recorded yet. */
   const inFlight = new Set<Claimed>()
-  const token = ctx.clock.randomBytes(16).toString('base64url')
-  let after: ClaimRequest['after'] = { tenantId: '', endpointId: '' }
-  let withdrawnAtMs = 0
-  let isStopping = false
-  const outcomes: { recorded: Recorded; isGone: boolean }[] = []
+  const concluded: Recorded[] = []
+  const cut = new AbortController()
+  let after = noLane
+  /** So many at the front are recorded one by one: with one of them a whole batch was refused. */
+  let suspects = 0
 
   const recorder = runLoop({ name: 'dispatcher-record', idleMs: 1_000, log: ctx.log, pass: record })
   const claimer = runLoop({ name: 'dispatcher-claim', idleMs, log: ctx.log, pass: claim })
 
   async function claim(): Promise<boolean> {
-    const nowMs = ctx.clock.now().getTime()
-    if (Math.abs(nowMs - withdrawnAtMs) >= withdrawEveryMs) {
-      withdrawnAtMs = nowMs
-      await withdrawUnwanted(ctx.db.worker)
-    }
     const limit = slotsMax - inFlight.size
     if (limit === 0) return false
-    const now = ctx.clock.now()
-    const request = { token, limit, endpointInFlightMax, leaseMs, now, after }
-    const result = await claimDeliveries(ctx.db.worker, request)
-    const isWrapped = after.tenantId !== '' && result.after.tenantId === ''
+    const result = await claimDeliveries(ctx.db.worker, {
+      token: ctx.clock.randomBytes(16).toString('base64url'),
+      ...{ limit, endpointInFlightMax, leaseMs, after, now: ctx.clock.now() },
+      // Half of what is free: however many hang, the tenants behind them find slots.
+      tenantInFlightMax: Math.ceil(limit / 2),
+      held: countByTenant(inFlight),
+    })
     after = result.after
     for (const claimed of result.claimed) {
       inFlight.add(claimed)
       void deliver(claimed)
     }
-    // More lanes behind the last one looked at, or before the first: look at once.
-    return after.tenantId !== '' || isWrapped
+    return after !== noLane
   }
 
   async function deliver(claimed: Claimed): Promise<void> {
+    const { tenantId, endpointId, deliveryId } = claimed
     const startedAt = ctx.clock.now()
-    const outcome = await attempt(ctx, claimed, startedAt).catch((error): Outcome => {
-      ctx.log.error({ err: error, deliveryId: claimed.deliveryId }, 'a delivery could not be sent')
+    const outcome = await attempt(ctx, claimed, startedAt, cut.signal).catch((error): Outcome => {
+      ctx.log.error({ err: error, deliveryId }, 'a delivery could not be sent')
       return { kind: 'failed', reason: 'aborted', detail: 'We could not send it.', durationMs: 0 }
     })
     // What the stop cut short stays in flight, to be given back without spending an attempt.
-    if (isStopping && outcome.kind === 'failed' && outcome.reason === 'aborted') return
-    inFlight.delete(claimed)
+    if (cut.signal.aborted && outcome.kind === 'failed' && outcome.reason === 'aborted') return
     attemptsTotal.inc({ outcome: nameOutcome(outcome) })
     attemptSeconds.observe(outcome.durationMs / 1_000)
-    outcomes.push(conclude(ctx, claimed, token, outcome, startedAt))
+    // While its lease is held nothing more is claimed in its place: the endpoint hears no more.
+    if (nameOutcome(outcome) === 'GONE') {
+      await onGone(tenantId, endpointId).catch((error) =>
+        ctx.log.error({ err: error, endpointId }, 'an endpoint that is gone was not disabled'),
+      )
+    }
+    concluded.push(conclude(ctx, claimed, outcome, startedAt))
     recorder.wake()
   }
 
   async function record(): Promise<boolean> {
-    const batch = outcomes.slice(0, recordMax)
+    const batch = concluded.slice(0, suspects > 0 ? 1 : recordMax)
     if (batch.length === 0) return false
-    await recordOutcomes(
-      ctx.db.worker,
-      batch.map(({ recorded }) => recorded),
-    )
-    // Taken off only now: what could not be recorded is recorded by the next pass.
-    outcomes.splice(0, batch.length)
-    for (const { recorded, isGone } of batch) {
-      const { tenantId, endpointId } = recorded.claimed
-      if (isGone) await onGone(tenantId, endpointId)
+    try {
+      await recordOutcomes(ctx.db.worker, batch)
+    } catch (error) {
+      if (!isUnwritable(error)) throw error
+      if (batch.length > 1) {
+        suspects = batch.length
+        return true
+      }
+      ctx.log.error({ err: error, attempts: batch[0]?.attempts }, 'an outcome cannot be recorded')
     }
+    suspects = Math.max(0, suspects - 1)
+    // Taken off only now: what could not be recorded is recorded by the next pass.
+    concluded.splice(0, batch.length)
+    for (const { claimed } of batch) inFlight.delete(claimed)
     claimer.wake()
-    return outcomes.length > 0
+    return concluded.length > 0
+  }
+
+  /** Records what was still concluded, and gives back the rest; else the leases end by themselves. */
+  async function finish(): Promise<void> {
+    while (concluded.length > 0) await record()
+    if (inFlight.size > 0) await releaseLeases(ctx.db.worker, [...inFlight])
   }
 
   return {
     wake: () => claimer.wake(),
     async stop(drainMs) {
-      isStopping = true
       await claimer.stop()
-      await settled(() => inFlight.size === 0 && outcomes.length === 0, drainMs)
+      await settled(() => inFlight.size === 0, drainMs)
+      cut.abort()
       await recorder.stop()
-      if (inFlight.size > 0) await releaseLeases(ctx.db.worker, [...inFlight], token)
+      await finish().catch((error) => ctx.log.warn({ err: error }, 'leases were not given back'))
     },
   }
+}
+
+function countByTenant(claims: Iterable<Claimed>): Map<TenantId, number> {
+  const counts = new Map<TenantId, number>()
+  for (const { tenantId } of claims) counts.set(tenantId, (counts.get(tenantId) ?? 0) + 1)
+  return counts
+}
+
+/** Whether Postgres refuses the values themselves, so that the same again is refused again. */
+function isUnwritable(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && /^2[23]/.test(error.code ?? '')
 }
 
 /** Waits until `isSettled`, or as long as it may take. */
@@ -141,7 +164,12 @@ async function settled(isSettled: () => boolean, limitMs: number): Promise<void>
 }
 
 /** Sends the stored bytes, signed for this very attempt. */
-async function attempt(ctx: Context, claimed: Claimed, startedAt: Date): Promise<Outcome> {
+async function attempt(
+  ctx: Context,
+  claimed: Claimed,
+  startedAt: Date,
+  signal: AbortSignal,
+): Promise<Outcome> {
   const { tenantId, endpointId, eventId, url, body } = claimed
   const secret = ctx.secrets.open(secretPlace(tenantId, endpointId), claimed.secret).toString()
   return await ctx.egress.send({
@@ -159,9 +187,7 @@ async function attempt(ctx: Context, claimed: Claimed, startedAt: Date): Promise
         secrets: [secret],
       }),
     },
-    deadlineMs,
-    connectMs,
-    responseBytesMax,
+    ...{ deadlineMs, connectMs, responseBytesMax, signal },
     isRepeatable: true,
     lane: endpointId,
   })
@@ -171,10 +197,9 @@ async function attempt(ctx: Context, claimed: Claimed, startedAt: Date): Promise
 function conclude(
   { clock }: Context,
   claimed: Claimed,
-  token: string,
   outcome: Outcome,
   startedAt: Date,
-): { recorded: Recorded; isGone: boolean } {
+): Recorded {
   const endedAt = clock.now()
   const random = clock.randomBytes(4).readUInt32BE() / 2 ** 32
   const next = nextStep(outcome, claimed.retryCount, endedAt, random)
@@ -197,16 +222,12 @@ function conclude(
     address: outcome.kind === 'answered' ? outcome.address : null,
   })
   return {
-    isGone: next.kind === 'gone',
-    recorded: {
-      claimed,
-      token,
-      attempts,
-      next: next.kind === 'retry' ? next.at : next.kind === 'done' ? 'DELIVERED' : 'EXHAUSTED',
-      retryCount: claimed.retryCount + (next.kind === 'retry' ? 1 : 0),
-      responseStatus,
-      endedAt,
-    },
+    claimed,
+    attempts,
+    next: next.kind === 'retry' ? next.at : next.kind === 'done' ? 'DELIVERED' : 'EXHAUSTED',
+    retryCount: claimed.retryCount + (next.kind === 'retry' ? 1 : 0),
+    responseStatus,
+    endedAt,
   }
 }
 

@@ -1,14 +1,13 @@
-import { record } from '../audit/record.ts'
-import type { Context } from '../context.ts'
-import { judgeUrl } from '../egress/address.ts'
-import { publish } from '../events/publish.ts'
-import { changedFieldsOf, pick } from '../http/merge-patch.ts'
-import type { Operation } from '../http/operation.ts'
-import { pageOf, toPage } from '../http/page.ts'
-import { found, problem } from '../http/problem.ts'
-import { requireMatch } from '../http/revision.ts'
-import { cancelDeliveries, holdDeliveries, releaseDeliveries } from './delivery.sql.ts'
-import { endpointsMax, newEndpoint, patchEndpoint, toEndpoint } from './endpoint.ts'
+import { record } from '#audit/record.ts'
+import type { Context } from '#context.ts'
+import { judgeUrl } from '#egress/address.ts'
+import { publish } from '#events/publish.ts'
+import { changedFieldsOf, pick } from '#http/merge-patch.ts'
+import type { Operation } from '#http/operation.ts'
+import { pageOf, toPage } from '#http/page.ts'
+import { found, problem } from '#http/problem.ts'
+import { requireMatch } from '#http/revision.ts'
+import { hastenRetries } from './delivery.sql.ts'
 import {
   countEndpoints,
   deleteEndpoint,
@@ -18,6 +17,7 @@ import {
   pageEndpoints,
   updateEndpoint,
 } from './endpoint.sql.ts'
+import { endpointsMax, newEndpoint, patchEndpoint, toEndpoint } from './endpoint.ts'
 import { secretPlace } from './secret.ts'
 
 export const createWebhookEndpoint: Operation<'createWebhookEndpoint'> = async (
@@ -86,9 +86,8 @@ export const updateWebhookEndpoint: Operation<'updateWebhookEndpoint'> = async (
   if (changedFields.length === 0) return { status: 200, body: before }
 
   updateEndpoint(tx, call.tenantId, patched)
-  if (changedFields.includes('status')) {
-    if (patched.status === 'ENABLED') releaseDeliveries(tx, call.tenantId, endpoint.id, call.now)
-    else holdDeliveries(tx, call.tenantId, endpoint.id)
+  if (changedFields.includes('status') && patched.status === 'ENABLED') {
+    hastenRetries(tx, call.tenantId, endpoint.id, call.now)
   }
   record(tx, call, 'webhook_endpoint.updated', endpoint.id, {
     before: pick(before, changedFields),
@@ -111,7 +110,6 @@ export const deleteWebhookEndpoint: Operation<'deleteWebhookEndpoint'> = async (
   requireMatch(headers['if-match'], endpoint.revision)
 
   deleteEndpoint(tx, call.tenantId, endpoint.id, call.now)
-  cancelDeliveries(tx, call.tenantId, endpoint.id)
   record(tx, call, 'webhook_endpoint.deleted', endpoint.id, { before: toEndpoint(endpoint) })
   publish(tx, call, 'webhook_endpoint.deleted', toEndpoint(endpoint))
   return { status: 204 }

@@ -1,10 +1,10 @@
 import type { Selectable } from 'kysely'
+import { build, type Db } from '#db/database.ts'
+import { fetchOne, statement, touchingOne } from '#db/statement.ts'
+import type { Tx } from '#db/transact.ts'
 import type { Tables } from '#generated/tables.ts'
-import { build, type Db } from '../db/database.ts'
-import { fetchOne, statement, touchingOne } from '../db/statement.ts'
-import type { Tx } from '../db/transact.ts'
-import type { PageRequest } from '../http/page.ts'
-import type { Id, TenantId } from '../ids.ts'
+import type { PageRequest } from '#http/page.ts'
+import type { Id, TenantId } from '#ids.ts'
 import type { Endpoint } from './endpoint.ts'
 
 const columns = [

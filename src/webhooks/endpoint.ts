@@ -3,7 +3,7 @@ import type {
   WebhookEndpointInput,
   WebhookEndpointPatch,
 } from '#generated/types.ts'
-import type { Id } from '../ids.ts'
+import type { Id } from '#ids.ts'
 
 /**
  * An event happens once; a *delivery* is our promise to tell one *endpoint* about it; an *attempt*

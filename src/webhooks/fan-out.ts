@@ -1,19 +1,18 @@
 import type pg from 'pg'
-import type { Context } from '../context.ts'
-import type { FanOut, SequencedEvent } from '../events/sequencer.ts'
-import { dayOf } from '../ids.ts'
+import type { Context } from '#context.ts'
+import type { FanOut, SequencedEvent } from '#events/sequencer.ts'
+import { dayOf } from '#ids.ts'
 import { wants } from './endpoint.ts'
 
 interface Listener {
   tenant_id: string
   id: string
   event_types: string[]
-  status: 'ENABLED' | 'DISABLED'
 }
 
 /**
  * Makes the deliveries of sequenced events, in the sequencer's transaction: one for each endpoint
- * that wants the event. A disabled endpoint's are held from the start.
+ * that wants the event. A disabled endpoint's are made too: nobody claims them until it is enabled.
  */
 export function fanOutTo({ clock }: Context): FanOut {
   return async (read, events) => {
@@ -38,7 +37,6 @@ export function fanOutTo({ clock }: Context): FanOut {
           promises.map(({ event }) => event.eventId),
           promises.map(({ event }) => event.createdOn),
           promises.map(({ event }) => event.type),
-          promises.map(({ listener }) => (listener.status === 'ENABLED' ? 'PENDING' : 'HELD')),
           now,
         ],
       },
@@ -55,7 +53,7 @@ function listenersOf(events: readonly SequencedEvent[]): pg.QueryConfig {
   return {
     name: 'fan_out_listeners',
     text: `
-      select tenant_id, id, event_types, status from webhook_endpoint
+      select tenant_id, id, event_types from webhook_endpoint
       where tenant_id = any($1) and deleted_at is null`,
     values: [[...new Set(events.map((event) => event.tenantId))]],
   }
@@ -64,16 +62,16 @@ function listenersOf(events: readonly SequencedEvent[]): pg.QueryConfig {
 const fanOutText = `
   with promised as (
     select * from unnest($1::text[], $2::text[], $3::date[], $4::text[], $5::text[], $6::date[],
-      $7::text[], $8::text[])
-      as p (tenant_id, id, created_on, endpoint_id, event_id, event_created_on, event_type, status)
+      $7::text[])
+      as p (tenant_id, id, created_on, endpoint_id, event_id, event_created_on, event_type)
   ), due as (
     insert into delivery_due (tenant_id, endpoint_id, delivery_id, created_on, event_id,
       event_created_on, due_at, attempt_count, retry_count)
-    select tenant_id, endpoint_id, id, created_on, event_id, event_created_on, $9, 0, 0
-    from promised where status = 'PENDING'
+    select tenant_id, endpoint_id, id, created_on, event_id, event_created_on, $8, 0, 0
+    from promised
   )
   insert into webhook_delivery (tenant_id, id, created_on, endpoint_id, event_id,
     event_created_on, event_type, status, attempt_count, created_at)
-  select tenant_id, id, created_on, endpoint_id, event_id, event_created_on, event_type, status,
-    0, $9
+  select tenant_id, id, created_on, endpoint_id, event_id, event_created_on, event_type,
+    'PENDING', 0, $8
   from promised`

@@ -1,12 +1,11 @@
-import { record } from '../audit/record.ts'
-import type { Context } from '../context.ts'
-import { transact } from '../db/transact.ts'
-import { publish } from '../events/publish.ts'
-import { systemCause } from '../http/operation.ts'
-import type { TenantId } from '../ids.ts'
-import { holdDeliveries } from './delivery.sql.ts'
-import { endpointGone, toEndpoint } from './endpoint.ts'
+import { record } from '#audit/record.ts'
+import type { Context } from '#context.ts'
+import { transact } from '#db/transact.ts'
+import { publish } from '#events/publish.ts'
+import { systemCause } from '#http/operation.ts'
+import type { TenantId } from '#ids.ts'
 import { lockEndpoint, updateEndpoint } from './endpoint.sql.ts'
+import { endpointGone, toEndpoint } from './endpoint.ts'
 
 /** Disables an endpoint that answered 410, and says so; what waits for it is held. */
 export async function disableGone(
@@ -22,7 +21,6 @@ export async function disableGone(
     const view = toEndpoint(gone)
 
     updateEndpoint(tx, tenantId, gone)
-    holdDeliveries(tx, tenantId, endpointId)
     record(tx, cause, 'webhook_endpoint.disabled', endpointId, {
       before: { status: endpoint.status },
       after: { status: gone.status, disabledReason: gone.disabledReason },

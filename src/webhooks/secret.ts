@@ -1,4 +1,4 @@
-import type { TenantId } from '../ids.ts'
+import type { TenantId } from '#ids.ts'
 
 /** Where an endpoint's signing secret is sealed: it opens nowhere else. */
 export function secretPlace(tenantId: TenantId, endpointId: string) {

@@ -115,8 +115,13 @@ describe('the bundle', () => {
 
   test('a field that is called like a keyword, or $ref in an example, stays what it is', () => {
     const copy = copyHouse()
-    const schema =
-      'type: object\nproperties:\n  default: { $ref: ClientStatus.yaml }\n  enum: { type: string }\nexamples: [{ $ref: ./not/a/file.yaml }]\n'
+    const schema = [
+      'type: object',
+      'properties:',
+      '  default: { $ref: ClientStatus.yaml }',
+      '  enum: { type: string }',
+      'examples: [{ $ref: ./not/a/file.yaml }]',
+    ].join('\n')
     writeFileSync(join(copy, 'components/schemas/Odd.yaml'), schema)
     const { document } = bundle(join(copy, 'openapi.yaml'))
     const text = JSON.stringify(document)
@@ -146,7 +151,7 @@ describe('the bundle', () => {
   })
 })
 
-test('a reply that can hold a secret is marked, also when schemas refer to each other in circles', () => {
+test('a reply that can hold a secret is marked, also where schemas form a circle', () => {
   const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` })
   const isSensitive = sensitivity({
     components: {
