@@ -13,6 +13,8 @@ import { statusOf } from './api-key.ts'
 const pollEveryMs = 250
 const staleAfterMs = 1_000
 const cachedMax = 10_000
+/** A process that finds as many is behind, and reads on before it uses its cache. */
+const changesPerPoll = 1_000
 
 interface Verified extends Principal {
   revokedAt: Date | null
@@ -28,9 +30,10 @@ export interface Authenticator {
 
 export function createAuthenticator(ctx: Context): Authenticator {
   const cache = new Map<string, Verified>()
-  const changes = followChanges(ctx, (keyId) => {
-    if (keyId === undefined) cache.clear()
-    else for (const [hash, { key }] of cache) if (key.id === keyId) cache.delete(hash)
+  const changes = followChanges(ctx, (keyIds) => {
+    for (const [hash, { key }] of cache) {
+      if (keyIds === 'all' || keyIds.has(key.id)) cache.delete(hash)
+    }
   })
 
   async function lookUp(hash: Buffer, name: string): Promise<Verified> {
@@ -95,33 +98,47 @@ function requireValid({ key, revokedAt, secretExpiresAt }: Verified, now: Date):
   }
 }
 
-/** Polls the changes of all keys; `forget` is told each key, or undefined for every one. */
-function followChanges({ db, log }: Context, forget: (keyId: string | undefined) => void) {
+/** Polls the changes of all keys; `forget` is told which keys changed. */
+function followChanges(
+  { db, log }: Context,
+  forget: (keyIds: ReadonlySet<string> | 'all') => void,
+) {
   let position = -1
   let currentUntilMs = 0
   let isStopped = false
   let timer: NodeJS.Timeout | undefined
 
+  /** Reads on, and forgets what changed; answers whether there is more to read. */
+  async function readOn(): Promise<boolean> {
+    // With the head's row a stretch shows that was pruned before this process had read it.
+    const rows = await db.readers.query<{ position: string; api_key_id: string | null }>(
+      `select position, api_key_id from key_change where position > $1
+       union all select position, null from key_change_head where position > $1
+       order by position, api_key_id nulls last limit $2`,
+      [position, changesPerPoll],
+    )
+    const changed = new Set<string>()
+    let hasGap = false
+    for (const row of rows) {
+      hasGap ||= Number(row.position) > position + 1
+      position = Number(row.position)
+      if (row.api_key_id !== null) changed.add(row.api_key_id)
+    }
+    if (hasGap) forget('all')
+    else if (changed.size > 0) forget(changed)
+    return rows.length === changesPerPoll
+  }
+
   async function poll(): Promise<void> {
     const startedMs = performance.now()
+    let isBehind = false
     try {
-      const rows = await db.readers.query<{ position: string; api_key_id: string | null }>(
-        // Right of a pruned stretch the first row is not the next one: then all is forgotten.
-        `select position, api_key_id from key_change where position > $1
-         union all select position, null from key_change_head where $1 = -1
-         order by position limit 1000`,
-        [position],
-      )
-      for (const row of rows) {
-        const isGap = position !== -1 && Number(row.position) !== position + 1
-        forget(isGap ? undefined : (row.api_key_id ?? undefined))
-        position = Number(row.position)
-      }
-      currentUntilMs = startedMs + staleAfterMs
+      isBehind = await readOn()
+      if (!isBehind) currentUntilMs = startedMs + staleAfterMs
     } catch (error) {
       log.warn({ err: error }, 'key changes could not be read')
     }
-    if (!isStopped) timer = setTimeout(poll, pollEveryMs)
+    if (!isStopped) timer = setTimeout(poll, isBehind ? 0 : pollEveryMs)
   }
   void poll()
 

@@ -24,7 +24,6 @@ export interface Readers {
 interface Reader {
   client: pg.Client
   inFlight: number
-  isUsable: boolean
 }
 
 /** Text that opens the fence for one tenant: the only SQL in the house that is interpolated. */
@@ -37,29 +36,24 @@ export function createReaders(databaseUrl: string, count: number, log: Log): Rea
   const readers: (Promise<Reader> | undefined)[] = Array.from({ length: count }, () => undefined)
   let next = 0
 
-  async function connect(slot: number): Promise<Reader> {
+  function connect(slot: number): Promise<Reader> {
     const client = new pg.Client(connectionOptions(databaseUrl, 'ubos_api'))
-    const reader: Reader = { client, inFlight: 0, isUsable: true }
+    const reader = client.connect().then(() => ({ client, inFlight: 0 }))
+    // It ends after its error, when another may have its place already: that one stays.
     const forget = () => {
-      reader.isUsable = false
-      readers[slot] = undefined
+      if (readers[slot] === reader) readers[slot] = undefined
     }
     client.on('error', (error) => {
       log.warn({ err: error }, 'reading connection lost')
       forget()
     })
     client.on('end', forget)
-    try {
-      await client.connect()
-    } catch (cause) {
-      forget()
-      throw cause
-    }
+    reader.catch(forget)
     return reader
   }
 
-  /** Round robin, and the less busy of two neighbours. */
-  async function pick(): Promise<Reader> {
+  /** Takes a place on a connection: round robin, and the less busy of two neighbours. */
+  async function take(): Promise<Reader> {
     next = (next + 1) % count
     const pair = await Promise.all(
       [next, (next + 1) % count].map((slot) => {
@@ -72,6 +66,7 @@ export function createReaders(databaseUrl: string, count: number, log: Log): Rea
     if (chosen.inFlight >= inFlightMax) {
       throw problem('overloaded', { detail: 'Too many reads are waiting. Try again shortly.' })
     }
+    chosen.inFlight += 1
     return chosen
   }
 
@@ -79,8 +74,7 @@ export function createReaders(databaseUrl: string, count: number, log: Log): Rea
     tenantId: TenantId | undefined,
     config: pg.QueryConfig,
   ): Promise<pg.QueryResult<Row>> {
-    const reader = await pick()
-    reader.inFlight += 1
+    const reader = await take()
     try {
       if (tenantId === undefined) return await reader.client.query<Row>(config)
       const [opened, result, closed] = await Promise.allSettled([

@@ -78,13 +78,15 @@ function createSession(
   key: string | undefined,
 ) {
   const sections: Section[] = []
-  let client: pg.PoolClient | undefined
+  let client: Promise<pg.PoolClient> | undefined
   let begun: Promise<unknown> | undefined
 
-  /** Checks a client out and queues the first message, once. */
-  async function begin(): Promise<pg.PoolClient> {
-    client ??= await db.writers.connect()
-    begun ??= client.query(openingOf(tenantId, key))
+  /** Checks a client out and queues the first message: once, however many reads ask at once. */
+  function begin(): Promise<pg.PoolClient> {
+    client ??= db.writers.connect().then((connection) => {
+      begun = connection.query(openingOf(tenantId, key))
+      return connection
+    })
     return client
   }
 
@@ -124,7 +126,7 @@ function createSession(
 
   /** Rolls back what was begun and gives the client back. */
   async function abandon(): Promise<void> {
-    const connection = client
+    const connection = await client?.catch(() => undefined)
     client = undefined
     if (connection === undefined) return
     const [rolledBack] = await Promise.allSettled([connection.query('rollback')])

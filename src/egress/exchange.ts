@@ -1,14 +1,7 @@
 import type { Dispatcher } from 'undici'
+import { closing, explain, Flooded, headersTooLong, isHangUp } from './explain.ts'
 import type { Line, Lines } from './lines.ts'
-import {
-  closing,
-  explain,
-  type Failure,
-  Flooded,
-  headersTooLong,
-  isHangUp,
-  type Outcome,
-} from './outcome.ts'
+import type { Failure, Outcome } from './outcome.ts'
 import type { EgressRequest } from './request.ts'
 
 /**

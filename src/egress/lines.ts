@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { Client } from 'undici'
 import type { Dial } from './dial.ts'
-import { Flooded } from './outcome.ts'
+import { Flooded } from './explain.ts'
 
 /**
  * A *line* carries one request at a time over one connection to one origin: an undici `Client`

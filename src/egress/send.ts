@@ -1,8 +1,9 @@
 import { type EgressPolicy, judgeUrl } from './address.ts'
 import { createDial } from './dial.ts'
 import { exchange } from './exchange.ts'
+import { closing } from './explain.ts'
 import { createLines } from './lines.ts'
-import { closing, type Failure, type Outcome } from './outcome.ts'
+import type { Failure, Outcome } from './outcome.ts'
 import type { EgressRequest } from './request.ts'
 import { createResolver, type Resolve } from './resolve.ts'
 

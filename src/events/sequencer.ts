@@ -20,11 +20,17 @@ export interface SequencedEvent {
   endpointId: string | null
 }
 
-/** Turns events into what follows from them: statements for the sequencer's transaction. */
+/** Turns events into what follows from them, in the sequencer's transaction. */
 export type FanOut = (
   read: (query: pg.QueryConfig) => Promise<pg.QueryResult>,
   events: readonly SequencedEvent[],
-) => Promise<pg.QueryConfig[]>
+) => Promise<Following>
+
+export interface Following {
+  /** Of each tenant the first events, at least one; the others come with the next pass. */
+  taken: readonly SequencedEvent[]
+  statements: readonly pg.QueryConfig[]
+}
 
 const eventsMax = 500
 const tenantsMax = 100
@@ -42,9 +48,7 @@ export function runSequencer(ctx: Context, fanOut: FanOut, onSequenced: () => vo
       after = waiting.length < tenantsMax ? '' : (waiting.at(-1)?.tenant_id ?? '')
       const heads = waiting.filter(isOurs)
       const events = heads.length === 0 ? [] : await number(client, heads)
-      const following = events.length === 0 ? [] : await fanOut((query) => client.query(query), events)
-      const writes = events.length === 0 ? [] : [...following, ...positionsOf(heads, events)]
-      await flushWorker(client, 'commit', writes)
+      await flushWorker(client, 'commit', events.length === 0 ? [] : await follow(client, events))
       client.release()
       if (events.length > 0) onSequenced()
       return events.length > 0 || after !== ''
@@ -55,12 +59,27 @@ export function runSequencer(ctx: Context, fanOut: FanOut, onSequenced: () => vo
     }
   }
 
+  async function follow(client: pg.PoolClient, events: readonly SequencedEvent[]) {
+    const { taken, statements } = await fanOut((query) => client.query(query), events)
+    return [...statements, ...positionsOf(taken)]
+  }
+
   return runLoop({ name: 'sequencer', pass, idleMs, log: ctx.log })
 }
 
 interface Head {
   tenant_id: TenantId
   position: string
+}
+
+/** A tenant with pending events; without a position when another sequencer has its turn. */
+interface Turn {
+  tenant_id: TenantId
+  position: string | null
+}
+
+function isOurs(turn: Turn): turn is Head {
+  return turn.position !== null
 }
 
 interface Pending {
@@ -71,10 +90,10 @@ interface Pending {
   endpoint_id: string | null
 }
 
-/** The next tenants with pending events, from tenant to tenant by the index, and their turns. */
-function lockHeads(after: string): pg.QueryConfig {
+/** The next tenants with pending events, from tenant to tenant by the index, and their heads. */
+function takeTurns(after: string): pg.QueryConfig {
   return {
-    name: 'sequencer_lock_heads',
+    name: 'sequencer_take_turns',
     text: `
       with recursive waiting (tenant_id) as (
         (select tenant_id from event_pending where tenant_id > $1 order by tenant_id limit 1)
@@ -85,16 +104,18 @@ function lockHeads(after: string): pg.QueryConfig {
       ), turns as materialized (
         select tenant_id from waiting where tenant_id is not null limit ${tenantsMax}
       )
-      select tenant_id, position from stream_head
-      where tenant_id in (select tenant_id from turns)
-      order by tenant_id for update skip locked`,
+      select turns.tenant_id, head.position from turns left join lateral (
+        select position from stream_head
+        where stream_head.tenant_id = turns.tenant_id for update skip locked
+      ) as head on true
+      order by turns.tenant_id`,
     values: [after],
   }
 }
 
 /** A fair share of each tenant's pending events, oldest first, with the positions that they get. */
 async function number(client: pg.PoolClient, heads: readonly Head[]): Promise<SequencedEvent[]> {
-  const share = Math.ceil(eventsMax / heads.length)
+  const share = Math.floor(eventsMax / heads.length)
   const { rows } = await client.query<Pending>({
     name: 'sequencer_pending',
     text: `
@@ -121,9 +142,8 @@ async function number(client: pg.PoolClient, heads: readonly Head[]): Promise<Se
 }
 
 /** Writes the positions, moves the heads on, and takes the events off the pending ones. */
-function positionsOf(heads: readonly Head[], events: readonly SequencedEvent[]): pg.QueryConfig[] {
-  const last = new Map(heads.map((head) => [head.tenant_id, Number(head.position)]))
-  for (const event of events) last.set(event.tenantId, event.position)
+function positionsOf(events: readonly SequencedEvent[]): pg.QueryConfig[] {
+  const last = new Map(events.map((event) => [event.tenantId, event.position]))
   return [
     {
       name: 'sequencer_positions',

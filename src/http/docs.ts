@@ -36,6 +36,8 @@ export async function serveDocs(app: FastifyInstance): Promise<void> {
       .send(app.swagger({ yaml: true })),
   )
   app.get('/', (_request, reply) => reply.redirect('/docs'))
+  // Browsers ask by themselves; there is no icon, and that is no error.
+  app.get('/favicon.ico', (_request, reply) => reply.code(204).send())
   app.get<{ Params: { code: string } }>('/problems/:code', (request, reply) => {
     const { code } = request.params
     if (!isCode(code)) throw problem('not_found', { detail: 'There is no such problem.' })

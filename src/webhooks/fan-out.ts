@@ -10,6 +10,15 @@ interface Listener {
   event_types: string[]
 }
 
+interface Promised {
+  event: SequencedEvent
+  listener: Listener
+  id: string
+}
+
+/** Deliveries made in one pass: some 50 ms of inserting, which the events of others wait for. */
+const deliveriesMax = 1_000
+
 /**
  * Makes the deliveries of sequenced events, in the sequencer's transaction: one for each endpoint
  * that wants the event. A disabled endpoint's are made too: nobody claims them until it is enabled.
@@ -17,30 +26,50 @@ interface Listener {
 export function fanOutTo({ clock }: Context): FanOut {
   return async (read, events) => {
     const { rows } = await read(listenersOf(events))
-    const listeners = Map.groupBy(rows as Listener[], (listener) => listener.tenant_id)
-    const promises = events.flatMap((event) =>
-      (listeners.get(event.tenantId) ?? [])
-        .filter((listener) => isFor(listener, event))
-        .map((listener) => ({ event, listener, id: clock.newId('whd') })),
-    )
-    if (promises.length === 0) return []
-    const now = clock.now().toISOString()
-    return [
-      {
-        name: 'fan_out',
-        text: fanOutText,
-        values: [
-          promises.map(({ event }) => event.tenantId),
-          promises.map(({ id }) => id),
-          promises.map(({ id }) => dayOf(id)),
-          promises.map(({ listener }) => listener.id),
-          promises.map(({ event }) => event.eventId),
-          promises.map(({ event }) => event.createdOn),
-          promises.map(({ event }) => event.type),
-          now,
-        ],
-      },
-    ]
+    const { taken, promised } = promise(events, rows as Listener[], () => clock.newId('whd'))
+    const statements = promised.length === 0 ? [] : [deliveriesOf(promised, clock.now())]
+    return { taken, statements }
+  }
+}
+
+/** Of each tenant as many events as fit into its share of the deliveries, at least one. */
+function promise(
+  events: readonly SequencedEvent[],
+  rows: readonly Listener[],
+  newId: () => string,
+): { taken: SequencedEvent[]; promised: Promised[] } {
+  const listeners = Map.groupBy(rows, (listener) => listener.tenant_id)
+  const share = deliveriesMax / new Set(events.map((event) => event.tenantId)).size
+  const counts = new Map<string, number>()
+  const taken: SequencedEvent[] = []
+  const promised: Promised[] = []
+  for (const event of events) {
+    const told = listeners.get(event.tenantId)?.filter((each) => isFor(each, event)) ?? []
+    const count = counts.get(event.tenantId) ?? 0
+    const fits = count === 0 || count + told.length <= share
+    // Once one does not fit, none behind it does: positions are given in order.
+    counts.set(event.tenantId, fits ? count + told.length : Number.POSITIVE_INFINITY)
+    if (!fits) continue
+    taken.push(event)
+    promised.push(...told.map((listener) => ({ event, listener, id: newId() })))
+  }
+  return { taken, promised }
+}
+
+function deliveriesOf(promised: readonly Promised[], now: Date): pg.QueryConfig {
+  return {
+    name: 'fan_out',
+    text: fanOutText,
+    values: [
+      promised.map(({ event }) => event.tenantId),
+      promised.map(({ id }) => id),
+      promised.map(({ id }) => dayOf(id)),
+      promised.map(({ listener }) => listener.id),
+      promised.map(({ event }) => event.eventId),
+      promised.map(({ event }) => event.createdOn),
+      promised.map(({ event }) => event.type),
+      now.toISOString(),
+    ],
   }
 }
 

@@ -106,7 +106,7 @@ describe('a name', () => {
     )
   })
 
-  test('that is refused does not tell where it points: customers could map our network', async () => {
+  test('that is refused does not tell where it points: nobody can map our network', async () => {
     await using here = await resolving(['10.11.12.13'])
     const outcome = await here.send()
     assert.equal(outcome.kind, 'failed')
@@ -120,7 +120,7 @@ describe('a name', () => {
   test('without any address is an outcome', async () => {
     await using here = await resolving([])
     const outcome = await here.send()
-    assert.equal(outcome.kind === 'failed' && outcome.reason, 'connection_failed')
+    assert.equal(outcome.kind === 'failed' && outcome.reason, 'name_unresolved')
     assert.match(outcome.kind === 'failed' ? outcome.detail : '', /has no address \(ENODATA\)/)
   })
 })
@@ -130,7 +130,7 @@ test('a name that does not exist is an outcome', async () => {
   const egress = createEgress(production, { resolve: () => Promise.reject(missing) })
   const outcome = await egress.send(requestTo('https://hooks.customer.example/'))
   assert.equal(outcome.kind, 'failed')
-  assert.equal(outcome.reason, 'connection_failed')
+  assert.equal(outcome.reason, 'name_unresolved')
   assert.equal(outcome.detail, 'The host name does not exist (ENOTFOUND).')
   await egress.close()
 })
@@ -165,12 +165,12 @@ describe('over TLS', () => {
     assert.equal(here.receiver.requests[0]?.headers.host, `${host}:${here.receiver.port}`)
   })
 
-  test('a certificate that nobody vouches for, or of another name, ends it before we speak', async () => {
+  test('a certificate not trusted, or of another name, ends it before we speak', async () => {
     await using stranger = await secure()
     await using impostor = await secure(cert, 'other.receiver.example')
     for (const here of [stranger, impostor]) {
       const outcome = await here.send()
-      assert.equal(outcome.kind === 'failed' && outcome.reason, 'connection_failed')
+      assert.equal(outcome.kind === 'failed' && outcome.reason, 'tls_failed')
       assert.match(outcome.kind === 'failed' ? outcome.detail : '', /No trusted TLS connection/)
       assert.equal(here.receiver.requests.length, 0)
     }

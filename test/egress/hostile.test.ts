@@ -55,7 +55,7 @@ test('a body without end is read as far as we want and no further', async () => 
   await here.receiver.connectionsFallTo(0)
 })
 
-test('a second answer that nobody asked for is not taken for the answer to the next request', async () => {
+test('a second answer that nobody asked for is not the answer to the next request', async () => {
   await using here = await world()
   here.receiver.answersWith((_request, count) => (count === 1 ? 'two-answers' : { status: 202 }))
   const first = await here.post()

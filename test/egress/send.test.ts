@@ -215,7 +215,7 @@ test('a thousand sends may share one signal and leave nothing on it', patiently,
   assert.deepEqual(warnings, [])
 })
 
-test('closing ends what is under way, waiting or idle, and nothing is sent afterwards', async () => {
+test('closing ends what is under way, waiting or idle; nothing is sent afterwards', async () => {
   await using here = await world({ connections: 2 })
   await here.post()
   here.receiver.behaves('hang')

@@ -33,7 +33,7 @@ describe.each(['close-without-answer', 'reset'] as const)(
       assert.equal((await here.post({ ...get, isRepeatable: false })).kind, 'failed')
     })
 
-    test('is sent again once only: a receiver that always hangs up is not asked for ever', async () => {
+    test('is sent again once only, to a receiver that always hangs up', async () => {
       await using here = await world()
       here.receiver.answersWith((_request, count) => (count === 1 ? { status: 204 } : end))
       await here.post()
@@ -52,7 +52,7 @@ describe.each(['close-without-answer', 'reset'] as const)(
   },
 )
 
-test('an answer that breaks off is not asked for again, though the connection was used', async () => {
+test('an answer that breaks off is not asked for again on a used connection', async () => {
   await using here = await world()
   here.receiver.answersWith((_request, count) =>
     count === 1 ? { status: 204 } : 'close-mid-answer',

@@ -17,7 +17,7 @@ test('a cursor opens on its own list and gives back the place', () => {
   )
 })
 
-test('a cursor does not open on another list, for another tenant or under another master key', () => {
+test('a cursor does not open on another list, for another tenant or master key', () => {
   const cursor = sealCursor(keyring, list, ['2026-01-01', 'cli_1'])
   assert.equal(openCursor(keyring, list.replace('ten_1', 'ten_2'), cursor), undefined)
   assert.equal(openCursor(keyring, list.replace('-', ''), cursor), undefined)

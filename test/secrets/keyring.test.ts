@@ -32,7 +32,7 @@ test('what is sealed today opens after an upgrade: the derivation is fixed', () 
   )
 })
 
-test('a master key that is not 32 bytes of base64 is refused, with a reason that does not show it', () => {
+test('a master key that is not 32 bytes of base64 is refused, and not shown', () => {
   const wrong = [
     '',
     'tooshort',

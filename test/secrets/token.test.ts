@@ -61,7 +61,7 @@ test('a live key cannot pass for a test or an operator key', () => {
   assert.equal(readApiKey(keyring, key.replace('_live_', '_op_')), undefined)
 })
 
-test('a well-formed key that somebody invented, or made with another master key, is refused', () => {
+test('a well-formed key that somebody invented, or of another master key, is refused', () => {
   const invent = seededBytes('junk')
   for (let count = 0; count < 5_000; count++) {
     const { key } = newApiKey(otherKeyring, 'live', invent)
