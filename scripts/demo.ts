@@ -83,8 +83,13 @@ async function conclude(key: string, paymentId: string): Promise<void> {
   }
   if (receiver.rejected.length > 0) throw new Error(`not verified: ${receiver.rejected[0]}`)
   say('6. What the receiver has, each verified by the library standardwebhooks:')
-  for (const event of receiver.events) say(`   ${event.type.padEnd(26)} ${event.data.id}`)
-  say('\nNothing acknowledged is missing, and nothing happened twice.')
+  const seen = new Set<string>()
+  for (const { id, type, data } of receiver.events) {
+    const again = seen.has(id) ? '  (again, with the same webhook-id)' : ''
+    seen.add(id)
+    say(`   ${type.padEnd(26)} ${data.id}${again}`)
+  }
+  say('\nNothing acknowledged is missing, and nothing was done twice.')
 }
 
 /** Kills the program without a word and starts it again. */
@@ -113,8 +118,9 @@ async function arrived(type: string, resourceId: string): Promise<void> {
   say(`   ${type} arrived and is verified\n`)
 }
 
-const post = (key: string, path: string, body?: unknown, headers = {}) =>
-  call('POST', key, path, body, headers)
+function post(key: string, path: string, body?: unknown, headers = {}) {
+  return call('POST', key, path, body, headers)
+}
 
 async function call(
   method: string,

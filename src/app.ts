@@ -6,12 +6,14 @@ import { runSequencer } from './events/sequencer.ts'
 import { serveDocs } from './http/docs.ts'
 import { mount } from './http/mount.ts'
 import { createServer } from './http/server.ts'
+import { runPresence } from './jobs/presence.ts'
 import { runTimetable } from './jobs/timetable.ts'
 import { operations } from './operations.ts'
 import { reactions } from './reactions.ts'
 import { timetable } from './tasks.ts'
 import { runDispatcher } from './webhooks/dispatcher.ts'
 import { disableGone } from './webhooks/gone.ts'
+import { runOrphanage } from './webhooks/orphans.ts'
 
 /** A part of the process that runs until it is stopped. */
 export interface Running {
@@ -37,13 +39,17 @@ export async function startApi(ctx: Context): Promise<Running & { url: string }>
 
 /** Sequencer, dispatcher and timetable. */
 export function startWorker(ctx: Context): Running {
-  const dispatcher = runDispatcher(ctx, (tenantId, id) => disableGone(ctx, tenantId, id))
+  const presence = runPresence(ctx)
+  const dispatcher = runDispatcher(ctx, presence, (tenantId, id) => disableGone(ctx, tenantId, id))
+  const orphanage = runOrphanage(ctx, dispatcher.wake)
   const sequencer = runSequencer(ctx, reactions(ctx), dispatcher.wake)
   const recurring = runTimetable(ctx, timetable)
   ctx.db.eventsCommitted.listen(sequencer.wake)
   return {
     async stop(drainMs) {
-      await Promise.all([sequencer.stop(), recurring.stop(), dispatcher.stop(drainMs)])
+      await Promise.all([sequencer.stop(), recurring.stop(), orphanage.stop()])
+      await dispatcher.stop(drainMs)
+      await presence.stop()
     },
   }
 }

@@ -18,6 +18,8 @@ export interface Context {
 
 /** The ways to Postgres: fenced reads, fenced transactions, and the worker's own pool. */
 export interface Databases {
+  /** The address, for connections that stand apart from the pools. */
+  readonly url: string
   readonly readers: Readers
   readonly writers: pg.Pool
   readonly worker: pg.Pool

@@ -170,8 +170,12 @@ function callsWith(url: string, key: string): Api {
 async function drain(query: World['query'], clock: Clock): Promise<void> {
   for (let turn = 0; turn < 1_000; turn += 1) {
     const [open] = await query<{ pending: string; due: string }>(
-      `select (select count(*) from event_pending) as pending,
-        (select count(*) from delivery_due where due_at <= $1 or lease_token is not null) as due`,
+      `select (select count(*) from event_pending) as pending, (
+          select count(*) from delivery_due as due join webhook_endpoint as endpoint
+            on endpoint.tenant_id = due.tenant_id and endpoint.id = due.endpoint_id
+          where due.lease_token is not null or endpoint.deleted_at is not null
+            or (due.due_at <= $1 and endpoint.status = 'ENABLED')
+        ) as due`,
       [clock.now()],
     )
     if (open?.pending === '0' && open.due === '0') return

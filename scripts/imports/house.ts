@@ -36,6 +36,7 @@ export const worldly: Readonly<Record<string, string>> = {
   'src/organizations/bootstrap.ts': 'makes the first keys, in transactions of its own',
   'src/organizations/opening.ts': 'queues all that a new organization is, for two callers',
   'src/webhooks/dispatcher.ts': 'the loop that sends: it stands between Postgres and egress',
+  'src/webhooks/orphans.ts': 'the loop that frees what dead workers held',
   'src/webhooks/gone.ts': 'what the dispatcher does about a 410, in one transaction',
 }
 

@@ -110,7 +110,7 @@ function followChanges(
 
   /** Reads on, and forgets what changed; answers whether there is more to read. */
   async function readOn(): Promise<boolean> {
-    // With the head's row a stretch shows that was pruned before this process had read it.
+    // The head comes last: where it is further on than the changes, some of them were pruned.
     const rows = await db.readers.query<{ position: string; api_key_id: string | null }>(
       `select position, api_key_id from key_change where position > $1
        union all select position, null from key_change_head where position > $1
@@ -120,7 +120,8 @@ function followChanges(
     const changed = new Set<string>()
     let hasGap = false
     for (const row of rows) {
-      hasGap ||= Number(row.position) > position + 1
+      const expected = row.api_key_id === null ? position : position + 1
+      hasGap ||= Number(row.position) !== expected
       position = Number(row.position)
       if (row.api_key_id !== null) changed.add(row.api_key_id)
     }

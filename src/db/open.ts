@@ -15,6 +15,7 @@ export function openDatabases(
   const writers = createPool(databaseUrl, 'ubos_api', connections.writers, log)
   const worker = createPool(databaseUrl, 'ubos_worker', connections.worker, log)
   return {
+    url: databaseUrl,
     readers,
     writers,
     worker,

@@ -156,7 +156,7 @@ function stray(
 function leadsTo(url: string, path: string): boolean {
   const [steps, given] = [url.split('/'), path.split('/')]
   if (steps.length !== given.length) return false
-  return steps.every((step, at) => (step.startsWith(':') ? given[at] !== '' : step === given[at]))
+  return steps.every((step, at) => step.startsWith(':') || step === given[at])
 }
 
 /** What Fastify refuses by itself, in the words of the contract. */

@@ -4,6 +4,7 @@ import type { Context } from '#context.ts'
 import type { Outcome } from '#egress/outcome.ts'
 import type { TenantId } from '#ids.ts'
 import { runLoop } from '#jobs/loop.ts'
+import type { Presence } from '#jobs/presence.ts'
 import { signatureHeaders } from '#secrets/signature.ts'
 import { type Claimed, claimDeliveries, noLane } from './claim.sql.ts'
 import {
@@ -13,6 +14,7 @@ import {
   releaseLeases,
 } from './dispatch.sql.ts'
 import { nameOutcome, nextStep } from './dispatch.ts'
+import { leaseToken } from './orphan.sql.ts'
 import { secretPlace } from './secret.ts'
 
 /*
@@ -53,6 +55,7 @@ export interface Dispatcher {
 /** `onGone` is told of endpoints that answered 410. */
 export function runDispatcher(
   ctx: Context,
+  presence: Presence,
   onGone: (tenantId: TenantId, endpointId: string) => Promise<void>,
 ): Dispatcher {
   /** Claimed by us, and not recorded yet. */
@@ -68,9 +71,9 @@ export function runDispatcher(
 
   async function claim(): Promise<boolean> {
     const limit = slotsMax - inFlight.size
-    if (limit === 0) return false
+    if (limit === 0 || !presence.isHeld()) return false
     const result = await claimDeliveries(ctx.db.worker, {
-      token: ctx.clock.randomBytes(16).toString('base64url'),
+      token: leaseToken(presence.id, ctx.clock.randomBytes(16)),
       ...{ limit, endpointInFlightMax, leaseMs, after, now: ctx.clock.now() },
       // Half of what is free: however many hang, the tenants behind them find slots.
       tenantInFlightMax: Math.ceil(limit / 2),

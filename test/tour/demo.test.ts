@@ -7,5 +7,5 @@ const demo = fileURLToPath(new URL('../../scripts/demo.ts', import.meta.url))
 
 test('the tour of the README works, kills included', async () => {
   const { stdout } = await promisify(execFile)(process.execPath, [demo])
-  expect(stdout).toContain('Nothing acknowledged is missing, and nothing happened twice.')
+  expect(stdout).toContain('Nothing acknowledged is missing, and nothing was done twice.')
 }, 120_000)

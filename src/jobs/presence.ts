@@ -1,0 +1,56 @@
+import pg from 'pg'
+import type { Context } from '#context.ts'
+import { connectionOptions } from '#db/pool.ts'
+import { runLoop } from './loop.ts'
+
+/**
+ * A worker's *presence* is an advisory lock that it holds for as long as it lives. The server lets go
+ * of it the moment the process is gone, however it went, so that others need not wait for a lease to
+ * end to know that nobody will come back for it. A process that hangs is still present: for that
+ * leases have an end.
+ */
+export interface Presence {
+  /** Which worker; a 31-bit number, new for each start. */
+  readonly id: number
+  /** Whether the lock is held now: only then may anything be claimed in this name. */
+  isHeld(): boolean
+  stop(): Promise<void>
+}
+
+/** The first half of the lock; the second is the worker's id. */
+export const presenceLock = 8_262_003
+
+/** How often it is made sure that the connection, and with it the lock, is still there. */
+const lookEveryMs = 1_000
+
+export function runPresence({ db, clock, log }: Context): Presence {
+  const id = clock.randomBytes(4).readUInt32BE() >>> 1
+  let client: pg.Client | undefined
+
+  async function hold(): Promise<boolean> {
+    if (client !== undefined) {
+      await client.query('select 1')
+      return false
+    }
+    const fresh = new pg.Client(connectionOptions(db.url, 'ubos_worker'))
+    const forget = () => {
+      if (client === fresh) client = undefined
+    }
+    fresh.on('error', forget)
+    fresh.on('end', forget)
+    await fresh.connect()
+    await fresh.query('select pg_advisory_lock($1, $2)', [presenceLock, id])
+    client = fresh
+    return false
+  }
+
+  const loop = runLoop({ name: 'presence', pass: hold, idleMs: lookEveryMs, log })
+  return {
+    id,
+    isHeld: () => client !== undefined,
+    async stop() {
+      await loop.stop()
+      await client?.end()
+    },
+  }
+}

@@ -1,0 +1,121 @@
+import { createServer, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { onTestFinished } from 'vitest'
+import { startWorker } from '#app.ts'
+import type { openDatabases } from '#db/open.ts'
+import type { WebhookAttemptInfo, WebhookDeliveryInfo } from '#generated/types.ts'
+import { until } from '../jobs/until.ts'
+import { type Receiver, startReceiver } from '../receiver.ts'
+import { type Api, contextOf, type World } from '../world.ts'
+
+/** A receiver that goes with its test. */
+export async function aReceiver(): Promise<Receiver> {
+  const receiver = await startReceiver()
+  onTestFinished(() => receiver.stop())
+  return receiver
+}
+
+/** A receiver that answers only when it is told to, each request by itself. */
+export async function aPatientReceiver() {
+  const waiting: ServerResponse[] = []
+  const server = createServer((message, response) => {
+    message.resume().on('end', () => waiting.push(response))
+  })
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
+  onTestFinished(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`,
+    waiting,
+    /** Answers the request that has waited longest. */
+    answer(status: number): void {
+      waiting.shift()?.writeHead(status).end()
+    },
+  }
+}
+
+export interface AnEndpoint {
+  id: string
+  secret: string
+  path: string
+}
+
+/** An endpoint that is told when a client is created, unless told otherwise. */
+export async function anEndpoint(
+  api: Api,
+  url: string,
+  eventTypes: readonly string[] = ['client.created'],
+): Promise<AnEndpoint> {
+  const { status, body } = await api.post('/api/v1/webhook-endpoints', { url, eventTypes })
+  if (status !== 201) throw new Error(JSON.stringify(body))
+  return { id: body.id, secret: body.secret, path: `/api/v1/webhook-endpoints/${body.id}` }
+}
+
+/** Creates clients, some at a time: so many events of type client.created. */
+export async function createClients(api: Api, count = 1): Promise<string[]> {
+  const ids: string[] = []
+  let left = count
+  const create = async () => {
+    while (left > 0) {
+      left -= 1
+      const { status, body } = await api.post('/api/v1/clients', { name: 'Ada', currency: 'GBP' })
+      if (status !== 201) throw new Error(JSON.stringify(body))
+      ids.push(body.id)
+    }
+  }
+  await Promise.all(Array.from({ length: 8 }, create))
+  return ids
+}
+
+/** Every delivery that a list of deliveries holds, over its pages. */
+export async function deliveriesOf(api: Api, filter = ''): Promise<WebhookDeliveryInfo[]> {
+  const deliveries: WebhookDeliveryInfo[] = []
+  let cursor = ''
+  do {
+    const { body } = await api.get(`/api/v1/webhook-deliveries?limit=200${filter}${cursor}`)
+    deliveries.push(...body.data)
+    cursor = body.nextCursor && `&cursor=${encodeURIComponent(body.nextCursor)}`
+  } while (cursor)
+  return deliveries
+}
+
+/** The only delivery to an endpoint of an event of this type. */
+export async function deliveryTo(
+  api: Api,
+  { id }: Pick<AnEndpoint, 'id'>,
+  eventType = 'client.created',
+): Promise<WebhookDeliveryInfo> {
+  const filter = `&endpointId=${id}&eventType=${eventType}`
+  await until(async () => (await deliveriesOf(api, filter)).length > 0)
+  const [delivery, ...others] = await deliveriesOf(api, filter)
+  if (delivery === undefined || others.length > 0) throw new Error('not exactly one delivery')
+  return delivery
+}
+
+export async function attemptsAt(
+  api: Api,
+  { id }: Pick<WebhookDeliveryInfo, 'id'>,
+  query = '',
+): Promise<WebhookAttemptInfo[]> {
+  const { body } = await api.get(`/api/v1/webhook-deliveries/${id}/attempts${query}`)
+  return body.data
+}
+
+/** One more worker on the world's database, in a context of its own. */
+export function anotherWorker({ ctx }: World) {
+  const url = ctx.db.worker.options.connectionString ?? ''
+  const own = contextOf(ctx.config, ctx.clock, url)
+  const worker = startWorker(own)
+  let isStopped = false
+  async function stop(drainMs = 5_000): Promise<void> {
+    if (isStopped) return
+    isStopped = true
+    await worker.stop(drainMs)
+    await own.egress.close()
+    await (own.db as ReturnType<typeof openDatabases>).close()
+  }
+  onTestFinished(() => stop(0))
+  return { ctx: own, stop }
+}
