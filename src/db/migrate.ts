@@ -101,7 +101,9 @@ async function ensureRoles(client: pg.Client, login: Login | undefined): Promise
   try {
     for (const statement of statements) await client.query(statement)
   } catch (cause) {
-    const shown = statements.map((line) => `  ${line.replace(/password +E?'.*'/s, "password '…'")};`)
+    const shown = statements.map(
+      (line) => `  ${line.replace(/password +E?'.*'/s, "password '…'")};`,
+    )
     throw new MigrationRefusal(
       `the owner may not make roles; let an administrator run\n${shown.join('\n')}`,
       { cause },

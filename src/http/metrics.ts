@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { Gauge, Histogram, register } from 'prom-client'
+import { collectDefaultMetrics, Histogram, register } from 'prom-client'
 import type { Context } from '#context.ts'
 
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15]
@@ -11,13 +11,8 @@ const callSeconds = new Histogram({
   buckets: seconds,
 })
 
-new Gauge({
-  name: 'ubos_process_resident_bytes',
-  help: 'Resident memory of this process.',
-  collect() {
-    this.set(process.memoryUsage.rss())
-  },
-})
+// Memory, CPU, garbage collection and the lag of the event loop.
+collectDefaultMetrics()
 
 /** All metrics of this process, as Prometheus reads them. */
 export function metricsText(): Promise<string> {

@@ -20,6 +20,9 @@ export function checkReply(route: Route, reply: HandlerReply): void {
   if (declared === undefined) {
     throw new ReplyBroken(`${route.operationId} answered ${reply.status}, which is not declared`)
   }
+  if (reply.status >= 400) {
+    throw new ReplyBroken(`${route.operationId} answered ${reply.status}: refusals are thrown`)
+  }
   if (declared.mediaType === null && reply.body !== undefined) {
     throw new ReplyBroken(`${route.operationId} ${reply.status} has no body in the contract`)
   }

@@ -11,6 +11,7 @@ import { problemOf } from '#db/errors.ts'
 import type { Route } from '#generated/routes.ts'
 import type { ProblemCode } from '#generated/types.ts'
 import { correlationIdOf } from './admit.ts'
+import { answerOptions, stray } from './methods.ts'
 import { observeCall } from './metrics.ts'
 import { Problem, problem, problemBody } from './problem.ts'
 
@@ -20,7 +21,7 @@ const bodyBytesMax = 1024 * 1024
 const parameterLengthMax = 64 * 1024
 
 /** Time-outs of a connection in ms: headers and body must arrive, and an idle one is let go. */
-const timeouts = { headers: 10_000, request: 30_000, keepAlive: 72_000, handler: 15_000 }
+const timeouts = { headers: 10_000, request: 30_000, keepAlive: 72_000 }
 
 /**
  * The HTTP server with Fastify's quiet defaults off: bodies arrive as raw bytes and are validated
@@ -56,7 +57,7 @@ export function createServer(ctx: Context, routes: readonly Route[]): FastifyIns
     reply.headers(standingHeaders(request))
     requireHost(request)
     // Here rather than in the handler, so that a body is not waited for.
-    if (request.is404) throw stray(methodsByUrl, request)
+    if (request.is404) throw stray(methodsByUrl, request.method, pathOf(request))
   })
   app.addHook('onSend', async (_request, reply) => {
     if (isClosing) reply.header('connection', 'close')
@@ -85,9 +86,6 @@ const crossOrigin = {
   ].join(', '),
 }
 
-const allowedHeaders =
-  'accept, authorization, content-type, idempotency-key, if-match, if-none-match, x-correlation-id'
-
 /** What every answer has. */
 function standingHeaders(request: FastifyRequest): Record<string, string> {
   return {
@@ -105,58 +103,6 @@ function requireHost({ raw }: FastifyRequest): void {
   throw problem('invalid_request', {
     errors: [{ header: 'host', code: 'required', message: 'is required' }],
   })
-}
-
-/** Answers OPTIONS on every path of the contract; says which methods each has. */
-function answerOptions(
-  app: FastifyInstance,
-  routes: readonly Route[],
-): ReadonlyMap<string, ReadonlySet<string>> {
-  const methodsByUrl = new Map<string, Set<string>>()
-  for (const { url, method } of routes) {
-    const methods = methodsByUrl.get(url) ?? new Set(['OPTIONS'])
-    methods.add(method)
-    if (method === 'GET') methods.add('HEAD')
-    methodsByUrl.set(url, methods)
-  }
-  for (const [url, methods] of methodsByUrl) {
-    const allow = allowOf(methods)
-    app.options(url, (_request, reply) =>
-      reply
-        .code(204)
-        .headers({
-          allow,
-          'access-control-allow-methods': allow,
-          'access-control-allow-headers': allowedHeaders,
-          'access-control-max-age': '86400',
-        })
-        .send(),
-    )
-  }
-  return methodsByUrl
-}
-
-const allowOf = (methods: ReadonlySet<string>): string => [...methods].sort().join(', ')
-
-/** 405 with `Allow` for a path of the contract that does not know the method, or else 404. */
-function stray(
-  methodsByUrl: ReadonlyMap<string, ReadonlySet<string>>,
-  request: FastifyRequest,
-): Problem {
-  const path = pathOf(request)
-  for (const [url, methods] of methodsByUrl) {
-    if (methods.has(request.method) || !leadsTo(url, path)) continue
-    const allow = allowOf(methods)
-    return problem('method_not_allowed', { detail: `Use ${allow}.`, headers: { allow } })
-  }
-  return problem('route_not_found', { detail: `Nothing is at ${path.slice(0, 200)}.` })
-}
-
-/** Whether a path is one of `url`, in which `:name` stands for any one step. */
-function leadsTo(url: string, path: string): boolean {
-  const [steps, given] = [url.split('/'), path.split('/')]
-  if (steps.length !== given.length) return false
-  return steps.every((step, at) => step.startsWith(':') || step === given[at])
 }
 
 /** What Fastify refuses by itself, in the words of the contract. */

@@ -14,6 +14,7 @@ export interface Claimed {
   correlationId: string
   attemptCount: number
   retryCount: number
+  dueAt: Date
   /** When the lease of a worker ended that did not record what it did; null is the usual. */
   interruptedAt: Date | null
   url: string
@@ -43,31 +44,31 @@ export interface ClaimRequest {
   after: Lane
 }
 
+export interface Claims {
+  claimed: Claimed[]
+  /** Lanes of deleted endpoints: what waits there will never be sent. */
+  deleted: Lane[]
+  /** The last lane looked at when there may be more behind it, `noLane` otherwise. */
+  after: Lane
+}
+
 /** Before the first lane. */
 export const noLane: Lane = { tenantId: '', endpointId: '' }
 
 /** Lanes looked at in one claim; the next one goes on behind them. */
 const lanesMax = 1_000
 
-/** Deliveries of deleted endpoints that one claim takes off the work to be done. */
-const cancelMax = 500
-
 /** Held while claiming, so that the caps hold over all workers; a claim takes milliseconds. */
 const claimLock = 8_262_002
 
 /**
  * Claims due deliveries fairly: tenant by tenant, within a tenant endpoint by endpoint, within an
- * endpoint the oldest first, and never more of an endpoint or a tenant than its cap. On the way it
- * cancels what waits for a deleted endpoint. Answers what was claimed, and the last lane looked at
- * when there may be more behind it, `noLane` otherwise.
+ * endpoint the oldest first, and never more of an endpoint or a tenant than its cap.
  */
-export async function claimDeliveries(
-  pool: pg.Pool,
-  request: ClaimRequest,
-): Promise<{ claimed: Claimed[]; after: Lane }> {
+export async function claimDeliveries(pool: pg.Pool, request: ClaimRequest): Promise<Claims> {
   const client = await pool.connect()
   try {
-    const [, , result] = await flushWorker<Claimed & LastLane>(client, 'both', [
+    const [, , result] = await flushWorker<Claimed & Seen>(client, 'both', [
       { name: 'claim_lock', text: 'select pg_advisory_xact_lock($1)', values: [claimLock] },
       claimStatement(request),
     ])
@@ -75,8 +76,9 @@ export async function claimDeliveries(
     const rows = result?.rows ?? []
     const [first] = rows
     return {
-      // The last lane comes on every row, and on a row of its own when nothing was claimed.
+      // What was seen comes on every row, and on a row of its own when nothing was claimed.
       claimed: rows.filter(({ deliveryId }) => deliveryId !== null),
+      deleted: first?.deletedLanes ?? [],
       after: first?.lastLane ?? noLane,
     }
   } catch (error) {
@@ -85,8 +87,9 @@ export async function claimDeliveries(
   }
 }
 
-interface LastLane {
+interface Seen {
   lastLane: Lane | null
+  deletedLanes: Lane[] | null
 }
 
 function claimStatement(request: ClaimRequest): pg.QueryConfig {
@@ -126,36 +129,16 @@ const lanes = `
   ), last_lane as (
     select jsonb_build_object('tenantId', tenant_id, 'endpointId', endpoint_id) as place
     from lanes offset ${lanesMax - 1}
-  )`
-
-/** What waits for an endpoint that was deleted will never be sent. */
-const cancellation = `
-  withdrawn as (
-    delete from delivery_due as due using (
-      select waiting.* from lanes
-      join webhook_endpoint as endpoint
-        on endpoint.tenant_id = lanes.tenant_id and endpoint.id = lanes.endpoint_id
-          and endpoint.deleted_at is not null
-      cross join lateral (
-        select tenant_id, endpoint_id, delivery_id from delivery_due
-        where delivery_due.tenant_id = lanes.tenant_id
-          and delivery_due.endpoint_id = lanes.endpoint_id
-          and (lease_token is null or leased_until <= clock_timestamp())
-        limit ${cancelMax} for update skip locked
-      ) as waiting
-      limit ${cancelMax}
-    ) as unwanted
-    where due.tenant_id = unwanted.tenant_id and due.endpoint_id = unwanted.endpoint_id
-      and due.delivery_id = unwanted.delivery_id
-    returning due.tenant_id, due.delivery_id, due.created_on
-  ), cancelled as (
-    update webhook_delivery as delivery set status = 'CANCELLED' from withdrawn
-    where delivery.tenant_id = withdrawn.tenant_id and delivery.id = withdrawn.delivery_id
-      and delivery.created_on = withdrawn.created_on
+  ), deleted_lanes as (
+    select jsonb_agg(jsonb_build_object(
+      'tenantId', lanes.tenant_id, 'endpointId', lanes.endpoint_id)) as places
+    from lanes join webhook_endpoint as endpoint
+      on endpoint.tenant_id = lanes.tenant_id and endpoint.id = lanes.endpoint_id
+    where endpoint.deleted_at is not null
   )`
 
 const claimText = `
-  with ${lanes}, ${cancellation}, open_lanes as (
+  with ${lanes}, open_lanes as (
     select lanes.tenant_id, lanes.endpoint_id, endpoint.url, endpoint.secret,
       $3 - (
         select count(*) from delivery_due as leased
@@ -204,12 +187,13 @@ const claimText = `
       on event.tenant_id = claimed.tenant_id and event.id = claimed.event_id
         and event.created_on = claimed.event_created_on
   )
-  select last_lane.place as "lastLane",
+  select last_lane.place as "lastLane", deleted_lanes.places as "deletedLanes",
     complete.tenant_id as "tenantId", complete.endpoint_id as "endpointId",
     complete.delivery_id as "deliveryId", complete.created_on as "createdOn",
     complete.lease_token as "token", complete.event_id as "eventId",
     complete.correlation_id as "correlationId", complete.attempt_count as "attemptCount",
-    complete.retry_count as "retryCount", complete.interrupted_at as "interruptedAt",
+    complete.retry_count as "retryCount", complete.due_at as "dueAt",
+    complete.interrupted_at as "interruptedAt",
     complete.url, complete.secret, complete.body
-  from (values (1)) as always left join last_lane on true left join complete on true
+  from deleted_lanes left join last_lane on true left join complete on true
   order by complete.tenant_rank`

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import type { Claimed } from './claim.sql.ts'
+import type { Claimed, Lane } from './claim.sql.ts'
 import type { AttemptOutcome } from './dispatch.ts'
 
 /** What became of a claimed delivery. */
@@ -125,5 +125,32 @@ export async function releaseLeases(pool: pg.Pool, claims: readonly Claimed[]): 
       claims.map((claimed) => claimed.deliveryId),
       claims.map((claimed) => claimed.token),
     ],
+  })
+}
+
+/** Deliveries cancelled in one statement; the others come with the next claim. */
+const cancelMax = 500
+
+/** Takes what waits in lanes of deleted endpoints off the work to be done. */
+export async function cancelDeliveries(pool: pg.Pool, lanes: readonly Lane[]): Promise<void> {
+  await pool.query({
+    name: 'cancel_deliveries',
+    text: `
+      with unwanted as (
+        select due.tenant_id, due.endpoint_id, due.delivery_id
+        from unnest($1::text[], $2::text[]) as lane (tenant_id, endpoint_id)
+        join delivery_due as due using (tenant_id, endpoint_id)
+        where due.lease_token is null or due.leased_until <= clock_timestamp()
+        limit ${cancelMax} for update of due skip locked
+      ), withdrawn as (
+        delete from delivery_due as due using unwanted
+        where due.tenant_id = unwanted.tenant_id and due.endpoint_id = unwanted.endpoint_id
+          and due.delivery_id = unwanted.delivery_id
+        returning due.tenant_id, due.delivery_id, due.created_on
+      )
+      update webhook_delivery as delivery set status = 'CANCELLED' from withdrawn
+      where delivery.tenant_id = withdrawn.tenant_id and delivery.id = withdrawn.delivery_id
+        and delivery.created_on = withdrawn.created_on`,
+    values: [lanes.map(({ tenantId }) => tenantId), lanes.map(({ endpointId }) => endpointId)],
   })
 }

@@ -8,6 +8,7 @@ import type { Presence } from '#jobs/presence.ts'
 import { signatureHeaders } from '#secrets/signature.ts'
 import { type Claimed, claimDeliveries, noLane } from './claim.sql.ts'
 import {
+  cancelDeliveries,
   type Recorded,
   type RecordedAttempt,
   recordOutcomes,
@@ -84,6 +85,7 @@ export function runDispatcher(
       inFlight.add(claimed)
       void deliver(claimed)
     }
+    if (result.deleted.length > 0) await cancelDeliveries(ctx.db.worker, result.deleted)
     return after !== noLane
   }
 
@@ -211,7 +213,7 @@ function conclude(
   let number = claimed.attemptCount
   if (claimed.interruptedAt !== null) {
     number += 1
-    attempts.push(interruption(clock.newId('att'), number, claimed.interruptedAt))
+    attempts.push(interruption(clock.newId('att'), number, claimed.dueAt, claimed.interruptedAt))
   }
   attempts.push({
     id: clock.newId('att'),
@@ -234,12 +236,12 @@ function conclude(
   }
 }
 
-/** What is known of an attempt whose worker died: when its lease began. */
-function interruption(id: string, number: number, leasedUntil: Date): RecordedAttempt {
+/** What is known of an attempt whose worker died: it began under its lease, once it was due. */
+function interruption(id: string, number: number, dueAt: Date, leasedUntil: Date): RecordedAttempt {
   return {
     id,
     number,
-    startedAt: new Date(leasedUntil.getTime() - leaseMs),
+    startedAt: new Date(Math.max(leasedUntil.getTime() - leaseMs, dueAt.getTime())),
     durationMs: 0,
     outcome: 'INTERRUPTED',
     responseStatus: null,

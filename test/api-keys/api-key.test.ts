@@ -33,7 +33,10 @@ test('a key does what its scopes say; for anything else 403 names the scope that
   expect(refusal.detail).toContain('clients:write')
   const reading = refusedWith(await calls.get('/api/v1/proposals'), 'insufficient_scope')
   expect(reading.detail, 'writing does not include reading').toContain('proposals:read')
-  expect((await calls.get('/api/v1/me')).body.key.scopes).toEqual(['clients:read', 'proposals:write'])
+  expect((await calls.get('/api/v1/me')).body.key.scopes).toEqual([
+    'clients:read',
+    'proposals:write',
+  ])
 })
 
 test('nobody gives a scope that they lack, by making, widening or rotating a key', async () => {
@@ -54,7 +57,10 @@ test('nobody gives a scope that they lack, by making, widening or rotating a key
 
 test('an admin’s * is not the operator’s: operator scopes can be given by no tenant’s key', async () => {
   const admin = await world.newTenant()
-  for (const scope of ['organizations', 'operators'].flatMap((noun) => [`${noun}:read`, `${noun}:write`])) {
+  for (const scope of ['organizations', 'operators'].flatMap((noun) => [
+    `${noun}:read`,
+    `${noun}:write`,
+  ])) {
     const body = { name: 'Operator?', scopes: ['clients:read', scope] }
     const { detail } = refusedWith(await admin.post('/api/v1/api-keys', body), 'scope_escalation')
     expect(detail).toContain(scope)

@@ -32,14 +32,22 @@ afterAll(async () => {
 
 /** Makes one secret of each kind in each way, and uses each as it is meant to be and otherwise. */
 async function makeSecrets(): Promise<string[]> {
-  const made = await world.operator.post(`${url}/api/v1/organizations`, { name: 'Secretive' }, underKey('o'))
+  const made = await world.operator.post(
+    `${url}/api/v1/organizations`,
+    { name: 'Secretive' },
+    underKey('o'),
+  )
   const admin = world.callsWith(made.body.adminKeys[1].key)
   const lost = await world.operator.post(
     `${url}/api/v1/organizations/${made.body.id}/admin-keys`,
     { environment: 'PRODUCTION' },
     underKey('a'),
   )
-  const key = await admin.post(`${url}/api/v1/api-keys`, { name: 'K', scopes: ['*'] }, underKey('k'))
+  const key = await admin.post(
+    `${url}/api/v1/api-keys`,
+    { name: 'K', scopes: ['*'] },
+    underKey('k'),
+  )
   const path = `${url}/api/v1/api-keys/${key.body.id}`
   const rotated = await admin.post(`${path}/rotations`, {}, underKey('r'))
   const endpoint = await admin.post(

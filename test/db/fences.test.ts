@@ -95,7 +95,10 @@ test('without a tenant every table refuses to be read or written, also on a used
         await rowFor(table, ours, 'three'),
       ])
       for (const { code } of outcomes) expect(code, table).toBeOneOf([missing, denied])
-      expect(outcomes.some(({ code }) => code === missing), table).toBe(true)
+      expect(
+        outcomes.some(({ code }) => code === missing),
+        table,
+      ).toBe(true)
     }
   }
   await fresh.end()
@@ -119,7 +122,11 @@ test('partitions, the index of keys and the fences themselves cannot be reached 
 test('the login has no rights of its own', async () => {
   const bare = new pg.Client({ connectionString: database.url })
   await bare.connect()
-  const outcomes = await attempt(bare, 'begin', tables.map((table) => `select * from ${table}`))
+  const outcomes = await attempt(
+    bare,
+    'begin',
+    tables.map((table) => `select * from ${table}`),
+  )
   expect(outcomes.map(({ code }) => code)).toEqual(tables.map(() => denied))
   await bare.end()
 })
@@ -161,7 +168,7 @@ async function tenantTables({ query }: Database): Promise<string[]> {
   return rows.map(({ name }) => name)
 }
 
-const valueOf: Record<string, string> = {
+const sampleOf: Record<string, string> = {
   date: 'current_date',
   'timestamp with time zone': 'now()',
   integer: '1',
@@ -185,7 +192,7 @@ async function rowFor(table: string, tenant: string, label: string): Promise<str
     if (name === 'tenant_id') return `'${tenant}'`
     if (name === 'environment') return `'SANDBOX'`
     if (type === 'bytea') return `'${tenant} ${label}'::bytea`
-    return valueOf[type] ?? `'${label}'`
+    return sampleOf[type] ?? `'${label}'`
   })
   return `insert into ${table} (${names.join(', ')}) values (${values.join(', ')})`
 }

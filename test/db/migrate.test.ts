@@ -49,22 +49,24 @@ test('a migration that was changed after it had been applied stops everything', 
 test.for([
   ['plain', 'plain-and-secret'],
   ['with quotes and backslashes', "it's\\very secret"],
-] as const)('an owner who may not make roles is told what an administrator must run, without the password (%s)', async ([
-  ,
-  password,
-]) => {
-  const owner = { name: newName('owner'), password: 'only-for-tests' }
-  const login = { name: newName('login'), password }
-  await admin.query(`create role ${owner.name} login password '${owner.password}'`)
-  await admin.query(`create database ${owner.name} owner ${owner.name}`)
-  const url = Object.assign(new URL(urlOf(inject('ownerUrl'), owner)), { pathname: owner.name }).href
+] as const)(
+  'an owner who may not make roles is told what an administrator must run, without the password (%s)',
+  async ([, password]) => {
+    const owner = { name: newName('owner'), password: 'only-for-tests' }
+    const login = { name: newName('login'), password }
+    await admin.query(`create role ${owner.name} login password '${owner.password}'`)
+    await admin.query(`create database ${owner.name} owner ${owner.name}`)
+    const url = Object.assign(new URL(urlOf(inject('ownerUrl'), owner)), {
+      pathname: owner.name,
+    }).href
 
-  const refusal = await migrate(url, login).catch((error: unknown) => error)
-  expect(refusal).toBeInstanceOf(MigrationRefusal)
-  expect(String(refusal)).toContain(`create role "${login.name}" login noinherit password '…';`)
-  expect(String(refusal)).toContain(`grant ubos_worker to "${login.name}";`)
-  expect(String(refusal)).not.toMatch(/secret/)
+    const refusal = await migrate(url, login).catch((error: unknown) => error)
+    expect(refusal).toBeInstanceOf(MigrationRefusal)
+    expect(String(refusal)).toContain(`create role "${login.name}" login noinherit password '…';`)
+    expect(String(refusal)).toContain(`grant ubos_worker to "${login.name}";`)
+    expect(String(refusal)).not.toMatch(/secret/)
 
-  await admin.query(`drop database ${owner.name} with (force)`)
-  await admin.query(`drop role ${owner.name}`)
-})
+    await admin.query(`drop database ${owner.name} with (force)`)
+    await admin.query(`drop role ${owner.name}`)
+  },
+)

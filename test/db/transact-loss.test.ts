@@ -39,7 +39,11 @@ test('a write under a key that was lost in the middle is done, once, by its repe
   expect(reply).toMatchObject({ status: 503, body: { code: 'commit_unknown' } })
 
   await world.query('alter table client disable trigger test_sleep')
-  const again = await world.api.post('/api/v1/clients', { name: 'Slow two', currency: 'EUR' }, headers)
+  const again = await world.api.post(
+    '/api/v1/clients',
+    { name: 'Slow two', currency: 'EUR' },
+    headers,
+  )
   await world.query('alter table client enable trigger test_sleep')
   expect(again.status).toBe(201)
   expect(again.headers.get('idempotent-replayed')).toBeNull()

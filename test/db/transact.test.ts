@@ -1,8 +1,8 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { record } from '#audit/record.ts'
 import { insertClient, updateClient } from '#clients/client.sql.ts'
 import { toClient } from '#clients/client.ts'
-import { record } from '#audit/record.ts'
 import { build } from '#db/database.ts'
 import { openDatabases } from '#db/open.ts'
 import { statement } from '#db/statement.ts'
@@ -86,18 +86,21 @@ test.for([
   ['a function', () => 1],
   ['an object', { circular: true }],
   ['a symbol in a list', [Symbol('s')]],
-] as const)('%s cannot be bound, and stops before the first statement is sent', async ([, value]) => {
-  const db = openDatabases(databaseUrlOf(world), world.ctx.log)
-  const name = 'Unbindable'
-  const work = transact({ ...world.ctx, db }, tenant, async (tx) => {
-    addClient(tx, name)
-    insertClient(tx, tenant, { ...newRow(world.ctx, name), phone: value as unknown as string })
-  })
-  await expect(work).rejects.toThrow(/cannot be bound/)
-  expect(db.writers.totalCount).toBe(0)
-  expect(await leftBehind(name)).toEqual(nothing)
-  await db.close()
-})
+] as const)(
+  '%s cannot be bound, and stops before the first statement is sent',
+  async ([, value]) => {
+    const db = openDatabases(databaseUrlOf(world), world.ctx.log)
+    const name = 'Unbindable'
+    const work = transact({ ...world.ctx, db }, tenant, async (tx) => {
+      addClient(tx, name)
+      insertClient(tx, tenant, { ...newRow(world.ctx, name), phone: value as unknown as string })
+    })
+    await expect(work).rejects.toThrow(/cannot be bound/)
+    expect(db.writers.totalCount).toBe(0)
+    expect(await leftBehind(name)).toEqual(nothing)
+    await db.close()
+  },
+)
 
 test('an event that breaks its contract takes the rest of the transaction with it', async () => {
   const name = 'Bad event'
@@ -174,7 +177,8 @@ test('of two transactions in a deadlock one is run again, and both take effect',
 test('reads that are asked for at once share the transaction’s one connection', async () => {
   const db = openDatabases(databaseUrlOf(world), world.ctx.log)
   await transact({ ...world.ctx, db }, tenant, async (tx) => {
-    const ask = () => tx.executeQuery(sql<{ pid: number }>`select pg_backend_pid() as pid`.compile(build))
+    const ask = () =>
+      tx.executeQuery(sql<{ pid: number }>`select pg_backend_pid() as pid`.compile(build))
     const pids = await Promise.all([ask(), ask(), ask()])
     expect(new Set(pids.map(({ rows }) => rows[0]?.pid)).size).toBe(1)
     expect(db.writers.totalCount).toBe(1)

@@ -63,7 +63,10 @@ test('an unknown field is refused by name, at every depth, and not left out', as
   const deep = { ...client, address: { city: 'Ulm', 'a/b~c': 1 } }
   expect(await complaint('/api/v1/clients', deep)).toEqual(['/address/a~1b~0c', 'unknown_field'])
   const computed = { ...proposal, lines: [{ ...line, amount: 10 }] }
-  expect(await complaint('/api/v1/proposals', computed)).toEqual(['/lines/0/amount', 'unknown_field'])
+  expect(await complaint('/api/v1/proposals', computed)).toEqual([
+    '/lines/0/amount',
+    'unknown_field',
+  ])
   const hidden = '{"name":"Ada","currency":"EUR","__proto__":{"x":1}}'
   expect(await complaint('/api/v1/clients', hidden)).toEqual(['/__proto__', 'unknown_field'])
 })
@@ -96,10 +99,13 @@ test.for([
   ['lists around a NUL', `${'['.repeat(depth)}"\\u0000"${']'.repeat(depth)}`],
   ['objects around a NUL', `${'{"a":'.repeat(depth)}"\\u0000"${'}'.repeat(depth)}`],
   ['objects in a field', `{"name":${'{"a":'.repeat(depth)}1${'}'.repeat(depth)},"currency":"EUR"}`],
-] as const)('a body of %s, a hundred thousand deep, is refused like any other', async ([, body]) => {
-  const [pointer] = await complaint('/api/v1/clients', body)
-  expect(pointer.length).toBeLessThanOrEqual(500)
-})
+] as const)(
+  'a body of %s, a hundred thousand deep, is refused like any other',
+  async ([, body]) => {
+    const [pointer] = await complaint('/api/v1/clients', body)
+    expect(pointer.length).toBeLessThanOrEqual(500)
+  },
+)
 
 test.for([
   ['cut off', '{"name": "Ada"'],

@@ -1,7 +1,9 @@
 import { connect } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { createAuthenticator } from '#api-keys/authenticate.ts'
+import { createClock } from '#clock.ts'
 import { routes } from '#generated/routes.ts'
+import { keyLimit } from '#http/limit.ts'
 import { mount } from '#http/mount.ts'
 import type { Handlers } from '#http/operation.ts'
 import { createServer } from '#http/server.ts'
@@ -66,4 +68,28 @@ export async function startMisbehaving({ ctx }: World, handlers: Misbehaving) {
       authenticator.stop()
     },
   }
+}
+
+/** A clock that stands still until it is moved. */
+export function stoppedClock() {
+  let nowMs = Date.now()
+  return {
+    clock: createClock(() => new Date(nowMs)),
+    step(ms: number) {
+      nowMs += ms
+    },
+  }
+}
+
+/** Calls with a key, while the clock stands still, until it may not: answers that refusal. */
+export async function exhaust(url: string, key: string): Promise<Response> {
+  const headers = { authorization: `Bearer ${key}` }
+  for (let calls = 0; calls <= keyLimit.burst; calls += 50) {
+    const some = Array.from({ length: 50 }, () => fetch(`${url}/api/v1/me`, { headers }))
+    const replies = await Promise.all(some)
+    const refused = replies.find(({ status }) => status === 429)
+    await Promise.all(replies.map((reply) => (reply === refused ? undefined : reply.text())))
+    if (refused) return refused
+  }
+  throw new Error('a whole burst and more was not too much')
 }

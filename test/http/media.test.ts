@@ -58,7 +58,10 @@ test('the type may be written in capitals and with its character set; a patch ha
 test.for(['text/html', 'application/xml, text/*', 'application/json;q=0', 'image/*;q=0.5'])(
   'who accepts only %j is told that there is nothing of the kind',
   async (accept) => {
-    for (const reply of [await api.get(clients, { accept }), await api.post(clients, {}, { accept })]) {
+    for (const reply of [
+      await api.get(clients, { accept }),
+      await api.post(clients, {}, { accept }),
+    ]) {
       expect(reply.status).toBe(406)
       refusedWith(reply, 'not_acceptable')
     }
@@ -107,7 +110,12 @@ test.for([
 })
 
 test('an id of another kind, or of no kind, is refused before anything is looked up', async () => {
-  for (const id of ['1', `pro_${'0'.repeat(26)}`, `cli_${'0'.repeat(25)}`, `CLI_${'0'.repeat(26)}`]) {
+  for (const id of [
+    '1',
+    `pro_${'0'.repeat(26)}`,
+    `cli_${'0'.repeat(25)}`,
+    `CLI_${'0'.repeat(26)}`,
+  ]) {
     const { errors } = refusedWith(await api.get(`${clients}/${id}`), 'invalid_request')
     expect(errors[0].parameter).toBe('clientId')
   }
@@ -141,7 +149,11 @@ test('the caller’s name for the call is in its event and its audit entry', asy
 })
 
 test('answers may be shown to any page, kept by no shared cache, and taken for nothing else', async () => {
-  for (const reply of [await api.get(clients), await api.get('/api/v1/nowhere'), await api.get(`${clients}/%zz`)]) {
+  for (const reply of [
+    await api.get(clients),
+    await api.get('/api/v1/nowhere'),
+    await api.get(`${clients}/%zz`),
+  ]) {
     expect(reply.headers.get('cache-control')).toBe('private, no-cache')
     expect(reply.headers.get('x-content-type-options')).toBe('nosniff')
     expect(reply.headers.get('access-control-allow-origin')).toBe('*')

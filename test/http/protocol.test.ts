@@ -106,8 +106,18 @@ test.for([
   ['a line of nonsense', 'nonsense\r\n\r\n'],
   ['an invented method', requestText('INVENT /livez')],
   ['another protocol', 'GET /livez HTTP/2.5\r\nHost: a\r\n\r\n'],
-  ['two lengths', 'POST /livez HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab'],
-  ['a length and chunks', requestText('POST /livez', { 'content-length': '3', 'transfer-encoding': 'chunked' }, '0\r\n\r\n')],
+  [
+    'two lengths',
+    'POST /livez HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab',
+  ],
+  [
+    'a length and chunks',
+    requestText(
+      'POST /livez',
+      { 'content-length': '3', 'transfer-encoding': 'chunked' },
+      '0\r\n\r\n',
+    ),
+  ],
   ['a length that is none', requestText('POST /api/v1/clients', { 'content-length': 'x' }, 'ab')],
   ['a folded header', 'GET /livez HTTP/1.1\r\nHost: a\r\nX-A: b\r\n c\r\n\r\n'],
   ['no host', 'GET /livez HTTP/1.1\r\nConnection: close\r\n\r\n'],
@@ -119,7 +129,10 @@ test.for([
 
 test('headers or a URL longer than we read are a 431', async () => {
   const long = 'a'.repeat(20_000)
-  for (const reply of [await ask('GET /livez', { 'x-long': long }), await ask(`GET /livez?${long}`)]) {
+  for (const reply of [
+    await ask('GET /livez', { 'x-long': long }),
+    await ask(`GET /livez?${long}`),
+  ]) {
     expect(reply.status).toBe(431)
     problemIn(reply, 'headers_too_large')
   }

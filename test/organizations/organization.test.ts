@@ -81,8 +81,12 @@ function pathOf(route: (typeof routes)[keyof typeof routes]): string {
 }
 
 const authenticated = Object.values(routes).filter(({ scopes }) => scopes !== null)
-const ofOperators = authenticated.filter(({ scopes }) => scopes?.some((scope) => /^org|^ope/.test(scope)))
-const ofTenants = authenticated.filter(({ scopes }) => scopes?.some((scope) => !/^org|^ope/.test(scope)))
+const ofOperators = authenticated.filter(({ scopes }) =>
+  scopes?.some((scope) => /^org|^ope/.test(scope)),
+)
+const ofTenants = authenticated.filter(({ scopes }) =>
+  scopes?.some((scope) => !/^org|^ope/.test(scope)),
+)
 
 test('an operator’s key reaches no tenant’s data: every such operation wants a scope that it lacks', async () => {
   expect(ofTenants.length).toBeGreaterThan(30)

@@ -90,9 +90,7 @@ test('API, worker and Postgres killed in the middle: all that was acknowledged i
   await Promise.all(writers)
 
   const told = () =>
-    new Set(
-      receiver.requests.map((request) => JSON.parse(String(request.body)).data.id as string),
-    )
+    new Set(receiver.requests.map((request) => JSON.parse(String(request.body)).data.id as string))
   await reaches(() => told().size, names.length)
   expect([...acknowledged.values()].filter((id) => !told().has(id))).toEqual([])
   const eventIds = new Set(receiver.verified(secret).map(({ headers }) => headers['webhook-id']))

@@ -4,6 +4,8 @@ import { onTestFinished } from 'vitest'
 import { startWorker } from '#app.ts'
 import type { openDatabases } from '#db/open.ts'
 import type { WebhookAttemptInfo, WebhookDeliveryInfo } from '#generated/types.ts'
+import { runPresence } from '#jobs/presence.ts'
+import { leaseToken } from '#webhooks/orphan.sql.ts'
 import { until } from '../jobs/until.ts'
 import { type Receiver, startReceiver } from '../receiver.ts'
 import { type Api, contextOf, type World } from '../world.ts'
@@ -74,7 +76,9 @@ export async function deliveriesOf(api: Api, filter = ''): Promise<WebhookDelive
   const deliveries: WebhookDeliveryInfo[] = []
   let cursor = ''
   do {
-    const { body } = await api.get(`/api/v1/webhook-deliveries?limit=200${filter}${cursor}`)
+    const path = `/api/v1/webhook-deliveries?limit=200${filter}${cursor}`
+    const { status, body } = await api.get(path)
+    if (status !== 200) throw new Error(`${path}: ${JSON.stringify(body)}`)
     deliveries.push(...body.data)
     cursor = body.nextCursor && `&cursor=${encodeURIComponent(body.nextCursor)}`
   } while (cursor)
@@ -103,10 +107,34 @@ export async function attemptsAt(
   return body.data
 }
 
+/** Waits until so many attempts at each delivery to an endpoint are recorded. */
+export async function attempted(
+  world: World,
+  { id }: Pick<AnEndpoint, 'id'>,
+  count = 1,
+  deadlineMs = 10_000,
+): Promise<void> {
+  await until(async () => {
+    const [row] = await world.query<{ least: number | null }>(
+      `select min(attempt_count) as least from webhook_delivery
+        where endpoint_id = $1 and event_type = 'client.created'`,
+      [id],
+    )
+    return (row?.least ?? 0) >= count
+  }, deadlineMs)
+}
+
+/** A worker that is present and does nothing: whose lease is in its name holds on to it. */
+export async function aPresence({ ctx }: World) {
+  const presence = runPresence(ctx)
+  onTestFinished(() => presence.stop())
+  await until(presence.isHeld)
+  return { token: leaseToken(presence.id, Buffer.from('any')), leaves: presence.stop }
+}
+
 /** One more worker on the world's database, in a context of its own. */
 export function anotherWorker({ ctx }: World) {
-  const url = ctx.db.worker.options.connectionString ?? ''
-  const own = contextOf(ctx.config, ctx.clock, url)
+  const own = contextOf(ctx.config, ctx.clock, ctx.db.url)
   const worker = startWorker(own)
   let isStopped = false
   async function stop(drainMs = 5_000): Promise<void> {

@@ -2,7 +2,14 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { until } from '../jobs/until.ts'
 import type { Behaviour } from '../receiver.ts'
 import { startWorld, type World } from '../world.ts'
-import { anEndpoint, aReceiver, attemptsAt, createClients, deliveryTo } from './fixture.ts'
+import {
+  anEndpoint,
+  aReceiver,
+  attempted,
+  attemptsAt,
+  createClients,
+  deliveryTo,
+} from './fixture.ts'
 
 let world: World
 beforeAll(async () => {
@@ -48,7 +55,8 @@ test('every misbehaviour has its name, costs one attempt, and keeps nobody else 
   await until(async () => (await deliveryTo(api, endpoint)).status === 'DELIVERED', 3_000)
 
   const ended = hostile.map(async ({ id, behaviour, outcome, status, receiver }) => {
-    await until(async () => (await deliveryTo(api, { id })).attemptCount > 0, 25_000)
+    await attempted(world, { id }, 1, 25_000)
+    receiver.answers(204)
     const delivery = await deliveryTo(api, { id })
     const [attempt, ...others] = await attemptsAt(api, delivery)
     expect({ behaviour, ...attempt }).toMatchObject({ behaviour, outcome, responseStatus: status })
@@ -61,10 +69,10 @@ test('every misbehaviour has its name, costs one attempt, and keeps nobody else 
     else expect(attempt?.durationMs).toBeLessThan(5_000)
   })
   await Promise.all(ended)
-  for (const { receiver } of hostile) receiver.answers(204)
   world.step(6_001)
-  for (const { id } of hostile) {
-    await until(async () => (await deliveryTo(api, { id })).status === 'DELIVERED')
+  for (const { id, outcome } of hostile) {
+    await attempted(world, { id }, outcome === 'DELIVERED' ? 1 : 2)
+    expect((await deliveryTo(api, { id })).status).toBe('DELIVERED')
   }
 })
 
@@ -98,7 +106,7 @@ test('of a long refusal the first 16 KiB are kept', async () => {
   receiver.answers(500, {}, 'no '.repeat(100_000))
   const endpoint = await anEndpoint(api, receiver.url)
   await createClients(api)
-  await until(async () => (await deliveryTo(api, endpoint)).attemptCount === 1)
+  await attempted(world, endpoint)
   const [attempt] = await attemptsAt(api, await deliveryTo(api, endpoint))
   expect(attempt).toMatchObject({ outcome: 'REFUSED', responseStatus: 500 })
   expect(attempt?.responseBody).toBe('no '.repeat(100_000).slice(0, keptBytesMax))
@@ -132,7 +140,7 @@ test('nobody listening, a name that does not exist, and no TLS are told apart', 
   const told = await Promise.all(endpoints)
   await createClients(api)
   for (const { outcome, endpoint } of told) {
-    await until(async () => (await deliveryTo(api, endpoint)).attemptCount === 1)
+    await attempted(world, endpoint)
     const delivery = await deliveryTo(api, endpoint)
     const [attempt] = await attemptsAt(api, delivery)
     expect(attempt).toMatchObject({ outcome, responseStatus: null })

@@ -5,7 +5,9 @@ import {
   anEndpoint,
   anotherWorker,
   aPatientReceiver,
+  aPresence,
   aReceiver,
+  attempted,
   attemptsAt,
   createClients,
   deliveryTo,
@@ -40,7 +42,7 @@ test('what a dead worker held is delivered by another, and its attempt is on rec
   await createClients(api)
   anotherWorker(world)
   await until(async () => (await deliveryTo(api, endpoint)).status === 'HELD')
-  await lease(endpoint, 'of-a-dead-worker', 0)
+  await lease(endpoint, (await aPresence(world)).token, 0)
   await api.patch(endpoint.path, { status: 'ENABLED' })
 
   await until(async () => (await deliveryTo(api, endpoint)).status === 'DELIVERED')
@@ -52,6 +54,27 @@ test('what a dead worker held is delivered by another, and its attempt is on rec
   expect(receiver.requests).toHaveLength(1)
 })
 
+test('what a worker was sending when it was killed is due again within seconds', async () => {
+  const api = await world.newTenant()
+  const receiver = await aReceiver()
+  const endpoint = await anEndpoint(api, receiver.url)
+  await api.patch(endpoint.path, { status: 'DISABLED' })
+  await createClients(api)
+  anotherWorker(world)
+  await until(async () => (await deliveryTo(api, endpoint)).status === 'HELD')
+  const killed = await aPresence(world)
+  await lease(endpoint, killed.token, 60)
+  await api.patch(endpoint.path, { status: 'ENABLED' })
+  await killed.leaves()
+  await attempted(world, endpoint, 2, 6_000)
+  const delivery = await deliveryTo(api, endpoint)
+  const [interrupted] = await attemptsAt(api, delivery)
+  expect(interrupted?.outcome).toBe('INTERRUPTED')
+  expect(Date.parse(interrupted?.startedAt ?? '')).toBeGreaterThanOrEqual(
+    Date.parse(delivery.createdAt),
+  )
+})
+
 test('a lease that has not ended is left to its holder', async () => {
   const api = await world.newTenant()
   const receiver = await aReceiver()
@@ -60,14 +83,15 @@ test('a lease that has not ended is left to its holder', async () => {
   await createClients(api)
   anotherWorker(world)
   await until(async () => (await deliveryTo(api, free)).status === 'DELIVERED')
-  await lease(held, 'of-a-worker-that-lives', 60)
+  const { token } = await aPresence(world)
+  await lease(held, token, 60)
   await api.patch(held.path, { status: 'ENABLED' })
   await createClients(api)
   await receiver.received(3)
   const [row] = await world.query('select lease_token from delivery_due where endpoint_id = $1', [
     held.id,
   ])
-  expect(row).toEqual({ lease_token: 'of-a-worker-that-lives' })
+  expect(row).toEqual({ lease_token: token })
 })
 
 test('an answer to a lease that was lost is not recorded over the newer one', async () => {
@@ -77,7 +101,8 @@ test('an answer to a lease that was lost is not recorded over the newer one', as
   anotherWorker(world)
   await createClients(api)
   await until(() => receiver.waiting.length === 1)
-  await lease(endpoint, 'of-another-worker', 60)
+  const { token } = await aPresence(world)
+  await lease(endpoint, token, 60)
   receiver.answer(200)
   // Outcomes are recorded in the order in which they come: after the canary's, ours was refused.
   const other = await anEndpoint(api, canary.url, ['client.deleted'])
@@ -89,7 +114,7 @@ test('an answer to a lease that was lost is not recorded over the newer one', as
       from delivery_due as due where endpoint_id = $1 order by delivery_id limit 1`,
     [endpoint.id],
   )
-  expect(first).toEqual({ lease_token: 'of-another-worker', attempts: 0 })
+  expect(first).toEqual({ lease_token: token, attempts: 0 })
 })
 
 test('an answer to a lease that its own worker took anew is not recorded either', async () => {

@@ -1,0 +1,89 @@
+import { readdirSync } from 'node:fs'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { aReceiver } from '../webhooks/fixture.ts'
+import { refusedWith, startWorld, type World } from '../world.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await startWorld()
+})
+afterAll(() => world.stop())
+
+/** The types of the contract: one file each. */
+const contracted = readdirSync('spec/v1/webhooks')
+  .map((file) => file.replace(/\.yaml$/, ''))
+  .sort()
+
+test('every type of the contract is listed, with an example, in either order and by pages', async () => {
+  const { api } = world
+  const typesOf = async (query: string) =>
+    (await api.get(`/api/v1/event-types?limit=200${query}`)).body.data.map(
+      ({ type }: { type: string }) => type,
+    )
+  expect(await typesOf('')).toEqual(contracted)
+  expect(await typesOf('&sort=-type')).toEqual(contracted.toReversed())
+
+  const paged: string[] = []
+  for (let cursor: string | null = ''; cursor !== null; ) {
+    const { body } = await api.get(`/api/v1/event-types?limit=4${cursor && `&cursor=${cursor}`}`)
+    paged.push(...body.data.map(({ type }: { type: string }) => type))
+    cursor = body.nextCursor
+  }
+  expect(paged).toEqual(contracted)
+  for (const type of contracted) {
+    const { status, body } = await api.get(`/api/v1/event-types/${type}`)
+    expect(status).toBe(200)
+    expect(body).toMatchObject({ type, version: 1, example: { type } })
+    expect(body.description).not.toBe('')
+  }
+})
+
+test('a type that the contract does not have is refused', async () => {
+  const reply = await world.api.get('/api/v1/event-types/client.eaten')
+  expect([400, 404]).toContain(reply.status)
+  refusedWith(await world.api.get('/api/v1/events?type=client.eaten'), 'invalid_request')
+})
+
+test('every event type of the contract is published by some operation', async () => {
+  const { operator, callsWith } = world
+  const organization = await operator.post('/api/v1/organizations', { name: 'Ada Ltd' })
+  const api = callsWith(organization.body.adminKeys[1].key)
+  async function make(path: string, body?: unknown, expected = 201) {
+    const reply = await api.post(`/api/v1/${path}`, body)
+    if (reply.status !== expected) throw new Error(`${path}: ${JSON.stringify(reply.body)}`)
+    return reply.body
+  }
+
+  const key = await make('api-keys', { name: 'CI', scopes: ['clients:read'] })
+  await api.patch(`/api/v1/api-keys/${key.id}`, { name: 'CD' })
+  await make(`api-keys/${key.id}/rotations`)
+  await make(`api-keys/${key.id}/revocation`, undefined, 200)
+
+  const client = await make('clients', { name: 'Bob', currency: 'GBP' })
+  await api.patch(`/api/v1/clients/${client.id}`, { phone: '1' })
+  const lines = [{ description: 'Work', quantity: 1, unitAmount: 10 }]
+  const propose = async () =>
+    (await make('proposals', { clientId: client.id, title: 'Work', currency: 'GBP', lines })).id
+  const [accepted, declined, deleted] = [await propose(), await propose(), await propose()]
+  await api.patch(`/api/v1/proposals/${accepted}`, { title: 'More work' })
+  for (const id of [accepted, declined]) await make(`proposals/${id}/submission`, undefined, 200)
+  await make(`proposals/${accepted}/acceptance`, undefined, 200)
+  await make(`proposals/${declined}/declination`, undefined, 200)
+  await api.delete(`/api/v1/proposals/${deleted}`)
+
+  const amount = { amount: 10, currency: 'GBP' }
+  const once = (value: string) => ({ 'idempotency-key': value })
+  const payment = await api.post('/api/v1/payments', amount, once('payment-0001'))
+  await api.post(`/api/v1/payments/${payment.body.id}/refunds`, { amount: 10 }, once('refund-0001'))
+  const idle = await make('clients', { name: 'Eve', currency: 'GBP' })
+  await api.delete(`/api/v1/clients/${idle.id}`)
+
+  const endpoint = await make('webhook-endpoints', { url: (await aReceiver()).url })
+  const path = `webhook-endpoints/${endpoint.id}`
+  await make(`${path}/test-events`, undefined, 202)
+  await api.patch(`/api/v1/${path}`, { status: 'DISABLED' })
+  await api.delete(`/api/v1/${path}`)
+
+  const rows = await world.query<{ type: string }>('select distinct type from event order by type')
+  expect(rows.map(({ type }) => type)).toEqual(contracted)
+})

@@ -1,0 +1,131 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { runSequencer } from '#events/sequencer.ts'
+import type { TenantId } from '#ids.ts'
+import type { Loop } from '#jobs/loop.ts'
+import { reactions } from '#reactions.ts'
+import { type ClaimRequest, claimDeliveries, noLane } from '#webhooks/claim.sql.ts'
+import { aClient, publishAtOnce, tenantOf } from '../events/fixture.ts'
+import { until } from '../jobs/until.ts'
+import { startWorld, type World } from '../world.ts'
+import { type AnEndpoint, anEndpoint } from './fixture.ts'
+
+// A sequencer runs, but no dispatcher: what is claimed is what the test asked for.
+let world: World
+let sequencer: Loop
+beforeAll(async () => {
+  world = await startWorld({ parts: ['api'] })
+  sequencer = runSequencer(world.ctx, reactions(world.ctx), () => undefined)
+})
+afterAll(async () => {
+  await sequencer.stop()
+  await world.stop()
+})
+
+/** A tenant with so many endpoints, each with so many deliveries that are due. */
+async function aBacklog(endpointCount: number, deliveryCount: number) {
+  const api = await world.newTenant()
+  const [tenant, client] = [await tenantOf(api), await aClient(api)]
+  await isSequenced()
+  const endpoints: AnEndpoint[] = []
+  for (let count = 0; count < endpointCount; count += 1) {
+    endpoints.push(await anEndpoint(api, 'https://hooks.example.com/'))
+  }
+  await publishAtOnce(world, tenant, client, deliveryCount)
+  await isSequenced()
+  return { tenant, endpoints }
+}
+
+const isSequenced = () =>
+  until(async () => {
+    const [row] = await world.query('select from event_pending limit 1')
+    return row === undefined
+  })
+
+/** One claim, on clean tables but for `keep`. */
+function claim(request: Partial<ClaimRequest> = {}) {
+  return claimDeliveries(world.ctx.db.worker, {
+    ...{ token: '1.test', limit: 100, endpointInFlightMax: 10, tenantInFlightMax: 100 },
+    ...{ held: new Map(), leaseMs: 60_000, now: world.ctx.clock.now(), after: noLane },
+    ...request,
+  })
+}
+
+const forget = () => world.query('delete from delivery_due')
+
+test('a claim goes from tenant to tenant, then from endpoint to endpoint, oldest first', async () => {
+  await forget()
+  const [big, small] = [await aBacklog(3, 20), await aBacklog(1, 2)]
+  const { claimed } = await claim({ limit: 8 })
+  const tenants = claimed.map(({ tenantId }) => (tenantId === big.tenant ? 'big' : 'small'))
+  expect(tenants.slice(0, 4).sort()).toEqual(['big', 'big', 'small', 'small'])
+  expect(tenants.filter((name) => name === 'big')).toHaveLength(6)
+  const perEndpoint = Map.groupBy(
+    claimed.filter(({ tenantId }) => tenantId === big.tenant),
+    ({ endpointId }) => endpointId,
+  )
+  expect([...perEndpoint.values()].map((each) => each.length)).toEqual([2, 2, 2])
+  for (const each of perEndpoint.values()) {
+    const ids = each.map(({ deliveryId }) => deliveryId)
+    expect(ids).toEqual(ids.toSorted())
+    const [oldest] = await world.query<{ id: string }>(
+      'select min(delivery_id) as id from delivery_due where endpoint_id = $1',
+      [each[0]?.endpointId],
+    )
+    expect(ids[0]).toBe(oldest?.id)
+  }
+  expect(small.endpoints).toHaveLength(1)
+})
+
+test('a claim never exceeds what an endpoint, a tenant or the worker can bear', async () => {
+  await forget()
+  const { tenant } = await aBacklog(3, 20)
+  expect((await claim({ limit: 4 })).claimed).toHaveLength(4)
+  expect(
+    (await claim({ tenantInFlightMax: 7, held: new Map([[tenant, 4]]) })).claimed,
+  ).toHaveLength(3)
+  expect((await claim()).claimed).toHaveLength(3 * 10 - 7)
+  expect((await claim()).claimed).toEqual([])
+  expect((await claim({ endpointInFlightMax: 11 })).claimed).toHaveLength(3)
+})
+
+test('what two claim at the same moment is claimed once', async () => {
+  await forget()
+  await aBacklog(8, 5)
+  const rounds = Array.from({ length: 6 }, (_, at) => claim({ limit: 10, token: `${at}.test` }))
+  const claims = (await Promise.all(rounds)).flatMap(({ claimed }) => claimed)
+  expect(claims).toHaveLength(40)
+  expect(new Set(claims.map(({ deliveryId }) => deliveryId)).size).toBe(40)
+})
+
+test('what is not due, or belongs to a disabled endpoint, is not claimed', async () => {
+  await forget()
+  const { endpoints } = await aBacklog(2, 3)
+  const [off, later] = endpoints
+  await world.query("update webhook_endpoint set status = 'DISABLED' where id = $1", [off?.id])
+  await world.query(
+    "update delivery_due set due_at = now() + interval '1 minute' where endpoint_id = $1",
+    [later?.id],
+  )
+  expect((await claim()).claimed).toEqual([])
+  const inAMinute = new Date(world.ctx.clock.now().getTime() + 61_000)
+  const { claimed } = await claim({ now: inAMinute })
+  expect(new Set(claimed.map(({ endpointId }) => endpointId))).toEqual(new Set([later?.id]))
+})
+
+test('with more lanes than one claim looks at, claims go round and then come to rest', async () => {
+  await forget()
+  const { tenant, endpoints } = await aBacklog(1, 2)
+  // Lanes of a tenant that sorts before ours; nothing in them is due for an hour.
+  await world.query(
+    `insert into delivery_due select 'ten_00000000000000000000000001', 'whe_' || n, delivery_id,
+        created_on, event_id, event_created_on, due_at + interval '1 hour', 0, 0
+      from delivery_due, generate_series(10001, 11500) as n
+      where delivery_id = (select min(delivery_id) from delivery_due)`,
+  )
+  const first = await claim()
+  expect(first).toMatchObject({ claimed: [], after: { endpointId: 'whe_11000' } })
+  const second = await claim({ after: first.after })
+  expect(second.claimed.map(({ tenantId }): TenantId => tenantId)).toEqual([tenant, tenant])
+  expect(second.after).toEqual(noLane)
+  expect(endpoints).toHaveLength(1)
+})
