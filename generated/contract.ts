@@ -599,7 +599,7 @@ export interface paths {
         put?: never;
         /**
          * Register a webhook endpoint
-         * @description Registers a URL of yours to which we send events from now on. The signing secret is in this answer and nowhere else; with it you verify that a webhook is from us. A tenant may have 100 endpoints (`limit_reached`).
+         * @description Registers a URL of yours to which we send events from now on. The signing secret is in this answer and nowhere else; with it you verify that a webhook is from us. A tenant may have 100 endpoints (`limit_reached`). Since events show what they are about, this takes the scope `events:read` as well.
          */
         post: operations["createWebhookEndpoint"];
         delete?: never;

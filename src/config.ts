@@ -35,6 +35,13 @@ type Environment = Readonly<Record<string, string | undefined>>
 /** Reads the configuration; throws `ConfigRefusal` naming the variable. */
 export function readConfig(env: Environment = process.env): Config {
   const text = (name: string) => env[name]?.trim() || undefined
+  const isExposed = text('DATABASE_URL') !== undefined || !isLoopback(text('HOST') ?? '127.0.0.1')
+  if (isExposed && text('UBOS_PROFILE') === undefined) {
+    throw new ConfigRefusal(
+      'UBOS_PROFILE is missing; with DATABASE_URL, or a HOST that others can reach, ' +
+        'say production or development',
+    )
+  }
   const profile = text('UBOS_PROFILE') ?? 'development'
   if (profile !== 'development' && profile !== 'production') {
     throw new ConfigRefusal(`UBOS_PROFILE is "${profile}"; it must be development or production`)
@@ -61,6 +68,10 @@ export function readConfig(env: Environment = process.env): Config {
     metricsToken: text('UBOS_METRICS_TOKEN'),
     logLevel: text('UBOS_LOG_LEVEL') ?? (profile === 'production' ? 'info' : 'warn'),
   }
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.')
 }
 
 function portOf(env: Environment, name: string, otherwise: number): number {

@@ -26,7 +26,7 @@ declare const tenantBrand: unique symbol
 /** A tenant's id that came from a verified key or from our own tables, never from a request. */
 export type TenantId = Id<'ten'> & { readonly [tenantBrand]: true }
 
-const tenantPattern = /^ten_[0-9a-hjkmnp-tv-z]{26}$/
+const tenantPattern = /^ten_[0-6][0-9a-hjkmnp-tv-z]{25}$/
 
 /** Brands a tenant's id; throws on anything that is not one, since it will stand in SQL. */
 export function tenantId(text: string): TenantId {

@@ -17,7 +17,7 @@ const createPaymentHeaders_1 = new RegExp("^[A-Za-z0-9_.:/=+@-]+$", "u")
 const listPaymentsQuery_0 = formats["int32"]
 const listPaymentsQuery_1 = new RegExp("^[A-Za-z0-9_-]+$", "u")
 const listPaymentsQuery_2 = ["-createdAt","createdAt"]
-const validateRefundId_0 = new RegExp("^ref_[0-9a-hjkmnp-tv-z]{26}$", "u")
+const validateRefundId_0 = new RegExp("^ref_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateRefundInfo_0 = ["string","null"]
 const validateRefundInput_0 = new RegExp("^[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f\\ud800-\\udfff]*$", "u")
 
@@ -666,7 +666,7 @@ export function validateRefundId(data, {instancePath="", parentData, parentDataP
       }
       else {
         if(!validateRefundId_0.test(data)){
-          validateRefundId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^ref_[0-9a-hjkmnp-tv-z]{26}$"},message:"must match pattern \""+"^ref_[0-9a-hjkmnp-tv-z]{26}$"+"\""}];
+          validateRefundId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^ref_[0-6][0-9a-hjkmnp-tv-z]{25}$"},message:"must match pattern \""+"^ref_[0-6][0-9a-hjkmnp-tv-z]{25}$"+"\""}];
           return false;
         }
       }

@@ -4,34 +4,34 @@ import { formats, isMultipleOf, ucs2length } from './runtime.js'
 const validateAddressInfo_0 = new RegExp("^[A-Z]{2}$", "u")
 const validateAddressInfo_1 = ["string","null"]
 const validateAmount_0 = formats["double"]
-const validateApiKeyId_0 = new RegExp("^key_[0-9a-hjkmnp-tv-z]{26}$", "u")
+const validateApiKeyId_0 = new RegExp("^key_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateApiKeyScope_0 = ["*","api_keys:read","api_keys:write","clients:read","clients:write","events:read","operators:read","operators:write","organizations:read","organizations:write","payments:read","payments:write","proposals:read","proposals:write","webhook_deliveries:read","webhook_deliveries:write","webhook_endpoints:read","webhook_endpoints:write"]
 const validateApiKeyStatus_0 = ["ACTIVE","EXPIRED","REVOKED"]
 const validateCalendarDateOrNull_0 = formats["date"]
 const validateCalendarDateOrNull_1 = new RegExp("^(19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}$", "u")
-const validateClientId_0 = new RegExp("^cli_[0-9a-hjkmnp-tv-z]{26}$", "u")
+const validateClientId_0 = new RegExp("^cli_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateCurrency_0 = new RegExp("^[A-Z]{3}$", "u")
 const validateEnvironment_0 = ["PRODUCTION","SANDBOX"]
-const validateEventId_0 = new RegExp("^evt_[0-9a-hjkmnp-tv-z]{26}$", "u")
+const validateEventId_0 = new RegExp("^evt_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateEventType_0 = ["organization.created","api_key.created","api_key.updated","api_key.rotated","api_key.revoked","client.created","client.updated","client.deleted","proposal.created","proposal.updated","proposal.deleted","proposal.sent","proposal.accepted","proposal.declined","payment.received","payment.refunded","webhook_endpoint.created","webhook_endpoint.updated","webhook_endpoint.deleted","webhook_endpoint.disabled","webhook_endpoint.tested"]
 const validateMetadata_0 = new RegExp("^[A-Za-z0-9_.:-]+$", "u")
 const validateMetadata_1 = new RegExp("^[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f\\ud800-\\udfff]*$", "u")
 const validateNextCursor_0 = new RegExp("^[A-Za-z0-9_-]+$", "u")
-const validateOrganizationId_0 = new RegExp("^org_[0-9a-hjkmnp-tv-z]{26}$", "u")
-const validatePaymentId_0 = new RegExp("^pay_[0-9a-hjkmnp-tv-z]{26}$", "u")
+const validateOrganizationId_0 = new RegExp("^org_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
+const validatePaymentId_0 = new RegExp("^pay_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validatePaymentMethod_0 = ["BANK_TRANSFER","CARD","CASH","CHEQUE","DIRECT_DEBIT","OTHER"]
 const validatePaymentStatus_0 = ["RECEIVED","PARTIALLY_REFUNDED","REFUNDED"]
 const validateProblem_0 = formats["int32"]
 const validateProblem_1 = new RegExp("^/problems/[a-z][a-z0-9_]*$", "u")
 const validateProblemCode_0 = ["invalid_request","malformed_json","unknown_parameter","invalid_cursor","idempotency_key_required","currency_unknown","amount_precision","amount_out_of_range","endpoint_url_forbidden","unauthorized","key_expired","key_revoked","insufficient_scope","scope_escalation","forbidden_address","not_found","route_not_found","method_not_allowed","not_acceptable","request_timeout","idempotency_in_progress","conflict","external_id_taken","reference_unknown","invalid_state","resource_in_use","limit_reached","amount_exceeds_rest","delivery_in_progress","endpoint_disabled","precondition_failed","payload_too_large","uri_too_long","unsupported_media_type","idempotency_key_reused","precondition_required","quota_exceeded","headers_too_large","internal_error","commit_unknown","overloaded","unavailable"]
 const validateProblemError_0 = new RegExp("^[a-z][a-z0-9_]*$", "u")
-const validateProposalId_0 = new RegExp("^pro_[0-9a-hjkmnp-tv-z]{26}$", "u")
+const validateProposalId_0 = new RegExp("^pro_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateProposalStatus_0 = ["DRAFT","SENT","ACCEPTED","DECLINED","EXPIRED"]
-const validateTenantId_0 = new RegExp("^ten_[0-9a-hjkmnp-tv-z]{26}$", "u")
+const validateTenantId_0 = new RegExp("^ten_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateTimestamp_0 = formats["date-time"]
 const validateTimestamp_1 = new RegExp("^(19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$", "u")
 const validateWebhookEndpointDisabledReason_0 = ["REQUESTED","GONE","FAILING"]
-const validateWebhookEndpointId_0 = new RegExp("^whe_[0-9a-hjkmnp-tv-z]{26}$", "u")
+const validateWebhookEndpointId_0 = new RegExp("^whe_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateWebhookEndpointInfo_0 = formats["uri"]
 const validateWebhookEndpointStatus_0 = ["ENABLED","DISABLED"]
 const validateWebhookEventInfo_1 = formats["int64"]
@@ -249,7 +249,7 @@ export function validateApiKeyId(data, {instancePath="", parentData, parentDataP
       }
       else {
         if(!validateApiKeyId_0.test(data)){
-          validateApiKeyId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^key_[0-9a-hjkmnp-tv-z]{26}$"},message:"must match pattern \""+"^key_[0-9a-hjkmnp-tv-z]{26}$"+"\""}];
+          validateApiKeyId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^key_[0-6][0-9a-hjkmnp-tv-z]{25}$"},message:"must match pattern \""+"^key_[0-6][0-9a-hjkmnp-tv-z]{25}$"+"\""}];
           return false;
         }
       }
@@ -535,7 +535,7 @@ export function validateClientId(data, {instancePath="", parentData, parentDataP
       }
       else {
         if(!validateClientId_0.test(data)){
-          validateClientId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^cli_[0-9a-hjkmnp-tv-z]{26}$"},message:"must match pattern \""+"^cli_[0-9a-hjkmnp-tv-z]{26}$"+"\""}];
+          validateClientId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^cli_[0-6][0-9a-hjkmnp-tv-z]{25}$"},message:"must match pattern \""+"^cli_[0-6][0-9a-hjkmnp-tv-z]{25}$"+"\""}];
           return false;
         }
       }
@@ -871,7 +871,7 @@ export function validateEventId(data, {instancePath="", parentData, parentDataPr
       }
       else {
         if(!validateEventId_0.test(data)){
-          validateEventId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^evt_[0-9a-hjkmnp-tv-z]{26}$"},message:"must match pattern \""+"^evt_[0-9a-hjkmnp-tv-z]{26}$"+"\""}];
+          validateEventId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^evt_[0-6][0-9a-hjkmnp-tv-z]{25}$"},message:"must match pattern \""+"^evt_[0-6][0-9a-hjkmnp-tv-z]{25}$"+"\""}];
           return false;
         }
       }
@@ -1214,7 +1214,7 @@ export function validateOrganizationId(data, {instancePath="", parentData, paren
       }
       else {
         if(!validateOrganizationId_0.test(data)){
-          validateOrganizationId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^org_[0-9a-hjkmnp-tv-z]{26}$"},message:"must match pattern \""+"^org_[0-9a-hjkmnp-tv-z]{26}$"+"\""}];
+          validateOrganizationId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^org_[0-6][0-9a-hjkmnp-tv-z]{25}$"},message:"must match pattern \""+"^org_[0-6][0-9a-hjkmnp-tv-z]{25}$"+"\""}];
           return false;
         }
       }
@@ -1350,7 +1350,7 @@ export function validatePaymentId(data, {instancePath="", parentData, parentData
       }
       else {
         if(!validatePaymentId_0.test(data)){
-          validatePaymentId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^pay_[0-9a-hjkmnp-tv-z]{26}$"},message:"must match pattern \""+"^pay_[0-9a-hjkmnp-tv-z]{26}$"+"\""}];
+          validatePaymentId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^pay_[0-6][0-9a-hjkmnp-tv-z]{25}$"},message:"must match pattern \""+"^pay_[0-6][0-9a-hjkmnp-tv-z]{25}$"+"\""}];
           return false;
         }
       }
@@ -2042,7 +2042,7 @@ export function validateProposalId(data, {instancePath="", parentData, parentDat
       }
       else {
         if(!validateProposalId_0.test(data)){
-          validateProposalId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^pro_[0-9a-hjkmnp-tv-z]{26}$"},message:"must match pattern \""+"^pro_[0-9a-hjkmnp-tv-z]{26}$"+"\""}];
+          validateProposalId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^pro_[0-6][0-9a-hjkmnp-tv-z]{25}$"},message:"must match pattern \""+"^pro_[0-6][0-9a-hjkmnp-tv-z]{25}$"+"\""}];
           return false;
         }
       }
@@ -2437,7 +2437,7 @@ export function validateTenantId(data, {instancePath="", parentData, parentDataP
       }
       else {
         if(!validateTenantId_0.test(data)){
-          validateTenantId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^ten_[0-9a-hjkmnp-tv-z]{26}$"},message:"must match pattern \""+"^ten_[0-9a-hjkmnp-tv-z]{26}$"+"\""}];
+          validateTenantId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^ten_[0-6][0-9a-hjkmnp-tv-z]{25}$"},message:"must match pattern \""+"^ten_[0-6][0-9a-hjkmnp-tv-z]{25}$"+"\""}];
           return false;
         }
       }
@@ -2648,7 +2648,7 @@ export function validateWebhookEndpointId(data, {instancePath="", parentData, pa
       }
       else {
         if(!validateWebhookEndpointId_0.test(data)){
-          validateWebhookEndpointId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^whe_[0-9a-hjkmnp-tv-z]{26}$"},message:"must match pattern \""+"^whe_[0-9a-hjkmnp-tv-z]{26}$"+"\""}];
+          validateWebhookEndpointId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^whe_[0-6][0-9a-hjkmnp-tv-z]{25}$"},message:"must match pattern \""+"^whe_[0-6][0-9a-hjkmnp-tv-z]{25}$"+"\""}];
           return false;
         }
       }

@@ -23,10 +23,10 @@ const listDeliveryAttemptsQuery_2 = ["number","-number"]
 const listWebhookDeliveriesQuery_2 = ["-createdAt","createdAt"]
 const validateAttemptOutcome_0 = ["DELIVERED","REFUSED","THROTTLED","GONE","REDIRECTED","TIMED_OUT","NAME_UNRESOLVED","CONNECTION_FAILED","TLS_FAILED","PROTOCOL_ERROR","ADDRESS_FORBIDDEN","INTERRUPTED"]
 const validateDeliveryStatus_0 = ["PENDING","SENDING","DELIVERED","HELD","EXHAUSTED","CANCELLED"]
-const validateWebhookAttemptId_0 = new RegExp("^att_[0-9a-hjkmnp-tv-z]{26}$", "u")
+const validateWebhookAttemptId_0 = new RegExp("^att_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateWebhookAttemptInfo_1 = ["integer","null"]
 const validateWebhookAttemptInfo_2 = ["string","null"]
-const validateWebhookDeliveryId_0 = new RegExp("^whd_[0-9a-hjkmnp-tv-z]{26}$", "u")
+const validateWebhookDeliveryId_0 = new RegExp("^whd_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateWebhookEndpointCreated_0 = formats["uri"]
 const validateWebhookEndpointCreated_1 = new RegExp("^whsec_[A-Za-z0-9+/]+={0,2}$", "u")
 const validateWebhookEndpointInput_1 = new RegExp("^https?://[!-~]+$", "u")
@@ -780,7 +780,7 @@ export function validateWebhookAttemptId(data, {instancePath="", parentData, par
       }
       else {
         if(!validateWebhookAttemptId_0.test(data)){
-          validateWebhookAttemptId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^att_[0-9a-hjkmnp-tv-z]{26}$"},message:"must match pattern \""+"^att_[0-9a-hjkmnp-tv-z]{26}$"+"\""}];
+          validateWebhookAttemptId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^att_[0-6][0-9a-hjkmnp-tv-z]{25}$"},message:"must match pattern \""+"^att_[0-6][0-9a-hjkmnp-tv-z]{25}$"+"\""}];
           return false;
         }
       }
@@ -1093,7 +1093,7 @@ export function validateWebhookDeliveryId(data, {instancePath="", parentData, pa
       }
       else {
         if(!validateWebhookDeliveryId_0.test(data)){
-          validateWebhookDeliveryId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^whd_[0-9a-hjkmnp-tv-z]{26}$"},message:"must match pattern \""+"^whd_[0-9a-hjkmnp-tv-z]{26}$"+"\""}];
+          validateWebhookDeliveryId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^whd_[0-6][0-9a-hjkmnp-tv-z]{25}$"},message:"must match pattern \""+"^whd_[0-6][0-9a-hjkmnp-tv-z]{25}$"+"\""}];
           return false;
         }
       }

@@ -1,4 +1,5 @@
 import { record } from '#audit/record.ts'
+import type { Tx } from '#db/transact.ts'
 import { publish } from '#events/publish.ts'
 import type { Scope } from '#generated/routes.ts'
 import { changedFieldsOf, pick } from '#http/merge-patch.ts'
@@ -9,6 +10,7 @@ import { requireMatch } from '#http/revision.ts'
 import { operatorTenantId } from '#ids.ts'
 import {
   findApiKey,
+  holdApiKey,
   insertApiKey,
   lockApiKey,
   pageApiKeys,
@@ -26,6 +28,7 @@ import {
 } from './api-key.ts'
 
 export const createApiKey: Operation<'createApiKey'> = async (ctx, call, { body }, tx) => {
+  await requireLiveCaller(tx, call)
   requireOwnScopes(call, body.scopes)
   requireFuture(call, body.expiresAt)
   const { key: secret, hash, prefix } = ctx.secrets.newApiKey(kindOf(call))
@@ -61,6 +64,8 @@ export const updateApiKey: Operation<'updateApiKey'> = async (_ctx, call, reques
   const key = found(await lockApiKey(tx, call.tenantId, path.apiKeyId))
   requireMatch(headers['if-match'], key.revision)
   requireUnrevoked(key)
+  // A key broader than one's own is neither prolonged nor cut down.
+  requireOwnScopes(call, key.scopes)
   if (body.scopes) requireOwnScopes(call, body.scopes)
   requireFuture(call, body.expiresAt)
 
@@ -80,6 +85,7 @@ export const updateApiKey: Operation<'updateApiKey'> = async (_ctx, call, reques
 }
 
 export const rotateApiKey: Operation<'rotateApiKey'> = async (ctx, call, { path, body }, tx) => {
+  await requireLiveCaller(tx, call)
   const key = found(await lockApiKey(tx, call.tenantId, path.apiKeyId))
   requireUnrevoked(key)
   // A new secret for a broader key would be a way to its scopes.
@@ -109,6 +115,7 @@ export const revokeApiKey: Operation<'revokeApiKey'> = async (_ctx, call, { path
   if (key.revokedAt !== null) {
     return { status: 200, body: toApiKey(key, call.environment, call.now) }
   }
+  requireOwnScopes(call, key.scopes)
   const next = revoked(key, call.now)
   const view = toApiKey(next, call.environment, call.now)
 
@@ -139,6 +146,12 @@ function requireOwnScopes(call: Call, wanted: readonly Scope[]): void {
   const excess = excessScopes(wanted, call.key.scopes)
   if (excess.length === 0) return
   throw problem('scope_escalation', { detail: `Your key lacks ${excess.join(', ')}.` })
+}
+
+/** A key that was revoked a moment ago, and is still cached somewhere, leaves no successor. */
+async function requireLiveCaller(tx: Tx, call: Call): Promise<void> {
+  const own = await holdApiKey(tx, call.tenantId, call.key.id)
+  if (own === undefined || own.revokedAt !== null) throw problem('key_revoked')
 }
 
 function requireUnrevoked(key: ApiKey): void {

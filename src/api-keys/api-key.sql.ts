@@ -1,4 +1,4 @@
-import type { Selectable } from 'kysely'
+import { type Selectable, sql } from 'kysely'
 import { build, type Db } from '#db/database.ts'
 import { fetchOne, statement, touchingOne } from '#db/statement.ts'
 import type { Tx } from '#db/transact.ts'
@@ -92,11 +92,15 @@ const secretsExpire = statement(
   (a: { tenantId: TenantId; keyId: string; overlapEndsAt: Date }) =>
     build
       .updateTable('key_index')
-      .set({ expires_at: a.overlapEndsAt })
+      .set({ expires_at: soonerOf(a.overlapEndsAt) })
       .where('tenant_id', '=', a.tenantId)
-      .where('api_key_id', '=', a.keyId)
-      .where('expires_at', 'is', null),
+      .where('api_key_id', '=', a.keyId),
 )
+
+/** Also a secret that was rotated out before, with a longer overlap, ends with this one. */
+function soonerOf(end: Date) {
+  return sql<Date>`least(coalesce(expires_at, 'infinity'), ${end}::timestamptz)`
+}
 
 /**
  * Queues a key's new state, and tells every process to forget what it has cached of it: last, since
@@ -154,13 +158,20 @@ export async function findApiKey(db: Db, tenantId: TenantId, id: string) {
   return row && fromRow(row)
 }
 
-const keyById = statement('api_key_by_id', (a: { tenantId: TenantId; id: string }) =>
-  build
+const keyById = statement('api_key_by_id', selectOne)
+
+interface OneKey {
+  tenantId: TenantId
+  id: string
+}
+
+function selectOne(a: OneKey) {
+  return build
     .selectFrom('api_key')
     .select(columns)
     .where('tenant_id', '=', a.tenantId)
-    .where('id', '=', a.id),
-)
+    .where('id', '=', a.id)
+}
 
 /** The key, held against other changes until the transaction ends. */
 export async function lockApiKey(tx: Tx, tenantId: TenantId, id: string) {
@@ -168,14 +179,28 @@ export async function lockApiKey(tx: Tx, tenantId: TenantId, id: string) {
   return row && fromRow(row)
 }
 
-const keyLocked = statement('api_key_locked', (a: { tenantId: TenantId; id: string }) =>
-  build
+/** The key, held against changes, but not against other holders, until the transaction ends. */
+export async function holdApiKey(tx: Tx, tenantId: TenantId, id: string) {
+  const row = await fetchOne(tx, keyHeld.bind({ tenantId, id }))
+  return row && fromRow(row)
+}
+
+const keyHeld = statement('api_key_held', (a: OneKey) => selectOne(a).forShare())
+
+const keyLocked = statement('api_key_locked', (a: OneKey) => selectOne(a).forNoKeyUpdate())
+
+/** All keys of the tenant that are not revoked, held against other changes. */
+export async function lockUnrevokedApiKeys(tx: Tx, tenantId: TenantId): Promise<ApiKey[]> {
+  const rows = await tx
     .selectFrom('api_key')
     .select(columns)
-    .where('tenant_id', '=', a.tenantId)
-    .where('id', '=', a.id)
-    .forNoKeyUpdate(),
-)
+    .where('tenant_id', '=', tenantId)
+    .where('revoked_at', 'is', null)
+    .orderBy('id')
+    .forNoKeyUpdate()
+    .execute()
+  return rows.map(fromRow)
+}
 
 export async function pageApiKeys(
   db: Db,

@@ -4,7 +4,7 @@ import { changedFieldsOf, pick } from '#http/merge-patch.ts'
 import { requireCurrency } from '#http/money.ts'
 import type { Operation } from '#http/operation.ts'
 import { pageOf, toPage } from '#http/page.ts'
-import { found } from '#http/problem.ts'
+import { found, problem } from '#http/problem.ts'
 import { requireMatch } from '#http/revision.ts'
 import {
   deleteClient as deleteRow,
@@ -14,7 +14,7 @@ import {
   pageClients,
   updateClient as updateRow,
 } from './client.sql.ts'
-import { newClient, patchClient, toClient } from './client.ts'
+import { type Client, metadataMax, newClient, patchClient, toClient } from './client.ts'
 
 export const createClient: Operation<'createClient'> = async (_ctx, call, { body }, tx) => {
   requireCurrency(body.currency)
@@ -48,6 +48,7 @@ export const updateClient: Operation<'updateClient'> = async (_ctx, call, reques
   if (body.currency !== undefined) requireCurrency(body.currency)
 
   const patched = patchClient(client, body, call.now)
+  requireFewNotes(patched)
   const [before, view] = [toClient(client), toClient(patched)]
   const changedFields = changedFieldsOf(before, view)
   if (changedFields.length === 0) return { status: 200, body: before }
@@ -74,4 +75,14 @@ export const deleteClient: Operation<'deleteClient'> = async (
   record(tx, call, 'client.deleted', client.id, { before: toClient(client) })
   publish(tx, call, 'client.deleted', toClient(client))
   return { status: 204 }
+}
+
+/** Each patch is within the bound, but what they add up to may not be. */
+function requireFewNotes({ metadata }: Client): void {
+  if (Object.keys(metadata).length <= metadataMax) return
+  throw problem('invalid_request', {
+    errors: [
+      { pointer: '/metadata', code: 'too_many', message: `must have at most ${metadataMax} names` },
+    ],
+  })
 }

@@ -18,6 +18,9 @@ export type Client = Omit<ClientInfo, 'id' | 'createdAt' | 'updatedAt'> & {
   updatedAt: Date
 }
 
+/** How many notes of its own a tenant can put on a client. */
+export const metadataMax = 50
+
 export function newClient(id: Id<'cli'>, input: ClientInput, now: Date): Client {
   return { id, ...fieldsOf(input), revision: 1, createdAt: now, updatedAt: now }
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import pg from 'pg'
+import { Client } from './client.ts'
 
 const migrationsFolder = new URL('../../migrations/', import.meta.url)
 
@@ -24,7 +25,7 @@ export class MigrationRefusal extends Error {
  * Answers the names of the files that were applied. Errors: `MigrationRefusal`, `pg.DatabaseError`.
  */
 export async function migrate(ownerUrl: string, login?: Login): Promise<string[]> {
-  const client = new pg.Client({ connectionString: ownerUrl, application_name: 'ubos_migrate' })
+  const client = new Client({ connectionString: ownerUrl, application_name: 'ubos_migrate' })
   await client.connect()
   try {
     await client.query('select pg_advisory_lock($1)', [migrationLock])
@@ -134,7 +135,7 @@ async function loginStatements(client: pg.Client, login: Login, isPresent: boole
 
 /** Makes the database of `ownerUrl`'s server that is called `name`, once; answers its address. */
 export async function ensureDatabase(ownerUrl: string, name: string): Promise<string> {
-  const client = new pg.Client({ connectionString: ownerUrl })
+  const client = new Client({ connectionString: ownerUrl })
   await client.connect()
   try {
     const { rowCount } = await client.query('select from pg_database where datname = $1', [name])

@@ -1,5 +1,6 @@
 import pg from 'pg'
 import type { Log } from '#log.ts'
+import { Client } from './client.ts'
 
 /** As whom a connection works: inside one tenant, or across them (sequencer, dispatcher, sweepers). */
 export type DatabaseRole = 'ubos_api' | 'ubos_worker'
@@ -42,6 +43,7 @@ export function createPool(
   log: Log,
 ): pg.Pool {
   const pool = new pg.Pool({
+    Client,
     ...connectionOptions(databaseUrl, role),
     max,
     idleTimeoutMillis: 30_000,

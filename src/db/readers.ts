@@ -2,6 +2,7 @@ import pg from 'pg'
 import { problem } from '#http/problem.ts'
 import type { TenantId } from '#ids.ts'
 import type { Log } from '#log.ts'
+import { Client } from './client.ts'
 import { type Db, kyselyOver } from './database.ts'
 import { connectionOptions } from './pool.ts'
 
@@ -37,7 +38,7 @@ export function createReaders(databaseUrl: string, count: number, log: Log): Rea
   let next = 0
 
   function connect(slot: number): Promise<Reader> {
-    const client = new pg.Client(connectionOptions(databaseUrl, 'ubos_api'))
+    const client = new Client(connectionOptions(databaseUrl, 'ubos_api'))
     const reader = client.connect().then(() => ({ client, inFlight: 0 }))
     // It ends after its error, when another may have its place already: that one stays.
     const forget = () => {

@@ -1,5 +1,6 @@
-import pg from 'pg'
+import type pg from 'pg'
 import { operatorTenantId } from '#ids.ts'
+import { Client } from './client.ts'
 import { connectionOptions, type DatabaseRole } from './pool.ts'
 import { fenceOf } from './readers.ts'
 
@@ -21,7 +22,7 @@ export async function testFences(databaseUrl: string): Promise<void> {
 }
 
 async function testRole(databaseUrl: string, role: DatabaseRole): Promise<void> {
-  const client = new pg.Client(connectionOptions(databaseUrl, role))
+  const client = new Client(connectionOptions(databaseUrl, role))
   await client.connect()
   try {
     await testPrivileges(client)
@@ -88,7 +89,7 @@ async function testUsedConnection(client: pg.Client): Promise<void> {
 
 /** The names of the migrations that were applied. */
 export async function findApplied(databaseUrl: string): Promise<Set<string>> {
-  const client = new pg.Client(connectionOptions(databaseUrl, 'ubos_api'))
+  const client = new Client(connectionOptions(databaseUrl, 'ubos_api'))
   await client.connect()
   try {
     const { rows } = await client.query<{ name: string }>('select name from migration')

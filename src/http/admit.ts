@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import type { FastifyRequest } from 'fastify'
 import type { Context } from '#context.ts'
 import type { Route, Scope } from '#generated/routes.ts'
@@ -29,8 +30,9 @@ export async function admit(
     now,
     requestId: request.id,
     correlationId: correlationIdOf(request),
-    ip: request.ip,
+    ip: isIP(request.ip) === 0 ? null : request.ip,
     bearer: bearerOf(request),
+    isLocal: isLocal(request),
   }
   if (route.scopes === null) {
     requireMedia(route, request)
@@ -47,7 +49,7 @@ export async function admit(
     throw problem('quota_exceeded', { headers: { 'retry-after': String(seconds) } })
   }
   requireMedia(route, request)
-  const { bearer: _, ...cause } = open
+  const { bearer: _, isLocal: __, ...cause } = open
   return { ...cause, ...principal, actor: actorOf(principal) }
 }
 
@@ -59,6 +61,12 @@ function actorOf({ tenantId, key }: Principal): Actor {
 export function correlationIdOf({ headers, id }: FastifyRequest): string {
   const header = headers['x-correlation-id']
   return typeof header === 'string' && /^[\w.:/=+@-]{1,128}$/.test(header) ? header : id
+}
+
+function isLocal({ raw }: FastifyRequest): boolean {
+  const { forwarded, 'x-forwarded-for': forwardedFor } = raw.headers
+  const isForwarded = forwarded !== undefined || forwardedFor !== undefined
+  return !isForwarded && /^(127\.|::1$|::ffff:127\.)/.test(raw.socket.remoteAddress ?? '')
 }
 
 function bearerOf(request: FastifyRequest): string | undefined {

@@ -3,9 +3,19 @@ import { type Problem, problem } from './problem.ts'
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
+/** No body of the contract comes near; what does would only cost us time. */
+const depthMax = 64
+
+/** The escape of a NUL, and not a backslash followed by `u0000`. */
+const writtenNul = /(?<!\\)(?:\\\\)*\\u0000/
+
 /** Parses a JSON body from its raw bytes; throws `malformed_json` that says what is wrong. */
 export function parseJson(raw: Buffer): unknown {
   const text = decode(raw)
+  if (isTooDeep(raw)) {
+    const message = `must not be nested deeper than ${depthMax} levels`
+    throw problem('invalid_request', { errors: [bodyError([], 'too_deep', message)] })
+  }
   let value: unknown
   try {
     value = JSON.parse(text)
@@ -14,8 +24,26 @@ export function parseJson(raw: Buffer): unknown {
     throw problem('malformed_json', { detail: `The body is not JSON: ${reason}.`, cause })
   }
   // Postgres keeps no NUL in text, so it is refused where it can still be named.
-  if (text.includes('\\u0000')) refuseNul(value)
+  if (writtenNul.test(text)) refuseNul(value)
   return value
+}
+
+/** Looks at brackets outside strings only: a fraction of what parsing would cost. */
+function isTooDeep(raw: Buffer): boolean {
+  let depth = 0
+  let isInString = false
+  for (let at = 0; at < raw.length; at += 1) {
+    const byte = raw[at]
+    if (isInString) {
+      if (byte === 0x5c) at += 1
+      else if (byte === 0x22) isInString = false
+    } else if (byte === 0x22) isInString = true
+    else if (byte === 0x5b || byte === 0x7b) {
+      depth += 1
+      if (depth > depthMax) return true
+    } else if (byte === 0x5d || byte === 0x7d) depth -= 1
+  }
+  return false
 }
 
 function decode(raw: Buffer): string {

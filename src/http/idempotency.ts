@@ -17,10 +17,15 @@ export function idempotencyKeyOf(header: unknown): string | undefined {
   })
 }
 
-/** What makes two calls the same call: method, route, parameters and the raw bytes of the body. */
-export function fingerprintOf(route: Route, url: string, raw: Buffer): Buffer {
+/**
+ * What makes two calls the same call: method, route, parameters and the raw bytes of the body; where
+ * the reply holds a secret, also the key that called, since another key was not to see it.
+ */
+export function fingerprintOf(route: Route, callerId: string, url: string, raw: Buffer): Buffer {
+  const isSensitive = Object.values(route.replies).some((reply) => reply.isSensitive)
+  const caller = isSensitive ? callerId : ''
   return createHash('sha256')
-    .update(`${route.method} ${route.operationId} ${url}\n`)
+    .update(`${route.method} ${route.operationId} ${caller} ${url}\n`)
     .update(raw)
     .digest()
 }

@@ -178,7 +178,7 @@ async function perform(
     const answer = await transact(ctx, call.tenantId, work)
     return render(route, answer, url)
   }
-  const fingerprint = fingerprintOf(route, url, raw)
+  const fingerprint = fingerprintOf(route, call.key.id, url, raw)
   const claim: Claim<HandlerReply> = {
     key,
     fingerprint,

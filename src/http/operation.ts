@@ -54,6 +54,8 @@ export interface Call extends Principal, Cause {}
 export interface OpenCall extends Omit<Cause, 'actor'> {
   /** What the request bears all the same, such as the token of whoever reads the metrics. */
   readonly bearer: string | undefined
+  /** Whether it comes from this machine itself, and not through a proxy on it. */
+  readonly isLocal: boolean
 }
 
 /** What a handler works on: a write queues on the call's transaction, a read has fenced reads. */

@@ -21,7 +21,7 @@ const bodyBytesMax = 1024 * 1024
 const parameterLengthMax = 64 * 1024
 
 /** Time-outs of a connection in ms: headers and body must arrive, and an idle one is let go. */
-const timeouts = { headers: 10_000, request: 30_000, keepAlive: 72_000 }
+const timeouts = { headers: 10_000, request: 30_000, keepAlive: 72_000, checkEvery: 1_000 }
 
 /**
  * The HTTP server with Fastify's quiet defaults off: bodies arrive as raw bytes and are validated
@@ -40,7 +40,11 @@ export function createServer(ctx: Context, routes: readonly Route[]): FastifyIns
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     // Node refuses a missing Host with an empty answer; it is refused below, in words.
-    http: { headersTimeout: timeouts.headers, requireHostHeader: false },
+    http: {
+      headersTimeout: timeouts.headers,
+      connectionsCheckingInterval: timeouts.checkEvery,
+      requireHostHeader: false,
+    },
     routerOptions: { maxParamLength: parameterLengthMax },
     clientErrorHandler: refuseSocket,
     frameworkErrors: (error, request, reply) =>
@@ -97,12 +101,13 @@ function standingHeaders(request: FastifyRequest): Record<string, string> {
   }
 }
 
-/** RFC 9112 §3.2: HTTP/1.1 names the host that it calls. */
+/** RFC 9112 §3.2: a request names the host that it calls, once; a name, or an address, and a port. */
 function requireHost({ raw }: FastifyRequest): void {
-  if (raw.httpVersion !== '1.1' || raw.headers.host !== undefined) return
-  throw problem('invalid_request', {
-    errors: [{ header: 'host', code: 'required', message: 'is required' }],
-  })
+  const hosts = raw.headersDistinct.host ?? []
+  if (hosts.length === 1 && /^([\w.-]+|\[[\da-f:.]+\])(:\d{1,5})?$/i.test(hosts[0] ?? '')) return
+  const code = hosts.length === 0 ? 'required' : 'invalid'
+  const message = hosts.length === 0 ? 'is required' : 'must be one host name'
+  throw problem('invalid_request', { errors: [{ header: 'host', code, message }] })
 }
 
 /** What Fastify refuses by itself, in the words of the contract. */
@@ -123,10 +128,11 @@ function refuse(
   request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply {
-  const shown = declaredProblem(request, asProblem(error))
-  if (shown.status >= 500) {
+  const shown = declaredProblem(request, asProblem(error, request))
+  if (shown.status >= 500 && shown.code !== 'overloaded') {
     ctx.log.error({ err: error, cause: error.cause, requestId: request.id }, shown.code)
   }
+  if (!request.raw.complete) leaveUnread(request, reply)
   const challenge = shown.status === 401 ? { 'www-authenticate': 'Bearer' } : {}
   return reply
     .code(shown.status)
@@ -134,8 +140,23 @@ function refuse(
     .send(problemBody(shown, request.id))
 }
 
-function asProblem(error: FastifyError | Error): Problem {
+/** How long a refused caller has to read the answer before we stop listening to its body. */
+const lingerMs = 500
+
+/** Answers without having read the body: what still comes of it is not taken. */
+function leaveUnread(request: FastifyRequest, reply: FastifyReply): void {
+  reply.header('connection', 'close')
+  const { socket } = request.raw
+  reply.raw.once('finish', () => {
+    request.raw.pause()
+    setTimeout(() => socket.destroy(), lingerMs).unref()
+  })
+}
+
+function asProblem(error: FastifyError | Error, request: FastifyRequest): Problem {
   if (error instanceof Problem) return error
+  // The caller hung up in the middle of its body; nobody is left to read this.
+  if (request.raw.errored === error) return problem('invalid_request')
   const known = frameworkCodes[(error as FastifyError).code]
   if (known) return problem(known, { detail: error.message })
   return problemOf(error) ?? problem('internal_error', { cause: error })

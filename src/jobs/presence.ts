@@ -1,5 +1,6 @@
-import pg from 'pg'
+import type pg from 'pg'
 import type { Context } from '#context.ts'
+import { Client } from '#db/client.ts'
 import { connectionOptions } from '#db/pool.ts'
 import { runLoop } from './loop.ts'
 
@@ -32,7 +33,7 @@ export function runPresence({ db, clock, log }: Context): Presence {
       await client.query('select 1')
       return false
     }
-    const fresh = new pg.Client(connectionOptions(db.url, 'ubos_worker'))
+    const fresh = new Client(connectionOptions(db.url, 'ubos_worker'))
     const forget = () => {
       if (client === fresh) client = undefined
     }

@@ -1,4 +1,4 @@
-import { pageApiKeys, updateApiKey } from '#api-keys/api-key.sql.ts'
+import { lockUnrevokedApiKeys, updateApiKey } from '#api-keys/api-key.sql.ts'
 import { revokeApiKey, toApiKey } from '#api-keys/api-key.ts'
 import { record } from '#audit/record.ts'
 import type { Context } from '#context.ts'
@@ -49,7 +49,5 @@ async function activeKeys(tx: Tx) {
     .where('tenant_id', '=', operatorTenantId)
     .forNoKeyUpdate()
     .execute()
-  const page = { limit: 200, after: undefined }
-  const keys = await pageApiKeys(tx, operatorTenantId, { sort: 'createdAt' }, page)
-  return keys.filter(({ revokedAt }) => revokedAt === null)
+  return await lockUnrevokedApiKeys(tx, operatorTenantId)
 }

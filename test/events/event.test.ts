@@ -110,4 +110,5 @@ test("another tenant's events are not there", async () => {
 test('an event of a day that has no partition is not found, rather than an error', async () => {
   const api = await world.newTenant()
   refusedWith(await api.get(`/api/v1/events/evt_${'0'.repeat(26)}`), 'not_found')
+  refusedWith(await api.get(`/api/v1/events/evt_6${'z'.repeat(25)}`), 'not_found')
 })

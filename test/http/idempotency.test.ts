@@ -173,3 +173,17 @@ test.for(['', ' ', 'a b', 'ü', 'a'.repeat(256), '""'])('%j is no key', async (k
   expect(reply.status).toBe(400)
   expect(['invalid_request', 'idempotency_key_required']).toContain(reply.body.code)
 })
+
+test('a reply with a secret is replayed to the key that asked for it, and to no other', async () => {
+  const api = await world.newTenant()
+  const narrow = await api.post('/api/v1/api-keys', { name: 'ci', scopes: ['api_keys:write'] })
+  const headers = { 'idempotency-key': 'broad-key' }
+  const broad = { name: 'broad', scopes: ['*'] }
+  const made = await api.post('/api/v1/api-keys', broad, headers)
+  expect((await api.post('/api/v1/api-keys', broad, headers)).body.key).toBe(made.body.key)
+
+  const stranger = world.callsWith(narrow.body.key)
+  const refused = await stranger.post('/api/v1/api-keys', broad, headers)
+  refusedWith(refused, 'idempotency_key_reused')
+  expect(JSON.stringify(refused.body)).not.toContain(made.body.key)
+})

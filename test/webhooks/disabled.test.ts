@@ -4,6 +4,7 @@ import { type Api, refusedWith, startWorld, type World } from '../world.ts'
 import {
   type AnEndpoint,
   anEndpoint,
+  aPatientReceiver,
   aReceiver,
   attemptsAt,
   createClients,
@@ -87,6 +88,33 @@ test('an endpoint that answers 410 hears no more, is disabled at once, and other
     .map(({ body }) => JSON.parse(String(body)))
     .filter(({ type, data }) => type.endsWith('.disabled') && data.disabledReason === 'GONE')
   expect(told).toMatchObject([{ data: { id: endpoint.id, status: 'DISABLED' } }])
+})
+
+test('until the endpoint that answered 410 is disabled, nothing more is sent to it', async () => {
+  const api = await world.newTenant()
+  const [receiver, canary] = [await aPatientReceiver(), await aReceiver()]
+  const endpoint = await anEndpoint(api, receiver.url)
+  await disable(api, endpoint)
+  await createClients(api, 30)
+  await world.drain()
+  await enable(api, endpoint)
+  await until(() => receiver.waiting.length === 10)
+  // Somebody else holds the endpoint, so that disabling it takes its time.
+  const holder = await world.ctx.db.worker.connect()
+  await holder.query('begin')
+  await holder.query('select from webhook_endpoint where id = $1 for update', [endpoint.id])
+  for (let count = 0; count < 10; count += 1) receiver.answer(410)
+  await anEndpoint(api, canary.url, ['webhook_endpoint.created'])
+  await canary.received(1)
+  await anEndpoint(api, canary.url, ['webhook_endpoint.created'])
+  await canary.received(3)
+  expect(receiver.waiting).toHaveLength(0)
+  await holder.query('commit')
+  holder.release()
+  await until(async () => (await api.get(endpoint.path)).body.disabledReason === 'GONE')
+  await world.drain()
+  expect(receiver.waiting).toHaveLength(0)
+  expect((await statusesOf(api, endpoint)).HELD).toHaveLength(20)
 })
 
 test('however a disabling and an event cross, the event is delivered in the end, once', async () => {

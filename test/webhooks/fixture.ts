@@ -145,5 +145,5 @@ export function anotherWorker({ ctx }: World) {
     await (own.db as ReturnType<typeof openDatabases>).close()
   }
   onTestFinished(() => stop(0))
-  return { ctx: own, stop }
+  return { ctx: own, worker, stop }
 }

@@ -152,9 +152,9 @@ test('a worker that stops gives back what has no answer, and no attempt is spent
   await createClients(api, 5)
   await receiver.received(5)
   const startMs = performance.now()
-  await first.stop(50)
+  await first.worker.stop(50)
   expect(performance.now() - startMs).toBeLessThan(2_000)
-  await receiver.connectionsFallTo(0)
+  await until(() => receiver.connections.open === 0, 2_000)
   const rows = await world.query(
     `select distinct lease_token, attempt_count, retry_count from delivery_due
       where endpoint_id = $1`,

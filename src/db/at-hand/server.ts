@@ -29,6 +29,9 @@ const defaultSettings: Readonly<Record<string, string>> = {
   max_parallel_workers_per_gather: '0',
   client_connection_check_interval: '1s',
   log_checkpoints: 'off',
+  // A refused statement is an ordinary answer here, and whoever sent it knows; the log would grow.
+  log_min_messages: 'log',
+  log_min_error_statement: 'panic',
   timezone: 'UTC',
   log_timezone: 'UTC',
   max_prepared_transactions: '0',

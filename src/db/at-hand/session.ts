@@ -1,4 +1,4 @@
-import { Client } from 'pg'
+import { Client } from '../client.ts'
 import { isCode } from './files.ts'
 import type { PidFile } from './pid-file.ts'
 import { PostgresRefusal } from './refusal.ts'
