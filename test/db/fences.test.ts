@@ -6,8 +6,8 @@ import { connectAs } from './fixture.ts'
 
 type Database = Awaited<ReturnType<typeof cloneDatabase>>
 
-const ours = tenantId(`ten_${'a'.repeat(26)}`)
-const theirs = tenantId(`ten_${'b'.repeat(26)}`)
+const ours = tenantId(`ten_${'1'.repeat(26)}`)
+const theirs = tenantId(`ten_${'2'.repeat(26)}`)
 
 let database: Database
 let tables: string[]

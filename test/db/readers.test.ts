@@ -9,9 +9,9 @@ import { createLog } from '#log.ts'
 import { cloneDatabase } from '../world.ts'
 import { killConnections, until } from './fixture.ts'
 
-const tenant = tenantId(`ten_${'a'.repeat(26)}`)
-const other = tenantId(`ten_${'b'.repeat(26)}`)
-const id = `cli_${'a'.repeat(26)}`
+const tenant = tenantId(`ten_${'1'.repeat(26)}`)
+const other = tenantId(`ten_${'2'.repeat(26)}`)
+const id = `cli_${'1'.repeat(26)}`
 const count = 3
 
 let database: Awaited<ReturnType<typeof cloneDatabase>>
@@ -124,12 +124,12 @@ test('when thousands of reads wait, more are refused at once and those that wait
 test.for([
   '',
   'ten_',
-  `ten_${'a'.repeat(25)}`,
-  `ten_${'a'.repeat(27)}`,
-  `TEN_${'a'.repeat(26)}`,
-  `ten_${'a'.repeat(25)}'`,
-  `ten_${'a'.repeat(26)}'; drop table client; --`,
-  `ten_${'a'.repeat(26)}\n`,
+  `ten_${'1'.repeat(25)}`,
+  `ten_${'1'.repeat(27)}`,
+  `TEN_${'1'.repeat(26)}`,
+  `ten_${'1'.repeat(25)}'`,
+  `ten_${'1'.repeat(26)}'; drop table client; --`,
+  `ten_${'1'.repeat(26)}\n`,
 ])('%j does not become part of SQL', (text) => {
   expect(() => fenceOf(text as TenantId)).toThrow('not a tenant id')
   expect(() => tenantId(text)).toThrow('not a tenant id')

@@ -127,6 +127,10 @@ test('a tenant with three thousand events waiting does not keep another one wait
     [flood, late],
   )
   expect(behind?.count).toBeGreaterThan(2_000)
+  const [largest] = await world.query<{ count: number }>(
+    `select count(*)::int from event_position group by xmin::text order by 1 desc limit 1`,
+  )
+  expect(largest?.count).toBeLessThanOrEqual(500)
 })
 
 test('no pass makes more than a thousand deliveries, so that nobody waits long for his turn', async () => {
