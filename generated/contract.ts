@@ -3541,10 +3541,7 @@ export interface components {
          * @example client.created
          */
         EventType: string;
-        /**
-         * @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours.
-         * @example 123e4567-e89b-12d3-a456-426614174000
-         */
+        /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
         IdempotencyKey: string;
         /**
          * @description The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412.
@@ -3561,10 +3558,7 @@ export interface components {
         ProposalId: components["schemas"]["ProposalId"];
         /** @description Which refund. */
         RefundId: components["schemas"]["RefundId"];
-        /**
-         * @description A text of your own, new for each thing that you want done. Required here because money must not move twice: repeat a request with the same key, for instance after a broken connection, and you get the first answer again. Keys are remembered for 24 hours.
-         * @example 123e4567-e89b-12d3-a456-426614174000
-         */
+        /** @description A text of your own, new for each thing that you want done. Required here because money must not move twice: repeat a request with the same key, for instance after a broken connection, and you get the first answer again. Keys are remembered for 24 hours. */
         RequiredIdempotencyKey: string;
         /** @description In which order: first attempt first, or with `-number` last attempt first. */
         SortAttempts: "number" | "-number";
@@ -3695,10 +3689,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours.
-                 * @example 123e4567-e89b-12d3-a456-426614174000
-                 */
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
@@ -3786,10 +3777,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours.
-                 * @example 123e4567-e89b-12d3-a456-426614174000
-                 */
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
                  * @description The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412.
@@ -3847,10 +3835,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours.
-                 * @example 123e4567-e89b-12d3-a456-426614174000
-                 */
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
@@ -3897,10 +3882,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours.
-                 * @example 123e4567-e89b-12d3-a456-426614174000
-                 */
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
@@ -3954,15 +3936,9 @@ export interface operations {
             query?: {
                 /** @description Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
                 cursor?: components["parameters"]["Cursor"];
-                /**
-                 * @description Only clients with this e-mail address, upper and lower case alike.
-                 * @example accounts@lovelace.example
-                 */
+                /** @description Only clients with this e-mail address, upper and lower case alike. */
                 email?: string;
-                /**
-                 * @description Only the client with this `externalId`.
-                 * @example crm-4711
-                 */
+                /** @description Only the client with this `externalId`. */
                 externalId?: string;
                 /** @description How many to return at most. */
                 limit?: components["parameters"]["Limit"];
@@ -4006,10 +3982,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours.
-                 * @example 123e4567-e89b-12d3-a456-426614174000
-                 */
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
@@ -4097,10 +4070,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours.
-                 * @example 123e4567-e89b-12d3-a456-426614174000
-                 */
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
                  * @description The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412.
@@ -4148,10 +4118,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours.
-                 * @example 123e4567-e89b-12d3-a456-426614174000
-                 */
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
                  * @description The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412.
@@ -4456,10 +4423,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours.
-                 * @example 123e4567-e89b-12d3-a456-426614174000
-                 */
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
@@ -4545,10 +4509,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours.
-                 * @example 123e4567-e89b-12d3-a456-426614174000
-                 */
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
@@ -4646,10 +4607,7 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
-                /**
-                 * @description A text of your own, new for each thing that you want done. Required here because money must not move twice: repeat a request with the same key, for instance after a broken connection, and you get the first answer again. Keys are remembered for 24 hours.
-                 * @example 123e4567-e89b-12d3-a456-426614174000
-                 */
+                /** @description A text of your own, new for each thing that you want done. Required here because money must not move twice: repeat a request with the same key, for instance after a broken connection, and you get the first answer again. Keys are remembered for 24 hours. */
                 "Idempotency-Key": components["parameters"]["RequiredIdempotencyKey"];
                 /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
@@ -4784,10 +4742,7 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
-                /**
-                 * @description A text of your own, new for each thing that you want done. Required here because money must not move twice: repeat a request with the same key, for instance after a broken connection, and you get the first answer again. Keys are remembered for 24 hours.
-                 * @example 123e4567-e89b-12d3-a456-426614174000
-                 */
+                /** @description A text of your own, new for each thing that you want done. Required here because money must not move twice: repeat a request with the same key, for instance after a broken connection, and you get the first answer again. Keys are remembered for 24 hours. */
                 "Idempotency-Key": components["parameters"]["RequiredIdempotencyKey"];
                 /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
@@ -4926,10 +4881,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours.
-                 * @example 123e4567-e89b-12d3-a456-426614174000
-                 */
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
@@ -5017,10 +4969,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours.
-                 * @example 123e4567-e89b-12d3-a456-426614174000
-                 */
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
                  * @description The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412.
@@ -5068,10 +5017,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours.
-                 * @example 123e4567-e89b-12d3-a456-426614174000
-                 */
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
                  * @description The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412.
@@ -5129,10 +5075,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours.
-                 * @example 123e4567-e89b-12d3-a456-426614174000
-                 */
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
@@ -5179,10 +5122,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours.
-                 * @example 123e4567-e89b-12d3-a456-426614174000
-                 */
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
@@ -5234,10 +5174,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours.
-                 * @example 123e4567-e89b-12d3-a456-426614174000
-                 */
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
@@ -5421,10 +5358,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours.
-                 * @example 123e4567-e89b-12d3-a456-426614174000
-                 */
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
@@ -5515,10 +5449,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours.
-                 * @example 123e4567-e89b-12d3-a456-426614174000
-                 */
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
@@ -5606,10 +5537,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours.
-                 * @example 123e4567-e89b-12d3-a456-426614174000
-                 */
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
                  * @description The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412.
@@ -5657,10 +5585,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours.
-                 * @example 123e4567-e89b-12d3-a456-426614174000
-                 */
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
                  * @description The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412.
@@ -5718,10 +5643,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours.
-                 * @example 123e4567-e89b-12d3-a456-426614174000
-                 */
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.

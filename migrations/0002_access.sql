@@ -33,6 +33,10 @@ comment on column tenant.tenant_id is 'ten_…, its own owner.';
 comment on column tenant.organization_id is 'The organization that it belongs to.';
 comment on column tenant.environment is 'PRODUCTION or SANDBOX.';
 comment on column tenant.created_at is 'When it was made.';
+-- The reserved tenant in which the operators' calls run.
+insert into tenant (tenant_id, organization_id, environment, created_at)
+values ('ten_00000000000000000000000000', 'org_00000000000000000000000000', 'PRODUCTION', now());
+-- Fenced only now: the owner is behind the fence as well.
 call ubos_fence('tenant');
 -- The update is for its row lock only: creations that count against a limit take turns on it.
 grant select, insert, update on tenant to ubos_api;
@@ -127,6 +131,14 @@ grant update (position) on key_change_head to ubos_api;
 grant insert on key_change to ubos_api;
 grant select, delete on key_change to ubos_worker;
 
--- The reserved tenant in which the operators' calls run.
-insert into tenant (tenant_id, organization_id, environment, created_at)
-values ('ten_00000000000000000000000000', 'org_00000000000000000000000000', 'PRODUCTION', now());
+create table installation (
+  singleton boolean not null default true,
+  master_key_id text not null,
+  constraint installation_pkey primary key (singleton),
+  constraint installation_singleton_check check (singleton)
+);
+comment on table installation is 'What there is one of: written by the first process that starts.';
+comment on column installation.singleton is 'There is one row.';
+comment on column installation.master_key_id is
+  'Names the master key that everything here is sealed with, and tells nothing of it.';
+grant select, insert on installation to ubos_api;

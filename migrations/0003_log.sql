@@ -51,10 +51,10 @@ create table stream_head (
 comment on table stream_head is 'The last position of each tenant''s stream; its lock is a turn.';
 comment on column stream_head.tenant_id is 'Whose stream.';
 comment on column stream_head.position is 'The last position given, 0 before the first.';
+insert into stream_head (tenant_id, position) values ('ten_00000000000000000000000000', 0);
 call ubos_fence('stream_head');
 grant insert on stream_head to ubos_api;
 grant select, update on stream_head to ubos_worker;
-insert into stream_head (tenant_id, position) values ('ten_00000000000000000000000000', 0);
 
 create table event_position (
   tenant_id text collate "C" not null,

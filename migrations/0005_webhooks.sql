@@ -61,7 +61,8 @@ comment on column webhook_delivery.event_id is 'What we tell.';
 comment on column webhook_delivery.event_created_on is 'The day of the event''s partition.';
 comment on column webhook_delivery.event_type is 'The event''s type.';
 comment on column webhook_delivery.status is
-  'PENDING, DELIVERED, HELD, EXHAUSTED or CANCELLED; a PENDING one under a lease is SENDING.';
+  'PENDING, DELIVERED, EXHAUSTED or CANCELLED. A PENDING one under a lease is SENDING, and one '
+  'whose endpoint is disabled is HELD.';
 comment on column webhook_delivery.attempt_count is 'How many tries are recorded.';
 comment on column webhook_delivery.last_attempt_at is 'When it was last tried.';
 comment on column webhook_delivery.last_response_status is 'What the endpoint last answered.';
@@ -89,7 +90,8 @@ create index delivery_due_lane_idx on delivery_due (tenant_id, endpoint_id, due_
 create index delivery_due_leased_idx on delivery_due (tenant_id, endpoint_id)
   where lease_token is not null;
 comment on table delivery_due is
-  'Deliveries that are still to be made. Hot and small: a row leaves when its delivery is done.';
+  'Deliveries that are still to be made, also those held for a disabled endpoint. Hot: a row '
+  'leaves when its delivery is done.';
 comment on column delivery_due.tenant_id is 'Whose delivery.';
 comment on column delivery_due.endpoint_id is 'To whom: (tenant, endpoint) is a lane.';
 comment on column delivery_due.delivery_id is 'Which delivery.';

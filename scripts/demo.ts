@@ -16,6 +16,15 @@ const dataDir = mkdtempSync(join(tmpdir(), 'ubos-demo-'))
 const receiver = await startDemoReceiver()
 let program: Program | undefined
 
+// Ctrl-C reaches the program as well; it is waited for, so that nothing is left running.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, async () => {
+    await program?.end('SIGTERM')
+    await rm(dataDir, { recursive: true, force: true })
+    process.exit(130)
+  })
+}
+
 try {
   await tour()
 } catch (error) {

@@ -27,7 +27,10 @@ export async function startApi(ctx: Context): Promise<Running & { url: string }>
   const app = createServer(ctx, Object.values(routes))
   mount(app, ctx, Object.values(routes), operations, authenticator.authenticate)
   await serveDocs(app)
-  const url = await listen(app, ctx.config.host, ctx.config.port)
+  const url = await listen(app, ctx.config.host, ctx.config.port).catch((error) => {
+    authenticator.stop()
+    throw error
+  })
   return {
     url,
     async stop(drainMs) {
@@ -40,7 +43,7 @@ export async function startApi(ctx: Context): Promise<Running & { url: string }>
 /** Sequencer, dispatcher and timetable. */
 export function startWorker(ctx: Context): Running {
   const presence = runPresence(ctx)
-  const dispatcher = runDispatcher(ctx, presence, (tenantId, id) => disableGone(ctx, tenantId, id))
+  const dispatcher = runDispatcher(ctx, presence, (claimed) => disableGone(ctx, claimed))
   const orphanage = runOrphanage(ctx, dispatcher.wake)
   const sequencer = runSequencer(ctx, reactions(ctx), dispatcher.wake)
   const recurring = runTimetable(ctx, timetable)

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 import type { EgressPolicy } from './egress/address.ts'
 
@@ -47,6 +48,11 @@ export function readConfig(env: Environment = process.env): Config {
     throw new ConfigRefusal(`UBOS_PROFILE is "${profile}"; it must be development or production`)
   }
   const databaseUrl = text('DATABASE_URL')
+  if (databaseUrl === undefined && text('DATABASE_OWNER_URL') !== undefined) {
+    throw new ConfigRefusal(
+      'DATABASE_URL is missing; DATABASE_OWNER_URL alone does not say who runs',
+    )
+  }
   const masterKey = text('UBOS_MASTER_KEY')
   if (databaseUrl !== undefined && masterKey === undefined) {
     throw new ConfigRefusal(
@@ -66,7 +72,7 @@ export function readConfig(env: Environment = process.env): Config {
     egress: { allowLoopback: profile === 'development', httpsOnly: profile === 'production' },
     trustProxy: trustOf(text('UBOS_TRUST_PROXY')),
     metricsToken: text('UBOS_METRICS_TOKEN'),
-    logLevel: text('UBOS_LOG_LEVEL') ?? (profile === 'production' ? 'info' : 'warn'),
+    logLevel: levelOf(text('UBOS_LOG_LEVEL') ?? (profile === 'production' ? 'info' : 'warn')),
   }
 }
 
@@ -96,5 +102,15 @@ function addressOf(env: Environment, name: string): string | undefined {
 /** `true`, `false`, or the addresses of the proxies that may say where a request came from. */
 function trustOf(text: string | undefined): boolean | string {
   if (text === undefined || text === 'false') return false
-  return text === 'true' ? true : text
+  if (text === 'true') return true
+  const isList = text.split(',').every((address) => isIP(address.trim().split('/')[0] ?? '') !== 0)
+  if (isList) return text
+  throw new ConfigRefusal(`UBOS_TRUST_PROXY is "${text}"; it must be true, false, or addresses`)
+}
+
+const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
+
+function levelOf(text: string): string {
+  if (logLevels.includes(text)) return text
+  throw new ConfigRefusal(`UBOS_LOG_LEVEL is "${text}"; it must be one of ${logLevels.join(', ')}`)
 }

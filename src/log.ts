@@ -1,4 +1,4 @@
-import { type Logger, pino } from 'pino'
+import { type Logger, pino, stdSerializers } from 'pino'
 
 export type Log = Logger
 
@@ -15,6 +15,8 @@ export function createLog(level: string): Log {
     {
       level,
       base: null,
+      // An error of `pg` bears its whole client, with all that it has prepared.
+      serializers: { err: (error: Error) => ({ ...stdSerializers.err(error), client: undefined }) },
       timestamp: pino.stdTimeFunctions.isoTime,
       redact: { paths: secretPaths, censor: '[hidden]' },
     },

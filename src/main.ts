@@ -5,14 +5,14 @@ import type { Context } from './context.ts'
 import { type Connected, connect, DatabaseRefusal } from './db/connect.ts'
 import { MigrationRefusal } from './db/migrate.ts'
 import { openDatabases } from './db/open.ts'
-import { FenceBroken } from './db/self-test.ts'
+import { claimMasterKeyId, FenceBroken } from './db/self-test.ts'
 import { createEgress } from './egress/send.ts'
 import { createLog } from './log.ts'
 import { openInstallation, replaceOperatorKey } from './organizations/bootstrap.ts'
 import { keyringFrom, MasterKeyRefusal } from './secrets/keyring.ts'
 import { readMasterKey } from './secrets/master-key.ts'
 import { createSecrets } from './secrets/secrets.ts'
-import { untilStopped } from './stop.ts'
+import { listenForStop } from './stop.ts'
 
 /** What the program can be told to be. */
 const roles = ['all', 'api', 'worker', 'migrate', 'operator-key'] as const
@@ -39,6 +39,7 @@ export async function main([word = 'all', ...rest]: readonly string[]): Promise<
 async function run(role: Role, config: Config): Promise<void> {
   const startedMs = performance.now()
   const say = (line: string) => console.log(line)
+  const stopping = listenForStop(say)
   const connected = await connect(config, role === 'migrate', say)
   if (role === 'migrate') {
     say(`Applied ${connected.applied.length} migrations; the schema is up to date.`)
@@ -56,8 +57,10 @@ async function run(role: Role, config: Config): Promise<void> {
       return await close()
     }
     const running = await start(role, ctx, startedMs, say)
-    const drain = () => Promise.all(running.map((part) => part.stop(drainMs)))
-    await untilStopped({ say, drain, close })
+    await stopping.asked
+    await Promise.race([Promise.all(running.map((part) => part.stop(drainMs))), stopping.hurried])
+    await close()
+    process.exit(0)
   } catch (error) {
     await close()
     throw error
@@ -69,8 +72,16 @@ async function open(config: Config, connected: Connected) {
   const log = createLog(config.logLevel)
   const clock = createClock()
   const masterKey = await readMasterKey(config.masterKey, connected.home, clock.randomBytes)
-  const secrets = createSecrets(keyringFrom(masterKey), clock.randomBytes)
+  const keyring = keyringFrom(masterKey)
+  const secrets = createSecrets(keyring, clock.randomBytes)
   const databases = openDatabases(connected.url, log)
+  if ((await claimMasterKeyId(databases.writers, keyring.id)) !== keyring.id) {
+    await databases.close()
+    throw new MasterKeyRefusal(
+      'the master key is not the one that this database was sealed with; give the right one in ' +
+        'UBOS_MASTER_KEY, or bring back the file master-key beside the embedded database',
+    )
+  }
   const egress = createEgress(config.egress)
   const ctx: Context = { config, db: databases, egress, secrets, log, clock }
   async function close(): Promise<void> {
@@ -89,7 +100,8 @@ async function start(
   say: (line: string) => void,
 ): Promise<Running[]> {
   const listener = role === 'worker' ? await startAdmin(ctx) : await startApi(ctx)
-  const keys = role === 'all' ? await openInstallation(ctx) : undefined
+  const isAtHome = role === 'all' && ctx.config.profile === 'development'
+  const keys = isAtHome ? await openInstallation(ctx) : undefined
   const running = role === 'api' ? [listener] : [listener, startWorker(ctx)]
   say(`UBOS (${role}) listens on ${listener.url}`)
   if (role !== 'worker') say(`  Docs          ${listener.url}/docs`)
@@ -110,8 +122,10 @@ async function start(
 function wordsFor(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const { code, port } = error as NodeJS.ErrnoException & { port?: number }
-  if (code === 'EADDRINUSE') return `port ${port} is taken; set PORT to a free one`
-  if (code === 'EACCES' && port !== undefined) return `port ${port} may not be used; set PORT`
+  if (code === 'EADDRINUSE')
+    return `port ${port} is taken; set PORT (a worker: ADMIN_PORT) to a free one`
+  if (code === 'EACCES' && port !== undefined)
+    return `port ${port} may not be used; set PORT (a worker: ADMIN_PORT)`
   const isForOperator =
     error instanceof ConfigRefusal ||
     error instanceof DatabaseRefusal ||

@@ -1,10 +1,9 @@
-/** How a process ends: what is let go first, and what is closed behind it. */
-export interface Ending {
-  say: (line: string) => void
-  /** Stops taking on work and ends what is under way. */
-  drain: () => Promise<unknown>
-  /** Closes connections, and the database when we are its last user. */
-  close: () => Promise<void>
+/** What the signals ask for, from the first moment on: also while the program still starts. */
+export interface Stopping {
+  /** Somebody wants the process to end in order. */
+  readonly asked: Promise<void>
+  /** Somebody does not want to wait for what is under way. */
+  readonly hurried: Promise<void>
 }
 
 /** A terminal's Ctrl-C arrives twice, from the terminal and from npm, a millisecond apart. */
@@ -13,30 +12,27 @@ const sameSignalMs = 500
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /**
- * Waits for a signal and ends the process in order. A second signal skips the drain, a third ends it
- * at once; the next start then finds everything where it was.
+ * Listens for signals. The first asks, the second hurries, a third ends the process at once; the next
+ * start then finds everything where it was.
  */
-export function untilStopped({ say, drain, close }: Ending): Promise<void> {
+export function listenForStop(say: (line: string) => void): Stopping {
   // Behind a closed terminal, writing fails; that must not keep us from ending in order.
   process.stdout.on('error', () => undefined)
-  return new Promise((resolve, reject) => {
-    let count = 0
-    let lastMs = Number.NEGATIVE_INFINITY
-    let skip: () => void = () => undefined
-    const skipped = new Promise<void>((done) => {
-      skip = done
-    })
-    const onSignal = () => {
-      const nowMs = performance.now()
-      if (nowMs - lastMs < sameSignalMs) return
-      lastMs = nowMs
-      count += 1
-      if (count === 1) {
-        say('Stopping: what is under way may end. Again to stop at once.')
-        Promise.race([drain(), skipped]).then(close).then(resolve, reject)
-      } else if (count === 2) skip()
-      else process.exit(130)
-    }
-    for (const signal of signals) process.on(signal, onSignal)
-  }).then(() => process.exit(0))
+  const asked = Promise.withResolvers<void>()
+  const hurried = Promise.withResolvers<void>()
+  let count = 0
+  let lastMs = Number.NEGATIVE_INFINITY
+  const onSignal = () => {
+    const nowMs = performance.now()
+    if (nowMs - lastMs < sameSignalMs) return
+    lastMs = nowMs
+    count += 1
+    if (count === 1) {
+      say('Stopping: what is under way may end. Again to stop at once.')
+      asked.resolve()
+    } else if (count === 2) hurried.resolve()
+    else process.exit(130)
+  }
+  for (const signal of signals) process.on(signal, onSignal)
+  return { asked: asked.promise, hurried: hurried.promise }
 }

@@ -24,10 +24,11 @@ export interface DemoReceiver {
 
 const patienceMs = 30_000
 
-/** Listens on loopback, on a free port unless told which; `onEvent` hears of each as it comes. */
+/** Listens on loopback, on a free port unless told which; the other two hear of each as it comes. */
 export async function startDemoReceiver(
   port = 0,
   onEvent: (event: ReceivedEvent) => void = () => undefined,
+  onRejected: (reason: string) => void = () => undefined,
 ): Promise<DemoReceiver> {
   let webhook: Webhook | undefined
   const events: ReceivedEvent[] = []
@@ -45,6 +46,7 @@ export async function startDemoReceiver(
         response.writeHead(204).end()
       } catch (error) {
         rejected.push(String(error))
+        onRejected(String(error))
         response.writeHead(400).end()
       }
     })

@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto'
+import pg from 'pg'
 import type { Config } from '#config.ts'
 import { PostgresRefusal, startPostgres } from './at-hand/postgres.ts'
 import { ensureDatabase, type Login, migrate, readMigrations } from './migrate.ts'
@@ -36,7 +37,11 @@ export async function connect(
       : await connectTo(config.databaseUrl, config.databaseOwnerUrl, mustMigrate)
   } catch (error) {
     if (error instanceof PostgresRefusal) throw new DatabaseRefusal(error.message, { cause: error })
-    if (!isConnectionLoss(error)) throw error
+    if (error instanceof pg.DatabaseError) {
+      const hint = /^42(704|P01)$/.test(error.code ?? '') ? '; run: npm start migrate' : ''
+      throw new DatabaseRefusal(`the database says: ${error.message}${hint}`, { cause: error })
+    }
+    if (!isConnectionLoss(error) && !isUnknownHost(error)) throw error
     throw new DatabaseRefusal(`the database cannot be reached: ${reasonOf(error)}`, {
       cause: error,
     })
@@ -92,6 +97,10 @@ function loginOf(ownerUrl: string): Login {
 /** The owner's address with another login. */
 export function urlOf(ownerUrl: string, { name, password }: Login): string {
   return Object.assign(new URL(ownerUrl), { username: name, password }).href
+}
+
+function isUnknownHost(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error && error.syscall === 'getaddrinfo'
 }
 
 function reasonOf(error: unknown): string {

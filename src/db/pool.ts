@@ -49,7 +49,7 @@ export function createPool(
     idleTimeoutMillis: 30_000,
   })
   // A client that loses its server emits `error`, idle or not; unheard, it would end the process.
-  pool.on('error', (error) => log.warn({ err: error, role }, 'idle connection lost'))
+  pool.on('error', ({ message }) => log.warn({ role, message }, 'idle connection lost'))
   pool.on('connect', (client) => client.on('error', () => undefined))
   return pool
 }

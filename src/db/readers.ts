@@ -45,7 +45,7 @@ export function createReaders(databaseUrl: string, count: number, log: Log): Rea
       if (readers[slot] === reader) readers[slot] = undefined
     }
     client.on('error', (error) => {
-      log.warn({ err: error }, 'reading connection lost')
+      log.warn({ message: error.message }, 'reading connection lost')
       forget()
     })
     client.on('end', forget)

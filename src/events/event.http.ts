@@ -3,6 +3,7 @@ import { pageOf, sealPlace, toPage } from '#http/page.ts'
 import { found, problem } from '#http/problem.ts'
 import { findEvent, pageEvents, pageFeed } from './event.sql.ts'
 import { isEventType, type StoredEvent, toEvent, toEventType, typeNames } from './event.ts'
+import { schemaOf } from './schema.ts'
 
 export const listEvents: Operation<'listEvents'> = async (ctx, call, { query }, db) => {
   const page = pageOf(ctx, call, 'events', query)
@@ -37,5 +38,6 @@ export const listEventTypes: Operation<'listEventTypes'> = async (ctx, call, { q
 
 export const getEventType: Operation<'getEventType'> = async (_ctx, _call, { path }) => {
   if (!isEventType(path.eventType)) throw problem('not_found')
-  return { status: 200, body: toEventType(path.eventType) }
+  const schema = schemaOf(path.eventType)
+  return { status: 200, body: { ...toEventType(path.eventType), ...(schema && { schema }) } }
 }

@@ -51,6 +51,7 @@ export async function serveDocs(app: FastifyInstance): Promise<void> {
       routePrefix: '/docs',
       configuration: {
         url: '/openapi.json',
+        metaData: { title: 'UBOS API' },
         withDefaultFonts: false,
         hideClientButton: true,
         showDeveloperTools: 'never',

@@ -128,7 +128,7 @@ function decodeBody(route: Route, raw: Buffer): { body?: unknown } {
   if (route.body === null) return {}
   if (raw.length === 0) {
     if (!route.body.isRequired) return {}
-    throw refusal([{ pointer: '', code: 'required', message: 'must have a JSON body' }])
+    throw refusal([{ pointer: '', code: 'required', message: 'is required' }])
   }
   const body = parseJson(raw)
   const check = route.validate.body

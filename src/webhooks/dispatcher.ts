@@ -57,7 +57,7 @@ export interface Dispatcher {
 export function runDispatcher(
   ctx: Context,
   presence: Presence,
-  onGone: (tenantId: TenantId, endpointId: string) => Promise<void>,
+  onGone: (claimed: Claimed) => Promise<void>,
 ): Dispatcher {
   /** Claimed by us, and not recorded yet. */
   const inFlight = new Set<Claimed>()
@@ -90,7 +90,7 @@ export function runDispatcher(
   }
 
   async function deliver(claimed: Claimed): Promise<void> {
-    const { tenantId, endpointId, deliveryId } = claimed
+    const { endpointId, deliveryId } = claimed
     const startedAt = ctx.clock.now()
     const outcome = await attempt(ctx, claimed, startedAt, cut.signal).catch((error): Outcome => {
       ctx.log.error({ err: error, deliveryId }, 'a delivery could not be sent')
@@ -102,7 +102,7 @@ export function runDispatcher(
     attemptSeconds.observe(outcome.durationMs / 1_000)
     // While its lease is held nothing more is claimed in its place: the endpoint hears no more.
     if (nameOutcome(outcome) === 'GONE') {
-      await onGone(tenantId, endpointId).catch((error) =>
+      await onGone(claimed).catch((error) =>
         ctx.log.error({ err: error, endpointId }, 'an endpoint that is gone was not disabled'),
       )
     }
@@ -121,7 +121,8 @@ export function runDispatcher(
         suspects = batch.length
         return true
       }
-      ctx.log.error({ err: error, attempts: batch[0]?.attempts }, 'an outcome cannot be recorded')
+      const deliveryId = batch[0]?.claimed.deliveryId
+      ctx.log.error({ err: error, deliveryId }, 'an outcome cannot be recorded')
     }
     suspects = Math.max(0, suspects - 1)
     // Taken off only now: what could not be recorded is recorded by the next pass.

@@ -4,6 +4,7 @@ import {
   chmodSync,
   chownSync,
   constants,
+  existsSync,
   mkdirSync,
   readFileSync,
   realpathSync,
@@ -28,11 +29,18 @@ type Look = (path: string) => Ownership | undefined
 export function preparePlace(configured: string): Place {
   const ownUid = process.getuid?.() ?? -1
   const look: Look = (path) => statSync(path, { throwIfNoEntry: false })
-  mkdirSync(configured, { recursive: true })
+  makeDirectory(configured)
   const place = choosePlace(realpathSync(configured), ownUid, look, usersOfMachine())
   mkdirSync(place.home, { recursive: true })
   makePrivate(place, ownUid)
   return place
+}
+
+/** Node's own recursive mkdir goes round for ever where a directory exists that takes no child. */
+function makeDirectory(path: string): void {
+  if (existsSync(path)) return
+  if (!existsSync(dirname(path))) makeDirectory(dirname(path))
+  mkdirSync(path)
 }
 
 /**
