@@ -176,7 +176,8 @@ async function drain(query: World['query'], clock: Clock): Promise<void> {
           where due.lease_token is not null or endpoint.deleted_at is not null
             or (due.due_at <= $1 and endpoint.status = 'ENABLED')
         ) as due`,
-      [clock.now()],
+      // A little ahead: what becomes due while we ask counts, and a retry is seconds away.
+      [new Date(clock.now().getTime() + 1_000)],
     )
     if (open?.pending === '0' && open.due === '0') return
     await new Promise((resolve) => setTimeout(resolve, 10))
