@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { acquire } from './acquire.ts'
-import { findServer } from './identity.ts'
 import type { Held, Server } from './server.ts'
 import { closeSession, leaveUsers } from './session.ts'
 import { stopServer } from './stop.ts'
@@ -72,8 +71,8 @@ async function leave(server: Server, held: Held, deadlineMs: number): Promise<'s
     server.say(`Postgres (process ${held.pid}) has not ended yet: the next start will wait for it.`)
     return 'left'
   } catch {
-    // Without our session nobody can tell who else uses the server, so it may live.
-    return findServer(data).is === 'running' ? 'left' : 'stopped'
+    // Our session is gone: another user stopped the server first, or nobody can tell who uses it.
+    return 'left'
   } finally {
     closeSession(held.session)
   }
