@@ -38,9 +38,11 @@ export async function startDemoReceiver(
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
     request.on('end', () => {
       const body = Buffer.concat(chunks).toString('utf8')
+      // Nothing can be verified before the secret is known: it is asked for again.
+      if (webhook === undefined) return void response.writeHead(503).end()
       try {
         const headers = request.headers as Record<string, string>
-        const event = webhook?.verify(body, headers) as ReceivedEvent
+        const event = webhook.verify(body, headers) as ReceivedEvent
         events.push(event)
         onEvent(event)
         response.writeHead(204).end()

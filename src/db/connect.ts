@@ -2,8 +2,9 @@ import { createHmac } from 'node:crypto'
 import pg from 'pg'
 import type { Config } from '#config.ts'
 import { PostgresRefusal, startPostgres } from './at-hand/postgres.ts'
+import { findApplied } from './installation.ts'
 import { ensureDatabase, type Login, migrate, readMigrations } from './migrate.ts'
-import { findApplied, testFences } from './self-test.ts'
+import { testFences } from './self-test.ts'
 import { isConnectionLoss } from './transact.ts'
 
 /** A migrated, fenced database. */

@@ -2,8 +2,11 @@ import { createHash, randomBytes } from 'node:crypto'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import { urlOf } from '#db/connect.ts'
+import { claimMasterKeyId } from '#db/installation.ts'
 import { ensureDatabase, MigrationRefusal, migrate, readMigrations } from '#db/migrate.ts'
+import { createPool } from '#db/pool.ts'
 import { testFences } from '#db/self-test.ts'
+import { createLog } from '#log.ts'
 import { testLogin } from '../login.ts'
 import { cloneDatabase } from '../world.ts'
 
@@ -70,3 +73,25 @@ test.for([
     await admin.query(`drop role ${owner.name}`)
   },
 )
+
+test('an ordinary owner, who is behind the fence as well, brings the database to the newest schema', async () => {
+  const owner = { name: newName('owner'), password: 'only-for-tests' }
+  await admin.query(`create role ${owner.name} login password '${owner.password}'`)
+  await admin.query(`create database ${owner.name} owner ${owner.name}`)
+  const url = Object.assign(new URL(urlOf(inject('ownerUrl'), owner)), {
+    pathname: owner.name,
+  }).href
+  expect(await migrate(url)).toHaveLength((await readMigrations()).length)
+  await testFences(urlOf(url, testLogin))
+  await admin.query(`drop database ${owner.name} with (force)`)
+  await admin.query(`drop role ${owner.name}`)
+})
+
+test('a database keeps to the master key that it began with', async () => {
+  const { url, drop } = await cloneDatabase()
+  const pool = createPool(url, 'ubos_api', 2, createLog('silent'))
+  expect(await claimMasterKeyId(pool, 'first')).toBe('first')
+  expect(await claimMasterKeyId(pool, 'second')).toBe('first')
+  await pool.end()
+  await drop()
+})
