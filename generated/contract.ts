@@ -735,6 +735,11 @@ export interface webhooks {
             parameters: {
                 query?: never;
                 header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
@@ -747,6 +752,11 @@ export interface webhooks {
                      * @example 1770199200
                      */
                     "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
                      * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
@@ -801,6 +811,11 @@ export interface webhooks {
             parameters: {
                 query?: never;
                 header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
@@ -813,6 +828,11 @@ export interface webhooks {
                      * @example 1770199200
                      */
                     "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
                      * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
@@ -867,6 +887,11 @@ export interface webhooks {
             parameters: {
                 query?: never;
                 header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
@@ -879,6 +904,11 @@ export interface webhooks {
                      * @example 1770199200
                      */
                     "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
                      * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
@@ -933,6 +963,11 @@ export interface webhooks {
             parameters: {
                 query?: never;
                 header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
@@ -945,6 +980,11 @@ export interface webhooks {
                      * @example 1770199200
                      */
                     "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
                      * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
@@ -999,6 +1039,11 @@ export interface webhooks {
             parameters: {
                 query?: never;
                 header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
@@ -1011,6 +1056,11 @@ export interface webhooks {
                      * @example 1770199200
                      */
                     "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
                      * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
@@ -1065,6 +1115,11 @@ export interface webhooks {
             parameters: {
                 query?: never;
                 header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
@@ -1077,6 +1132,11 @@ export interface webhooks {
                      * @example 1770199200
                      */
                     "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
                      * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
@@ -1131,6 +1191,11 @@ export interface webhooks {
             parameters: {
                 query?: never;
                 header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
@@ -1143,6 +1208,11 @@ export interface webhooks {
                      * @example 1770199200
                      */
                     "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
                      * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
@@ -1197,6 +1267,11 @@ export interface webhooks {
             parameters: {
                 query?: never;
                 header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
@@ -1209,6 +1284,11 @@ export interface webhooks {
                      * @example 1770199200
                      */
                     "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
                      * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
@@ -1263,6 +1343,11 @@ export interface webhooks {
             parameters: {
                 query?: never;
                 header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
@@ -1275,6 +1360,11 @@ export interface webhooks {
                      * @example 1770199200
                      */
                     "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
                      * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
@@ -1329,6 +1419,11 @@ export interface webhooks {
             parameters: {
                 query?: never;
                 header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
@@ -1341,6 +1436,11 @@ export interface webhooks {
                      * @example 1770199200
                      */
                     "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
                      * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
@@ -1395,6 +1495,11 @@ export interface webhooks {
             parameters: {
                 query?: never;
                 header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
@@ -1407,6 +1512,11 @@ export interface webhooks {
                      * @example 1770199200
                      */
                     "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
                      * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
@@ -1461,6 +1571,11 @@ export interface webhooks {
             parameters: {
                 query?: never;
                 header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
@@ -1473,6 +1588,11 @@ export interface webhooks {
                      * @example 1770199200
                      */
                     "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
                      * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
@@ -1527,6 +1647,11 @@ export interface webhooks {
             parameters: {
                 query?: never;
                 header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
@@ -1539,6 +1664,11 @@ export interface webhooks {
                      * @example 1770199200
                      */
                     "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
                      * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
@@ -1593,6 +1723,11 @@ export interface webhooks {
             parameters: {
                 query?: never;
                 header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
@@ -1605,6 +1740,11 @@ export interface webhooks {
                      * @example 1770199200
                      */
                     "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
                      * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
@@ -1659,6 +1799,11 @@ export interface webhooks {
             parameters: {
                 query?: never;
                 header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
@@ -1671,6 +1816,11 @@ export interface webhooks {
                      * @example 1770199200
                      */
                     "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
                      * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
@@ -1725,6 +1875,11 @@ export interface webhooks {
             parameters: {
                 query?: never;
                 header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
@@ -1737,6 +1892,11 @@ export interface webhooks {
                      * @example 1770199200
                      */
                     "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
                      * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
@@ -1791,6 +1951,11 @@ export interface webhooks {
             parameters: {
                 query?: never;
                 header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
@@ -1803,6 +1968,11 @@ export interface webhooks {
                      * @example 1770199200
                      */
                     "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
                      * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
@@ -1857,6 +2027,11 @@ export interface webhooks {
             parameters: {
                 query?: never;
                 header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
@@ -1869,6 +2044,11 @@ export interface webhooks {
                      * @example 1770199200
                      */
                     "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
                      * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
@@ -1923,6 +2103,11 @@ export interface webhooks {
             parameters: {
                 query?: never;
                 header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
@@ -1935,6 +2120,11 @@ export interface webhooks {
                      * @example 1770199200
                      */
                     "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
                      * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
@@ -1989,6 +2179,11 @@ export interface webhooks {
             parameters: {
                 query?: never;
                 header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
@@ -2001,6 +2196,11 @@ export interface webhooks {
                      * @example 1770199200
                      */
                     "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
                      * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
@@ -2055,6 +2255,11 @@ export interface webhooks {
             parameters: {
                 query?: never;
                 header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
@@ -2067,6 +2272,11 @@ export interface webhooks {
                      * @example 1770199200
                      */
                     "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
                      * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
@@ -3360,6 +3570,7 @@ export interface components {
         /** @description The request does not fit the contract: `invalid_request` with the places in `errors`, or a more specific code. */
         BadRequest: {
             headers: {
+                traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
                 [name: string]: unknown;
@@ -3371,6 +3582,7 @@ export interface components {
         /** @description The request is well formed, but cannot be done as things stand; `code` says why. Nothing was changed. */
         Conflict: {
             headers: {
+                traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
                 [name: string]: unknown;
@@ -3382,6 +3594,7 @@ export interface components {
         /** @description The key is good, but may not do this: `insufficient_scope` or a more specific code. */
         Forbidden: {
             headers: {
+                traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
                 [name: string]: unknown;
@@ -3393,6 +3606,7 @@ export interface components {
         /** @description Something broke on our side. Nothing was done. */
         InternalError: {
             headers: {
+                traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
                 [name: string]: unknown;
@@ -3404,6 +3618,7 @@ export interface components {
         /** @description Metrics are for callers on the same machine, or for those with the metrics token. */
         MetricsForbidden: {
             headers: {
+                traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
                 [name: string]: unknown;
@@ -3415,6 +3630,7 @@ export interface components {
         /** @description `Accept` rules out every form that we can answer in. */
         NotAcceptable: {
             headers: {
+                traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
                 [name: string]: unknown;
@@ -3426,6 +3642,7 @@ export interface components {
         /** @description There is no such resource among yours: it never existed, was deleted, or belongs to somebody else. */
         NotFound: {
             headers: {
+                traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
                 [name: string]: unknown;
@@ -3434,10 +3651,22 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description You have the current state already. There is no body. */
+        NotModified: {
+            headers: {
+                ETag: components["headers"]["ETag"];
+                traceparent: components["headers"]["Traceparent"];
+                "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                "X-Request-Id": components["headers"]["XRequestId"];
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
         /** @description Not ready: send no requests here for now. `detail` says why. */
         NotReady: {
             headers: {
                 "Retry-After": components["headers"]["RetryAfter"];
+                traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
                 [name: string]: unknown;
@@ -3449,6 +3678,7 @@ export interface components {
         /** @description The body has more than 1 MiB. */
         PayloadTooLarge: {
             headers: {
+                traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
                 [name: string]: unknown;
@@ -3460,6 +3690,7 @@ export interface components {
         /** @description The resource has changed since you saw it. Nothing was done. */
         PreconditionFailed: {
             headers: {
+                traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
                 [name: string]: unknown;
@@ -3472,6 +3703,7 @@ export interface components {
         TooManyRequests: {
             headers: {
                 "Retry-After": components["headers"]["RetryAfter"];
+                traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
                 [name: string]: unknown;
@@ -3483,6 +3715,7 @@ export interface components {
         /** @description We do not know who is asking: `unauthorized`, `key_expired` or `key_revoked`. */
         Unauthorized: {
             headers: {
+                traceparent: components["headers"]["Traceparent"];
                 "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
@@ -3496,6 +3729,7 @@ export interface components {
         Unavailable: {
             headers: {
                 "Retry-After": components["headers"]["RetryAfter"];
+                traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
                 [name: string]: unknown;
@@ -3507,6 +3741,7 @@ export interface components {
         /** @description The `Idempotency-Key` belongs to another request. */
         UnprocessableContent: {
             headers: {
+                traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
                 [name: string]: unknown;
@@ -3518,6 +3753,7 @@ export interface components {
         /** @description The body is in a form that we do not read. */
         UnsupportedMediaType: {
             headers: {
+                traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
                 [name: string]: unknown;
@@ -3548,6 +3784,11 @@ export interface components {
          * @example "1"
          */
         IfMatch: string;
+        /**
+         * @description The `ETag` of what you have. If it is still current you get 304 without a body.
+         * @example "1"
+         */
+        IfNoneMatch: string;
         /** @description How many to return at most. */
         Limit: number;
         /** @description Which organization. */
@@ -3568,6 +3809,16 @@ export interface components {
         SortEvents: "-createdAt" | "position";
         /** @description In which order: alphabetical, or with `-type` backwards. */
         SortEventTypes: "type" | "-type";
+        /**
+         * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+         * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+         */
+        Traceparent: string;
+        /**
+         * @description The name that the caller gave to what caused the event, or else ours.
+         * @example order-4711
+         */
+        WebhookCorrelationId: string;
         /** @description Which delivery. */
         WebhookDeliveryId: components["schemas"]["WebhookDeliveryId"];
         /** @description Which webhook endpoint. */
@@ -3584,6 +3835,11 @@ export interface components {
          * @example 1770199200
          */
         WebhookTimestamp: number;
+        /**
+         * @description The trace that the cause of the event was part of. Absent if it was part of none.
+         * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+         */
+        WebhookTraceparent: string;
         /**
          * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
          * @example order-4711
@@ -3623,6 +3879,11 @@ export interface components {
          */
         RetryAfter: number;
         /**
+         * @description The `traceparent` that you sent. Absent if you sent none.
+         * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+         */
+        Traceparent: string;
+        /**
          * @description How to authenticate.
          * @example Bearer
          */
@@ -3654,6 +3915,11 @@ export interface operations {
             };
             header?: {
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -3668,6 +3934,7 @@ export interface operations {
             200: {
                 headers: {
                     Link: components["headers"]["Link"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -3692,6 +3959,11 @@ export interface operations {
                 /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -3712,6 +3984,7 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     Location: components["headers"]["Location"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -3738,6 +4011,16 @@ export interface operations {
             query?: never;
             header?: {
                 /**
+                 * @description The `ETag` of what you have. If it is still current you get 304 without a body.
+                 * @example "1"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -3755,6 +4038,7 @@ export interface operations {
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -3763,6 +4047,7 @@ export interface operations {
                     "application/json": components["schemas"]["ApiKeyInfo"];
                 };
             };
+            304: components["responses"]["NotModified"];
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
@@ -3784,6 +4069,11 @@ export interface operations {
                  * @example "1"
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
                 /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
@@ -3808,6 +4098,7 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["ETag"];
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -3838,6 +4129,11 @@ export interface operations {
                 /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -3856,6 +4152,7 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["ETag"];
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -3885,6 +4182,11 @@ export interface operations {
                 /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -3909,6 +4211,7 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     Location: components["headers"]["Location"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -3947,6 +4250,11 @@ export interface operations {
             };
             header?: {
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -3961,6 +4269,7 @@ export interface operations {
             200: {
                 headers: {
                     Link: components["headers"]["Link"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -3985,6 +4294,11 @@ export interface operations {
                 /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -4005,6 +4319,7 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     Location: components["headers"]["Location"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -4031,6 +4346,16 @@ export interface operations {
             query?: never;
             header?: {
                 /**
+                 * @description The `ETag` of what you have. If it is still current you get 304 without a body.
+                 * @example "1"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -4048,6 +4373,7 @@ export interface operations {
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -4056,6 +4382,7 @@ export interface operations {
                     "application/json": components["schemas"]["ClientInfo"];
                 };
             };
+            304: components["responses"]["NotModified"];
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
@@ -4078,6 +4405,11 @@ export interface operations {
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -4095,6 +4427,7 @@ export interface operations {
             204: {
                 headers: {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -4126,6 +4459,11 @@ export interface operations {
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -4149,6 +4487,7 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["ETag"];
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -4184,6 +4523,11 @@ export interface operations {
             };
             header?: {
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -4198,6 +4542,7 @@ export interface operations {
             200: {
                 headers: {
                     Link: components["headers"]["Link"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -4220,6 +4565,11 @@ export interface operations {
             query?: never;
             header?: {
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -4239,6 +4589,7 @@ export interface operations {
             /** @description The event type. */
             200: {
                 headers: {
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -4271,6 +4622,11 @@ export interface operations {
             };
             header?: {
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -4285,6 +4641,7 @@ export interface operations {
             200: {
                 headers: {
                     Link: components["headers"]["Link"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -4307,6 +4664,11 @@ export interface operations {
             query?: never;
             header?: {
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -4323,6 +4685,7 @@ export interface operations {
             /** @description The event. */
             200: {
                 headers: {
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -4346,6 +4709,11 @@ export interface operations {
             query?: never;
             header?: {
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -4359,6 +4727,7 @@ export interface operations {
             /** @description Your key and where it leads. */
             200: {
                 headers: {
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -4388,6 +4757,11 @@ export interface operations {
             };
             header?: {
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -4402,6 +4776,7 @@ export interface operations {
             200: {
                 headers: {
                     Link: components["headers"]["Link"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -4426,6 +4801,11 @@ export interface operations {
                 /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -4445,6 +4825,7 @@ export interface operations {
                 headers: {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     Location: components["headers"]["Location"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -4471,6 +4852,11 @@ export interface operations {
             query?: never;
             header?: {
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -4487,6 +4873,7 @@ export interface operations {
             /** @description The organization. */
             200: {
                 headers: {
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -4512,6 +4899,11 @@ export interface operations {
                 /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -4534,6 +4926,7 @@ export interface operations {
                 headers: {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     Location: components["headers"]["Location"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -4572,6 +4965,11 @@ export interface operations {
             };
             header?: {
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -4586,6 +4984,7 @@ export interface operations {
             200: {
                 headers: {
                     Link: components["headers"]["Link"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -4610,6 +5009,11 @@ export interface operations {
                 /** @description A text of your own, new for each thing that you want done. Required here because money must not move twice: repeat a request with the same key, for instance after a broken connection, and you get the first answer again. Keys are remembered for 24 hours. */
                 "Idempotency-Key": components["parameters"]["RequiredIdempotencyKey"];
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -4630,6 +5034,7 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     Location: components["headers"]["Location"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -4656,6 +5061,16 @@ export interface operations {
             query?: never;
             header?: {
                 /**
+                 * @description The `ETag` of what you have. If it is still current you get 304 without a body.
+                 * @example "1"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -4673,6 +5088,7 @@ export interface operations {
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -4681,6 +5097,7 @@ export interface operations {
                     "application/json": components["schemas"]["PaymentInfo"];
                 };
             };
+            304: components["responses"]["NotModified"];
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
@@ -4703,6 +5120,11 @@ export interface operations {
             };
             header?: {
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -4720,6 +5142,7 @@ export interface operations {
             200: {
                 headers: {
                     Link: components["headers"]["Link"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -4745,6 +5168,11 @@ export interface operations {
                 /** @description A text of your own, new for each thing that you want done. Required here because money must not move twice: repeat a request with the same key, for instance after a broken connection, and you get the first answer again. Keys are remembered for 24 hours. */
                 "Idempotency-Key": components["parameters"]["RequiredIdempotencyKey"];
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -4767,6 +5195,7 @@ export interface operations {
                 headers: {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     Location: components["headers"]["Location"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -4794,6 +5223,11 @@ export interface operations {
             query?: never;
             header?: {
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -4812,6 +5246,7 @@ export interface operations {
             /** @description The refund. */
             200: {
                 headers: {
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -4846,6 +5281,11 @@ export interface operations {
             };
             header?: {
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -4860,6 +5300,7 @@ export interface operations {
             200: {
                 headers: {
                     Link: components["headers"]["Link"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -4884,6 +5325,11 @@ export interface operations {
                 /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -4904,6 +5350,7 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     Location: components["headers"]["Location"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -4930,6 +5377,16 @@ export interface operations {
             query?: never;
             header?: {
                 /**
+                 * @description The `ETag` of what you have. If it is still current you get 304 without a body.
+                 * @example "1"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -4947,6 +5404,7 @@ export interface operations {
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -4955,6 +5413,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProposalInfo"];
                 };
             };
+            304: components["responses"]["NotModified"];
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
@@ -4977,6 +5436,11 @@ export interface operations {
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -4994,6 +5458,7 @@ export interface operations {
             204: {
                 headers: {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -5025,6 +5490,11 @@ export interface operations {
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -5048,6 +5518,7 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["ETag"];
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -5078,6 +5549,11 @@ export interface operations {
                 /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -5096,6 +5572,7 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["ETag"];
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -5125,6 +5602,11 @@ export interface operations {
                 /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -5148,6 +5630,7 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["ETag"];
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -5177,6 +5660,11 @@ export interface operations {
                 /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -5195,6 +5683,7 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["ETag"];
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -5237,6 +5726,11 @@ export interface operations {
             };
             header?: {
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -5251,6 +5745,7 @@ export interface operations {
             200: {
                 headers: {
                     Link: components["headers"]["Link"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -5273,6 +5768,11 @@ export interface operations {
             query?: never;
             header?: {
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -5289,6 +5789,7 @@ export interface operations {
             /** @description The delivery. */
             200: {
                 headers: {
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -5319,6 +5820,11 @@ export interface operations {
             };
             header?: {
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -5336,6 +5842,7 @@ export interface operations {
             200: {
                 headers: {
                     Link: components["headers"]["Link"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -5361,6 +5868,11 @@ export interface operations {
                 /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -5378,6 +5890,7 @@ export interface operations {
             202: {
                 headers: {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -5414,6 +5927,11 @@ export interface operations {
             };
             header?: {
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -5428,6 +5946,7 @@ export interface operations {
             200: {
                 headers: {
                     Link: components["headers"]["Link"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -5452,6 +5971,11 @@ export interface operations {
                 /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -5472,6 +5996,7 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     Location: components["headers"]["Location"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -5498,6 +6023,16 @@ export interface operations {
             query?: never;
             header?: {
                 /**
+                 * @description The `ETag` of what you have. If it is still current you get 304 without a body.
+                 * @example "1"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -5515,6 +6050,7 @@ export interface operations {
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -5523,6 +6059,7 @@ export interface operations {
                     "application/json": components["schemas"]["WebhookEndpointInfo"];
                 };
             };
+            304: components["responses"]["NotModified"];
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
@@ -5545,6 +6082,11 @@ export interface operations {
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -5562,6 +6104,7 @@ export interface operations {
             204: {
                 headers: {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -5593,6 +6136,11 @@ export interface operations {
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -5616,6 +6164,7 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["ETag"];
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -5646,6 +6195,11 @@ export interface operations {
                 /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -5663,6 +6217,7 @@ export interface operations {
             202: {
                 headers: {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -5690,6 +6245,11 @@ export interface operations {
             query?: never;
             header?: {
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -5703,6 +6263,7 @@ export interface operations {
             /** @description The process is alive. */
             200: {
                 headers: {
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -5721,6 +6282,11 @@ export interface operations {
             query?: never;
             header?: {
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -5734,6 +6300,7 @@ export interface operations {
             /** @description The metrics. */
             200: {
                 headers: {
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
@@ -5753,6 +6320,11 @@ export interface operations {
             query?: never;
             header?: {
                 /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
                  * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
                  * @example order-4711
                  */
@@ -5766,6 +6338,7 @@ export interface operations {
             /** @description Ready. */
             200: {
                 headers: {
+                    traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;

@@ -70,6 +70,8 @@ export interface AcceptProposalRequest {
     'idempotency-key'?: string
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
@@ -77,6 +79,7 @@ export type AcceptProposalReply = AcceptProposal200
 
 export interface AcceptProposal200 {
   status: 200
+  headers?: { traceparent?: string }
   body: ProposalInfo
 }
 
@@ -89,6 +92,8 @@ export interface CreateApiKeyRequest {
     'idempotency-key'?: string
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
   body: ApiKeyInput
 }
@@ -97,7 +102,7 @@ export type CreateApiKeyReply = CreateApiKey201
 
 export interface CreateApiKey201 {
   status: 201
-  headers: { Location: string }
+  headers: { Location: string; traceparent?: string }
   body: ApiKeyCreated
 }
 
@@ -110,6 +115,8 @@ export interface CreateClientRequest {
     'idempotency-key'?: string
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
   body: ClientInput
 }
@@ -118,7 +125,7 @@ export type CreateClientReply = CreateClient201
 
 export interface CreateClient201 {
   status: 201
-  headers: { Location: string }
+  headers: { Location: string; traceparent?: string }
   body: ClientInfo
 }
 
@@ -131,6 +138,8 @@ export interface CreateOrganizationRequest {
     'idempotency-key'?: string
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
   body: OrganizationInput
 }
@@ -139,7 +148,7 @@ export type CreateOrganizationReply = CreateOrganization201
 
 export interface CreateOrganization201 {
   status: 201
-  headers: { Location: string }
+  headers: { Location: string; traceparent?: string }
   body: OrganizationCreated
 }
 
@@ -155,6 +164,8 @@ export interface CreateOrganizationAdminKeyRequest {
     'idempotency-key'?: string
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
   body: AdminKeyInput
 }
@@ -163,7 +174,7 @@ export type CreateOrganizationAdminKeyReply = CreateOrganizationAdminKey201
 
 export interface CreateOrganizationAdminKey201 {
   status: 201
-  headers: { Location: string }
+  headers: { Location: string; traceparent?: string }
   body: AdminKeyCreated
 }
 
@@ -176,6 +187,8 @@ export interface CreatePaymentRequest {
     'idempotency-key': string
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
   body: PaymentInput
 }
@@ -184,7 +197,7 @@ export type CreatePaymentReply = CreatePayment201
 
 export interface CreatePayment201 {
   status: 201
-  headers: { Location: string }
+  headers: { Location: string; traceparent?: string }
   body: PaymentInfo
 }
 
@@ -197,6 +210,8 @@ export interface CreateProposalRequest {
     'idempotency-key'?: string
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
   body: ProposalInput
 }
@@ -205,7 +220,7 @@ export type CreateProposalReply = CreateProposal201
 
 export interface CreateProposal201 {
   status: 201
-  headers: { Location: string }
+  headers: { Location: string; traceparent?: string }
   body: ProposalInfo
 }
 
@@ -221,6 +236,8 @@ export interface CreateRefundRequest {
     'idempotency-key': string
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
   body: RefundInput
 }
@@ -229,7 +246,7 @@ export type CreateRefundReply = CreateRefund201
 
 export interface CreateRefund201 {
   status: 201
-  headers: { Location: string }
+  headers: { Location: string; traceparent?: string }
   body: RefundInfo
 }
 
@@ -245,6 +262,8 @@ export interface CreateTestEventRequest {
     'idempotency-key'?: string
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
@@ -252,6 +271,7 @@ export type CreateTestEventReply = CreateTestEvent202
 
 export interface CreateTestEvent202 {
   status: 202
+  headers?: { traceparent?: string }
   body: WebhookEventInfo
 }
 
@@ -264,6 +284,8 @@ export interface CreateWebhookEndpointRequest {
     'idempotency-key'?: string
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
   body: WebhookEndpointInput
 }
@@ -272,7 +294,7 @@ export type CreateWebhookEndpointReply = CreateWebhookEndpoint201
 
 export interface CreateWebhookEndpoint201 {
   status: 201
-  headers: { Location: string }
+  headers: { Location: string; traceparent?: string }
   body: WebhookEndpointCreated
 }
 
@@ -288,6 +310,8 @@ export interface DeclineProposalRequest {
     'idempotency-key'?: string
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
   body: ProposalDeclinationInput | undefined
 }
@@ -296,6 +320,7 @@ export type DeclineProposalReply = DeclineProposal200
 
 export interface DeclineProposal200 {
   status: 200
+  headers?: { traceparent?: string }
   body: ProposalInfo
 }
 
@@ -313,6 +338,8 @@ export interface DeleteClientRequest {
     'idempotency-key'?: string
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
@@ -320,6 +347,7 @@ export type DeleteClientReply = DeleteClient204
 
 export interface DeleteClient204 {
   status: 204
+  headers?: { traceparent?: string }
 }
 
 /** DELETE /api/v1/proposals/{proposalId} */
@@ -336,6 +364,8 @@ export interface DeleteProposalRequest {
     'idempotency-key'?: string
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
@@ -343,6 +373,7 @@ export type DeleteProposalReply = DeleteProposal204
 
 export interface DeleteProposal204 {
   status: 204
+  headers?: { traceparent?: string }
 }
 
 /** DELETE /api/v1/webhook-endpoints/{webhookEndpointId} */
@@ -359,6 +390,8 @@ export interface DeleteWebhookEndpointRequest {
     'idempotency-key'?: string
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
@@ -366,6 +399,7 @@ export type DeleteWebhookEndpointReply = DeleteWebhookEndpoint204
 
 export interface DeleteWebhookEndpoint204 {
   status: 204
+  headers?: { traceparent?: string }
 }
 
 /** GET /api/v1/api-keys/{apiKeyId} */
@@ -376,16 +410,26 @@ export interface GetApiKeyRequest {
   }
   query: Record<never, never>
   headers: {
+    /** The `ETag` of what you have. If it is still current you get 304 without a body. */
+    'if-none-match'?: string
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
-export type GetApiKeyReply = GetApiKey200
+export type GetApiKeyReply = GetApiKey200 | GetApiKey304
 
 export interface GetApiKey200 {
   status: 200
+  headers?: { traceparent?: string }
   body: ApiKeyInfo
+}
+
+export interface GetApiKey304 {
+  status: 304
+  headers?: { traceparent?: string }
 }
 
 /** GET /api/v1/clients/{clientId} */
@@ -396,16 +440,26 @@ export interface GetClientRequest {
   }
   query: Record<never, never>
   headers: {
+    /** The `ETag` of what you have. If it is still current you get 304 without a body. */
+    'if-none-match'?: string
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
-export type GetClientReply = GetClient200
+export type GetClientReply = GetClient200 | GetClient304
 
 export interface GetClient200 {
   status: 200
+  headers?: { traceparent?: string }
   body: ClientInfo
+}
+
+export interface GetClient304 {
+  status: 304
+  headers?: { traceparent?: string }
 }
 
 /** GET /api/v1/events/{eventId} */
@@ -418,6 +472,8 @@ export interface GetEventRequest {
   headers: {
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
@@ -425,6 +481,7 @@ export type GetEventReply = GetEvent200
 
 export interface GetEvent200 {
   status: 200
+  headers?: { traceparent?: string }
   body: WebhookEventInfo
 }
 
@@ -438,6 +495,8 @@ export interface GetEventTypeRequest {
   headers: {
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
@@ -445,6 +504,7 @@ export type GetEventTypeReply = GetEventType200
 
 export interface GetEventType200 {
   status: 200
+  headers?: { traceparent?: string }
   body: EventTypeInfo
 }
 
@@ -455,6 +515,8 @@ export interface GetLivenessRequest {
   headers: {
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
@@ -462,6 +524,7 @@ export type GetLivenessReply = GetLiveness200
 
 export interface GetLiveness200 {
   status: 200
+  headers?: { traceparent?: string }
   body: LivenessInfo
 }
 
@@ -472,6 +535,8 @@ export interface GetMeRequest {
   headers: {
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
@@ -479,6 +544,7 @@ export type GetMeReply = GetMe200
 
 export interface GetMe200 {
   status: 200
+  headers?: { traceparent?: string }
   body: Me
 }
 
@@ -489,6 +555,8 @@ export interface GetMetricsRequest {
   headers: {
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
@@ -496,6 +564,7 @@ export type GetMetricsReply = GetMetrics200
 
 export interface GetMetrics200 {
   status: 200
+  headers?: { traceparent?: string }
   body: string
 }
 
@@ -509,6 +578,8 @@ export interface GetOrganizationRequest {
   headers: {
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
@@ -516,6 +587,7 @@ export type GetOrganizationReply = GetOrganization200
 
 export interface GetOrganization200 {
   status: 200
+  headers?: { traceparent?: string }
   body: OrganizationInfo
 }
 
@@ -527,16 +599,26 @@ export interface GetPaymentRequest {
   }
   query: Record<never, never>
   headers: {
+    /** The `ETag` of what you have. If it is still current you get 304 without a body. */
+    'if-none-match'?: string
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
-export type GetPaymentReply = GetPayment200
+export type GetPaymentReply = GetPayment200 | GetPayment304
 
 export interface GetPayment200 {
   status: 200
+  headers?: { traceparent?: string }
   body: PaymentInfo
+}
+
+export interface GetPayment304 {
+  status: 304
+  headers?: { traceparent?: string }
 }
 
 /** GET /api/v1/proposals/{proposalId} */
@@ -547,16 +629,26 @@ export interface GetProposalRequest {
   }
   query: Record<never, never>
   headers: {
+    /** The `ETag` of what you have. If it is still current you get 304 without a body. */
+    'if-none-match'?: string
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
-export type GetProposalReply = GetProposal200
+export type GetProposalReply = GetProposal200 | GetProposal304
 
 export interface GetProposal200 {
   status: 200
+  headers?: { traceparent?: string }
   body: ProposalInfo
+}
+
+export interface GetProposal304 {
+  status: 304
+  headers?: { traceparent?: string }
 }
 
 /** GET /readyz */
@@ -566,6 +658,8 @@ export interface GetReadinessRequest {
   headers: {
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
@@ -573,6 +667,7 @@ export type GetReadinessReply = GetReadiness200
 
 export interface GetReadiness200 {
   status: 200
+  headers?: { traceparent?: string }
   body: ReadinessInfo
 }
 
@@ -588,6 +683,8 @@ export interface GetRefundRequest {
   headers: {
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
@@ -595,6 +692,7 @@ export type GetRefundReply = GetRefund200
 
 export interface GetRefund200 {
   status: 200
+  headers?: { traceparent?: string }
   body: RefundInfo
 }
 
@@ -608,6 +706,8 @@ export interface GetWebhookDeliveryRequest {
   headers: {
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
@@ -615,6 +715,7 @@ export type GetWebhookDeliveryReply = GetWebhookDelivery200
 
 export interface GetWebhookDelivery200 {
   status: 200
+  headers?: { traceparent?: string }
   body: WebhookDeliveryInfo
 }
 
@@ -626,16 +727,26 @@ export interface GetWebhookEndpointRequest {
   }
   query: Record<never, never>
   headers: {
+    /** The `ETag` of what you have. If it is still current you get 304 without a body. */
+    'if-none-match'?: string
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
-export type GetWebhookEndpointReply = GetWebhookEndpoint200
+export type GetWebhookEndpointReply = GetWebhookEndpoint200 | GetWebhookEndpoint304
 
 export interface GetWebhookEndpoint200 {
   status: 200
+  headers?: { traceparent?: string }
   body: WebhookEndpointInfo
+}
+
+export interface GetWebhookEndpoint304 {
+  status: 304
+  headers?: { traceparent?: string }
 }
 
 /** GET /api/v1/api-keys */
@@ -652,6 +763,8 @@ export interface ListApiKeysRequest {
   headers: {
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
@@ -659,6 +772,7 @@ export type ListApiKeysReply = ListApiKeys200
 
 export interface ListApiKeys200 {
   status: 200
+  headers?: { traceparent?: string }
   body: ApiKeyList
 }
 
@@ -680,6 +794,8 @@ export interface ListClientsRequest {
   headers: {
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
@@ -687,6 +803,7 @@ export type ListClientsReply = ListClients200
 
 export interface ListClients200 {
   status: 200
+  headers?: { traceparent?: string }
   body: ClientList
 }
 
@@ -707,6 +824,8 @@ export interface ListDeliveryAttemptsRequest {
   headers: {
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
@@ -714,6 +833,7 @@ export type ListDeliveryAttemptsReply = ListDeliveryAttempts200
 
 export interface ListDeliveryAttempts200 {
   status: 200
+  headers?: { traceparent?: string }
   body: WebhookAttemptList
 }
 
@@ -731,6 +851,8 @@ export interface ListEventTypesRequest {
   headers: {
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
@@ -738,6 +860,7 @@ export type ListEventTypesReply = ListEventTypes200
 
 export interface ListEventTypes200 {
   status: 200
+  headers?: { traceparent?: string }
   body: EventTypeList
 }
 
@@ -757,6 +880,8 @@ export interface ListEventsRequest {
   headers: {
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
@@ -764,6 +889,7 @@ export type ListEventsReply = ListEvents200
 
 export interface ListEvents200 {
   status: 200
+  headers?: { traceparent?: string }
   body: WebhookEventList
 }
 
@@ -781,6 +907,8 @@ export interface ListOrganizationsRequest {
   headers: {
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
@@ -788,6 +916,7 @@ export type ListOrganizationsReply = ListOrganizations200
 
 export interface ListOrganizations200 {
   status: 200
+  headers?: { traceparent?: string }
   body: OrganizationList
 }
 
@@ -809,6 +938,8 @@ export interface ListPaymentsRequest {
   headers: {
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
@@ -816,6 +947,7 @@ export type ListPaymentsReply = ListPayments200
 
 export interface ListPayments200 {
   status: 200
+  headers?: { traceparent?: string }
   body: PaymentList
 }
 
@@ -837,6 +969,8 @@ export interface ListProposalsRequest {
   headers: {
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
@@ -844,6 +978,7 @@ export type ListProposalsReply = ListProposals200
 
 export interface ListProposals200 {
   status: 200
+  headers?: { traceparent?: string }
   body: ProposalList
 }
 
@@ -864,6 +999,8 @@ export interface ListRefundsRequest {
   headers: {
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
@@ -871,6 +1008,7 @@ export type ListRefundsReply = ListRefunds200
 
 export interface ListRefunds200 {
   status: 200
+  headers?: { traceparent?: string }
   body: RefundList
 }
 
@@ -896,6 +1034,8 @@ export interface ListWebhookDeliveriesRequest {
   headers: {
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
@@ -903,6 +1043,7 @@ export type ListWebhookDeliveriesReply = ListWebhookDeliveries200
 
 export interface ListWebhookDeliveries200 {
   status: 200
+  headers?: { traceparent?: string }
   body: WebhookDeliveryList
 }
 
@@ -922,6 +1063,8 @@ export interface ListWebhookEndpointsRequest {
   headers: {
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
@@ -929,6 +1072,7 @@ export type ListWebhookEndpointsReply = ListWebhookEndpoints200
 
 export interface ListWebhookEndpoints200 {
   status: 200
+  headers?: { traceparent?: string }
   body: WebhookEndpointList
 }
 
@@ -944,6 +1088,8 @@ export interface RedeliverWebhookDeliveryRequest {
     'idempotency-key'?: string
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
@@ -951,6 +1097,7 @@ export type RedeliverWebhookDeliveryReply = RedeliverWebhookDelivery202
 
 export interface RedeliverWebhookDelivery202 {
   status: 202
+  headers?: { traceparent?: string }
   body: WebhookDeliveryInfo
 }
 
@@ -966,6 +1113,8 @@ export interface RevokeApiKeyRequest {
     'idempotency-key'?: string
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
@@ -973,6 +1122,7 @@ export type RevokeApiKeyReply = RevokeApiKey200
 
 export interface RevokeApiKey200 {
   status: 200
+  headers?: { traceparent?: string }
   body: ApiKeyInfo
 }
 
@@ -988,6 +1138,8 @@ export interface RotateApiKeyRequest {
     'idempotency-key'?: string
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
   body: ApiKeyRotationInput | undefined
 }
@@ -996,7 +1148,7 @@ export type RotateApiKeyReply = RotateApiKey201
 
 export interface RotateApiKey201 {
   status: 201
-  headers: { Location: string }
+  headers: { Location: string; traceparent?: string }
   body: ApiKeyCreated
 }
 
@@ -1012,6 +1164,8 @@ export interface SubmitProposalRequest {
     'idempotency-key'?: string
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
 }
 
@@ -1019,6 +1173,7 @@ export type SubmitProposalReply = SubmitProposal200
 
 export interface SubmitProposal200 {
   status: 200
+  headers?: { traceparent?: string }
   body: ProposalInfo
 }
 
@@ -1036,6 +1191,8 @@ export interface UpdateApiKeyRequest {
     'idempotency-key'?: string
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
   body: ApiKeyPatch
 }
@@ -1044,6 +1201,7 @@ export type UpdateApiKeyReply = UpdateApiKey200
 
 export interface UpdateApiKey200 {
   status: 200
+  headers?: { traceparent?: string }
   body: ApiKeyInfo
 }
 
@@ -1061,6 +1219,8 @@ export interface UpdateClientRequest {
     'idempotency-key'?: string
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
   body: ClientPatch
 }
@@ -1069,6 +1229,7 @@ export type UpdateClientReply = UpdateClient200
 
 export interface UpdateClient200 {
   status: 200
+  headers?: { traceparent?: string }
   body: ClientInfo
 }
 
@@ -1086,6 +1247,8 @@ export interface UpdateProposalRequest {
     'idempotency-key'?: string
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
   body: ProposalPatch
 }
@@ -1094,6 +1257,7 @@ export type UpdateProposalReply = UpdateProposal200
 
 export interface UpdateProposal200 {
   status: 200
+  headers?: { traceparent?: string }
   body: ProposalInfo
 }
 
@@ -1111,6 +1275,8 @@ export interface UpdateWebhookEndpointRequest {
     'idempotency-key'?: string
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
   }
   body: WebhookEndpointPatch
 }
@@ -1119,6 +1285,7 @@ export type UpdateWebhookEndpointReply = UpdateWebhookEndpoint200
 
 export interface UpdateWebhookEndpoint200 {
   status: 200
+  headers?: { traceparent?: string }
   body: WebhookEndpointInfo
 }
 

@@ -244,6 +244,16 @@ const ifMatchInHeader: Parameter = {
   type: 'string',
 }
 
+const ifNoneMatchInHeader: Parameter = {
+  name: 'If-None-Match',
+  in: 'header',
+  key: 'if-none-match',
+  isRequired: false,
+  style: 'simple',
+  explode: false,
+  type: 'string',
+}
+
 const limitInQuery: Parameter = {
   name: 'limit',
   in: 'query',
@@ -338,6 +348,16 @@ const statusInQuery: Parameter = {
   type: 'string',
 }
 
+const traceparentInHeader: Parameter = {
+  name: 'traceparent',
+  in: 'header',
+  key: 'traceparent',
+  isRequired: false,
+  style: 'simple',
+  explode: false,
+  type: 'string',
+}
+
 const typeInQuery: Parameter = {
   name: 'type',
   in: 'query',
@@ -381,85 +401,105 @@ const xCorrelationIdInHeader: Parameter = {
 const json: RouteReply = {
   mediaType: 'application/json',
   isSensitive: false,
-  headers: ['X-Correlation-Id', 'X-Request-Id'],
+  headers: ['X-Correlation-Id', 'X-Request-Id', 'traceparent'],
 }
 
 const jsonETag: RouteReply = {
   mediaType: 'application/json',
   isSensitive: false,
-  headers: ['ETag', 'X-Correlation-Id', 'X-Request-Id'],
+  headers: ['ETag', 'X-Correlation-Id', 'X-Request-Id', 'traceparent'],
 }
 
 const jsonETagIdempotentReplayed: RouteReply = {
   mediaType: 'application/json',
   isSensitive: false,
-  headers: ['ETag', 'Idempotent-Replayed', 'X-Correlation-Id', 'X-Request-Id'],
+  headers: ['ETag', 'Idempotent-Replayed', 'X-Correlation-Id', 'X-Request-Id', 'traceparent'],
 }
 
 const jsonETagIdempotentReplayedLocation: RouteReply = {
   mediaType: 'application/json',
   isSensitive: false,
-  headers: ['ETag', 'Idempotent-Replayed', 'Location', 'X-Correlation-Id', 'X-Request-Id'],
+  headers: [
+    'ETag',
+    'Idempotent-Replayed',
+    'Location',
+    'X-Correlation-Id',
+    'X-Request-Id',
+    'traceparent',
+  ],
 }
 
 const jsonIdempotentReplayed: RouteReply = {
   mediaType: 'application/json',
   isSensitive: false,
-  headers: ['Idempotent-Replayed', 'X-Correlation-Id', 'X-Request-Id'],
+  headers: ['Idempotent-Replayed', 'X-Correlation-Id', 'X-Request-Id', 'traceparent'],
 }
 
 const jsonIdempotentReplayedLocation: RouteReply = {
   mediaType: 'application/json',
   isSensitive: false,
-  headers: ['Idempotent-Replayed', 'Location', 'X-Correlation-Id', 'X-Request-Id'],
+  headers: ['Idempotent-Replayed', 'Location', 'X-Correlation-Id', 'X-Request-Id', 'traceparent'],
 }
 
 const jsonLink: RouteReply = {
   mediaType: 'application/json',
   isSensitive: false,
-  headers: ['Link', 'X-Correlation-Id', 'X-Request-Id'],
+  headers: ['Link', 'X-Correlation-Id', 'X-Request-Id', 'traceparent'],
 }
 
 const jsonSensitiveETagIdempotentReplayedLocation: RouteReply = {
   mediaType: 'application/json',
   isSensitive: true,
-  headers: ['ETag', 'Idempotent-Replayed', 'Location', 'X-Correlation-Id', 'X-Request-Id'],
+  headers: [
+    'ETag',
+    'Idempotent-Replayed',
+    'Location',
+    'X-Correlation-Id',
+    'X-Request-Id',
+    'traceparent',
+  ],
 }
 
 const jsonSensitiveIdempotentReplayedLocation: RouteReply = {
   mediaType: 'application/json',
   isSensitive: true,
-  headers: ['Idempotent-Replayed', 'Location', 'X-Correlation-Id', 'X-Request-Id'],
+  headers: ['Idempotent-Replayed', 'Location', 'X-Correlation-Id', 'X-Request-Id', 'traceparent'],
+}
+
+const noneETag: RouteReply = {
+  mediaType: null,
+  isSensitive: false,
+  headers: ['ETag', 'X-Correlation-Id', 'X-Request-Id', 'traceparent'],
 }
 
 const noneIdempotentReplayed: RouteReply = {
   mediaType: null,
   isSensitive: false,
-  headers: ['Idempotent-Replayed', 'X-Correlation-Id', 'X-Request-Id'],
+  headers: ['Idempotent-Replayed', 'X-Correlation-Id', 'X-Request-Id', 'traceparent'],
 }
 
 const plain: RouteReply = {
   mediaType: 'text/plain',
   isSensitive: false,
-  headers: ['X-Correlation-Id', 'X-Request-Id'],
+  headers: ['X-Correlation-Id', 'X-Request-Id', 'traceparent'],
 }
 
 const problem: RouteReply = {
   mediaType: 'application/problem+json',
   isSensitive: false,
-  headers: ['X-Correlation-Id', 'X-Request-Id'],
+  headers: ['X-Correlation-Id', 'X-Request-Id', 'traceparent'],
 }
 
 const problemRetryAfter: RouteReply = {
   mediaType: 'application/problem+json',
   isSensitive: false,
-  headers: ['Retry-After', 'X-Correlation-Id', 'X-Request-Id'],
+  headers: ['Retry-After', 'X-Correlation-Id', 'X-Request-Id', 'traceparent'],
 }
 
 const problemWWWAuthenticate: RouteReply = {
   mediaType: 'application/problem+json',
   isSensitive: false,
-  headers: ['WWW-Authenticate', 'X-Correlation-Id', 'X-Request-Id'],
+  headers: ['WWW-Authenticate', 'X-Correlation-Id', 'X-Request-Id', 'traceparent'],
 }
 
 export const routes: Record<OperationId, Route> = {
@@ -476,7 +516,12 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: null,
-    parameters: [proposalIdInPath, idempotencyKeyInHeader, xCorrelationIdInHeader],
+    parameters: [
+      proposalIdInPath,
+      idempotencyKeyInHeader,
+      xCorrelationIdInHeader,
+      traceparentInHeader,
+    ],
     statuses: [200, 400, 401, 403, 404, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '200': jsonETagIdempotentReplayed,
@@ -528,7 +573,7 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
-    parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader],
+    parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     statuses: [201, 400, 401, 403, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '201': jsonSensitiveETagIdempotentReplayedLocation,
@@ -578,7 +623,7 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
-    parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader],
+    parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     statuses: [201, 400, 401, 403, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '201': jsonETagIdempotentReplayedLocation,
@@ -628,7 +673,7 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
-    parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader],
+    parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     statuses: [201, 400, 401, 403, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '201': jsonSensitiveIdempotentReplayedLocation,
@@ -678,7 +723,12 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
-    parameters: [organizationIdInPath, idempotencyKeyInHeader, xCorrelationIdInHeader],
+    parameters: [
+      organizationIdInPath,
+      idempotencyKeyInHeader,
+      xCorrelationIdInHeader,
+      traceparentInHeader,
+    ],
     statuses: [201, 400, 401, 403, 404, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '201': jsonSensitiveIdempotentReplayedLocation,
@@ -730,7 +780,7 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
-    parameters: [idempotencyKeyInHeader2, xCorrelationIdInHeader],
+    parameters: [idempotencyKeyInHeader2, xCorrelationIdInHeader, traceparentInHeader],
     statuses: [201, 400, 401, 403, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '201': jsonETagIdempotentReplayedLocation,
@@ -780,7 +830,7 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
-    parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader],
+    parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     statuses: [201, 400, 401, 403, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '201': jsonETagIdempotentReplayedLocation,
@@ -830,7 +880,12 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
-    parameters: [paymentIdInPath, idempotencyKeyInHeader2, xCorrelationIdInHeader],
+    parameters: [
+      paymentIdInPath,
+      idempotencyKeyInHeader2,
+      xCorrelationIdInHeader,
+      traceparentInHeader,
+    ],
     statuses: [201, 400, 401, 403, 404, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '201': jsonIdempotentReplayedLocation,
@@ -882,7 +937,12 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: null,
-    parameters: [webhookEndpointIdInPath, idempotencyKeyInHeader, xCorrelationIdInHeader],
+    parameters: [
+      webhookEndpointIdInPath,
+      idempotencyKeyInHeader,
+      xCorrelationIdInHeader,
+      traceparentInHeader,
+    ],
     statuses: [202, 400, 401, 403, 404, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '202': jsonIdempotentReplayed,
@@ -934,7 +994,7 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
-    parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader],
+    parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     statuses: [201, 400, 401, 403, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '201': jsonSensitiveETagIdempotentReplayedLocation,
@@ -984,7 +1044,12 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: { isRequired: false, mediaTypes: ['application/json'] },
-    parameters: [proposalIdInPath, idempotencyKeyInHeader, xCorrelationIdInHeader],
+    parameters: [
+      proposalIdInPath,
+      idempotencyKeyInHeader,
+      xCorrelationIdInHeader,
+      traceparentInHeader,
+    ],
     statuses: [200, 400, 401, 403, 404, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '200': jsonETagIdempotentReplayed,
@@ -1036,7 +1101,13 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: 'optional',
     deprecation: null,
     body: null,
-    parameters: [clientIdInPath, ifMatchInHeader, idempotencyKeyInHeader, xCorrelationIdInHeader],
+    parameters: [
+      clientIdInPath,
+      ifMatchInHeader,
+      idempotencyKeyInHeader,
+      xCorrelationIdInHeader,
+      traceparentInHeader,
+    ],
     statuses: [204, 400, 401, 403, 404, 406, 409, 412, 422, 429, 500, 503],
     replies: {
       '204': noneIdempotentReplayed,
@@ -1091,6 +1162,7 @@ export const routes: Record<OperationId, Route> = {
       ifMatchInHeader,
       idempotencyKeyInHeader,
       xCorrelationIdInHeader,
+      traceparentInHeader,
     ],
     statuses: [204, 400, 401, 403, 404, 406, 409, 412, 422, 429, 500, 503],
     replies: {
@@ -1146,6 +1218,7 @@ export const routes: Record<OperationId, Route> = {
       ifMatchInHeader,
       idempotencyKeyInHeader,
       xCorrelationIdInHeader,
+      traceparentInHeader,
     ],
     statuses: [204, 400, 401, 403, 404, 406, 409, 412, 422, 429, 500, 503],
     replies: {
@@ -1196,10 +1269,16 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: null,
-    parameters: [apiKeyIdInPath, xCorrelationIdInHeader],
-    statuses: [200, 400, 401, 403, 404, 406, 429, 500, 503],
+    parameters: [
+      apiKeyIdInPath,
+      ifNoneMatchInHeader,
+      xCorrelationIdInHeader,
+      traceparentInHeader,
+    ],
+    statuses: [200, 304, 400, 401, 403, 404, 406, 429, 500, 503],
     replies: {
       '200': jsonETag,
+      '304': noneETag,
       '400': problem,
       '401': problemWWWAuthenticate,
       '403': problem,
@@ -1216,6 +1295,7 @@ export const routes: Record<OperationId, Route> = {
       body: null,
       replies: {
         '200': sharedValidators.validateApiKeyInfo,
+        '304': null,
         '400': sharedValidators.validateProblem,
         '401': sharedValidators.validateProblem,
         '403': sharedValidators.validateProblem,
@@ -1240,10 +1320,16 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: null,
-    parameters: [clientIdInPath, xCorrelationIdInHeader],
-    statuses: [200, 400, 401, 403, 404, 406, 429, 500, 503],
+    parameters: [
+      clientIdInPath,
+      ifNoneMatchInHeader,
+      xCorrelationIdInHeader,
+      traceparentInHeader,
+    ],
+    statuses: [200, 304, 400, 401, 403, 404, 406, 429, 500, 503],
     replies: {
       '200': jsonETag,
+      '304': noneETag,
       '400': problem,
       '401': problemWWWAuthenticate,
       '403': problem,
@@ -1260,6 +1346,7 @@ export const routes: Record<OperationId, Route> = {
       body: null,
       replies: {
         '200': sharedValidators.validateClientInfo,
+        '304': null,
         '400': sharedValidators.validateProblem,
         '401': sharedValidators.validateProblem,
         '403': sharedValidators.validateProblem,
@@ -1284,7 +1371,7 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: null,
-    parameters: [eventIdInPath, xCorrelationIdInHeader],
+    parameters: [eventIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     statuses: [200, 400, 401, 403, 404, 406, 429, 500, 503],
     replies: {
       '200': json,
@@ -1328,7 +1415,7 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: null,
-    parameters: [eventTypeInPath, xCorrelationIdInHeader],
+    parameters: [eventTypeInPath, xCorrelationIdInHeader, traceparentInHeader],
     statuses: [200, 400, 401, 403, 404, 406, 429, 500, 503],
     replies: {
       '200': json,
@@ -1372,7 +1459,7 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: null,
-    parameters: [xCorrelationIdInHeader],
+    parameters: [xCorrelationIdInHeader, traceparentInHeader],
     statuses: [200, 400, 406, 500],
     replies: { '200': json, '400': problem, '406': problem, '500': problem },
     validate: {
@@ -1401,7 +1488,7 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: null,
-    parameters: [xCorrelationIdInHeader],
+    parameters: [xCorrelationIdInHeader, traceparentInHeader],
     statuses: [200, 400, 401, 403, 406, 429, 500, 503],
     replies: {
       '200': json,
@@ -1416,7 +1503,7 @@ export const routes: Record<OperationId, Route> = {
     validate: {
       path: null,
       query: null,
-      headers: apiKeysValidators.getApiKeyHeaders,
+      headers: apiKeysValidators.getMeHeaders,
       body: null,
       replies: {
         '200': apiKeysValidators.validateMe,
@@ -1443,7 +1530,7 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: null,
-    parameters: [xCorrelationIdInHeader],
+    parameters: [xCorrelationIdInHeader, traceparentInHeader],
     statuses: [200, 400, 403, 406, 500],
     replies: { '200': plain, '400': problem, '403': problem, '406': problem, '500': problem },
     validate: {
@@ -1473,7 +1560,7 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: null,
-    parameters: [organizationIdInPath, xCorrelationIdInHeader],
+    parameters: [organizationIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     statuses: [200, 400, 401, 403, 404, 406, 429, 500, 503],
     replies: {
       '200': json,
@@ -1517,10 +1604,16 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: null,
-    parameters: [paymentIdInPath, xCorrelationIdInHeader],
-    statuses: [200, 400, 401, 403, 404, 406, 429, 500, 503],
+    parameters: [
+      paymentIdInPath,
+      ifNoneMatchInHeader,
+      xCorrelationIdInHeader,
+      traceparentInHeader,
+    ],
+    statuses: [200, 304, 400, 401, 403, 404, 406, 429, 500, 503],
     replies: {
       '200': jsonETag,
+      '304': noneETag,
       '400': problem,
       '401': problemWWWAuthenticate,
       '403': problem,
@@ -1537,6 +1630,7 @@ export const routes: Record<OperationId, Route> = {
       body: null,
       replies: {
         '200': sharedValidators.validatePaymentInfo,
+        '304': null,
         '400': sharedValidators.validateProblem,
         '401': sharedValidators.validateProblem,
         '403': sharedValidators.validateProblem,
@@ -1561,10 +1655,16 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: null,
-    parameters: [proposalIdInPath, xCorrelationIdInHeader],
-    statuses: [200, 400, 401, 403, 404, 406, 429, 500, 503],
+    parameters: [
+      proposalIdInPath,
+      ifNoneMatchInHeader,
+      xCorrelationIdInHeader,
+      traceparentInHeader,
+    ],
+    statuses: [200, 304, 400, 401, 403, 404, 406, 429, 500, 503],
     replies: {
       '200': jsonETag,
+      '304': noneETag,
       '400': problem,
       '401': problemWWWAuthenticate,
       '403': problem,
@@ -1581,6 +1681,7 @@ export const routes: Record<OperationId, Route> = {
       body: null,
       replies: {
         '200': sharedValidators.validateProposalInfo,
+        '304': null,
         '400': sharedValidators.validateProblem,
         '401': sharedValidators.validateProblem,
         '403': sharedValidators.validateProblem,
@@ -1605,7 +1706,7 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: null,
-    parameters: [xCorrelationIdInHeader],
+    parameters: [xCorrelationIdInHeader, traceparentInHeader],
     statuses: [200, 400, 406, 500, 503],
     replies: {
       '200': json,
@@ -1641,7 +1742,7 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: null,
-    parameters: [paymentIdInPath, refundIdInPath, xCorrelationIdInHeader],
+    parameters: [paymentIdInPath, refundIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     statuses: [200, 400, 401, 403, 404, 406, 429, 500, 503],
     replies: {
       '200': json,
@@ -1657,7 +1758,7 @@ export const routes: Record<OperationId, Route> = {
     validate: {
       path: paymentsValidators.getRefundPath,
       query: null,
-      headers: paymentsValidators.getPaymentHeaders,
+      headers: paymentsValidators.getRefundHeaders,
       body: null,
       replies: {
         '200': paymentsValidators.validateRefundInfo,
@@ -1685,7 +1786,7 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: null,
-    parameters: [webhookDeliveryIdInPath, xCorrelationIdInHeader],
+    parameters: [webhookDeliveryIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     statuses: [200, 400, 401, 403, 404, 406, 429, 500, 503],
     replies: {
       '200': json,
@@ -1729,10 +1830,16 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: null,
-    parameters: [webhookEndpointIdInPath, xCorrelationIdInHeader],
-    statuses: [200, 400, 401, 403, 404, 406, 429, 500, 503],
+    parameters: [
+      webhookEndpointIdInPath,
+      ifNoneMatchInHeader,
+      xCorrelationIdInHeader,
+      traceparentInHeader,
+    ],
+    statuses: [200, 304, 400, 401, 403, 404, 406, 429, 500, 503],
     replies: {
       '200': jsonETag,
+      '304': noneETag,
       '400': problem,
       '401': problemWWWAuthenticate,
       '403': problem,
@@ -1745,10 +1852,11 @@ export const routes: Record<OperationId, Route> = {
     validate: {
       path: webhooksValidators.createTestEventPath,
       query: null,
-      headers: webhooksValidators.getWebhookDeliveryHeaders,
+      headers: webhooksValidators.getWebhookEndpointHeaders,
       body: null,
       replies: {
         '200': sharedValidators.validateWebhookEndpointInfo,
+        '304': null,
         '400': sharedValidators.validateProblem,
         '401': sharedValidators.validateProblem,
         '403': sharedValidators.validateProblem,
@@ -1773,7 +1881,13 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: null,
-    parameters: [limitInQuery, cursorInQuery, sortInQuery, xCorrelationIdInHeader],
+    parameters: [
+      limitInQuery,
+      cursorInQuery,
+      sortInQuery,
+      xCorrelationIdInHeader,
+      traceparentInHeader,
+    ],
     statuses: [200, 400, 401, 403, 406, 429, 500, 503],
     replies: {
       '200': jsonLink,
@@ -1788,7 +1902,7 @@ export const routes: Record<OperationId, Route> = {
     validate: {
       path: null,
       query: apiKeysValidators.listApiKeysQuery,
-      headers: apiKeysValidators.getApiKeyHeaders,
+      headers: apiKeysValidators.getMeHeaders,
       body: null,
       replies: {
         '200': apiKeysValidators.validateApiKeyList,
@@ -1822,6 +1936,7 @@ export const routes: Record<OperationId, Route> = {
       cursorInQuery,
       sortInQuery,
       xCorrelationIdInHeader,
+      traceparentInHeader,
     ],
     statuses: [200, 400, 401, 403, 406, 429, 500, 503],
     replies: {
@@ -1837,7 +1952,7 @@ export const routes: Record<OperationId, Route> = {
     validate: {
       path: null,
       query: clientsValidators.listClientsQuery,
-      headers: clientsValidators.getClientHeaders,
+      headers: clientsValidators.listClientsHeaders,
       body: null,
       replies: {
         '200': clientsValidators.validateClientList,
@@ -1870,6 +1985,7 @@ export const routes: Record<OperationId, Route> = {
       cursorInQuery,
       sortInQuery2,
       xCorrelationIdInHeader,
+      traceparentInHeader,
     ],
     statuses: [200, 400, 401, 403, 404, 406, 429, 500, 503],
     replies: {
@@ -1914,7 +2030,13 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: null,
-    parameters: [limitInQuery, cursorInQuery, sortInQuery3, xCorrelationIdInHeader],
+    parameters: [
+      limitInQuery,
+      cursorInQuery,
+      sortInQuery3,
+      xCorrelationIdInHeader,
+      traceparentInHeader,
+    ],
     statuses: [200, 400, 401, 403, 406, 429, 500, 503],
     replies: {
       '200': jsonLink,
@@ -1956,7 +2078,14 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: null,
-    parameters: [typeInQuery, limitInQuery, cursorInQuery, sortInQuery, xCorrelationIdInHeader],
+    parameters: [
+      typeInQuery,
+      limitInQuery,
+      cursorInQuery,
+      sortInQuery,
+      xCorrelationIdInHeader,
+      traceparentInHeader,
+    ],
     statuses: [200, 400, 401, 403, 406, 429, 500, 503],
     replies: {
       '200': jsonLink,
@@ -1998,7 +2127,13 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: null,
-    parameters: [limitInQuery, cursorInQuery, sortInQuery, xCorrelationIdInHeader],
+    parameters: [
+      limitInQuery,
+      cursorInQuery,
+      sortInQuery,
+      xCorrelationIdInHeader,
+      traceparentInHeader,
+    ],
     statuses: [200, 400, 401, 403, 406, 429, 500, 503],
     replies: {
       '200': jsonLink,
@@ -2047,6 +2182,7 @@ export const routes: Record<OperationId, Route> = {
       cursorInQuery,
       sortInQuery,
       xCorrelationIdInHeader,
+      traceparentInHeader,
     ],
     statuses: [200, 400, 401, 403, 406, 429, 500, 503],
     replies: {
@@ -2062,7 +2198,7 @@ export const routes: Record<OperationId, Route> = {
     validate: {
       path: null,
       query: paymentsValidators.listPaymentsQuery,
-      headers: paymentsValidators.getPaymentHeaders,
+      headers: paymentsValidators.getRefundHeaders,
       body: null,
       replies: {
         '200': paymentsValidators.validatePaymentList,
@@ -2096,6 +2232,7 @@ export const routes: Record<OperationId, Route> = {
       cursorInQuery,
       sortInQuery,
       xCorrelationIdInHeader,
+      traceparentInHeader,
     ],
     statuses: [200, 400, 401, 403, 406, 429, 500, 503],
     replies: {
@@ -2111,7 +2248,7 @@ export const routes: Record<OperationId, Route> = {
     validate: {
       path: null,
       query: proposalsValidators.listProposalsQuery,
-      headers: proposalsValidators.getProposalHeaders,
+      headers: proposalsValidators.listProposalsHeaders,
       body: null,
       replies: {
         '200': proposalsValidators.validateProposalList,
@@ -2144,6 +2281,7 @@ export const routes: Record<OperationId, Route> = {
       cursorInQuery,
       sortInQuery,
       xCorrelationIdInHeader,
+      traceparentInHeader,
     ],
     statuses: [200, 400, 401, 403, 404, 406, 429, 500, 503],
     replies: {
@@ -2160,7 +2298,7 @@ export const routes: Record<OperationId, Route> = {
     validate: {
       path: paymentsValidators.createRefundPath,
       query: paymentsValidators.listRefundsQuery,
-      headers: paymentsValidators.getPaymentHeaders,
+      headers: paymentsValidators.getRefundHeaders,
       body: null,
       replies: {
         '200': paymentsValidators.validateRefundList,
@@ -2197,6 +2335,7 @@ export const routes: Record<OperationId, Route> = {
       cursorInQuery,
       sortInQuery,
       xCorrelationIdInHeader,
+      traceparentInHeader,
     ],
     statuses: [200, 400, 401, 403, 406, 429, 500, 503],
     replies: {
@@ -2239,7 +2378,14 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: null,
-    parameters: [statusInQuery, limitInQuery, cursorInQuery, sortInQuery, xCorrelationIdInHeader],
+    parameters: [
+      statusInQuery,
+      limitInQuery,
+      cursorInQuery,
+      sortInQuery,
+      xCorrelationIdInHeader,
+      traceparentInHeader,
+    ],
     statuses: [200, 400, 401, 403, 406, 429, 500, 503],
     replies: {
       '200': jsonLink,
@@ -2281,7 +2427,12 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: null,
-    parameters: [webhookDeliveryIdInPath, idempotencyKeyInHeader, xCorrelationIdInHeader],
+    parameters: [
+      webhookDeliveryIdInPath,
+      idempotencyKeyInHeader,
+      xCorrelationIdInHeader,
+      traceparentInHeader,
+    ],
     statuses: [202, 400, 401, 403, 404, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '202': jsonIdempotentReplayed,
@@ -2333,7 +2484,12 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: null,
-    parameters: [apiKeyIdInPath, idempotencyKeyInHeader, xCorrelationIdInHeader],
+    parameters: [
+      apiKeyIdInPath,
+      idempotencyKeyInHeader,
+      xCorrelationIdInHeader,
+      traceparentInHeader,
+    ],
     statuses: [200, 400, 401, 403, 404, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '200': jsonETagIdempotentReplayed,
@@ -2385,7 +2541,12 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: { isRequired: false, mediaTypes: ['application/json'] },
-    parameters: [apiKeyIdInPath, idempotencyKeyInHeader, xCorrelationIdInHeader],
+    parameters: [
+      apiKeyIdInPath,
+      idempotencyKeyInHeader,
+      xCorrelationIdInHeader,
+      traceparentInHeader,
+    ],
     statuses: [201, 400, 401, 403, 404, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '201': jsonSensitiveETagIdempotentReplayedLocation,
@@ -2437,7 +2598,12 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     body: null,
-    parameters: [proposalIdInPath, idempotencyKeyInHeader, xCorrelationIdInHeader],
+    parameters: [
+      proposalIdInPath,
+      idempotencyKeyInHeader,
+      xCorrelationIdInHeader,
+      traceparentInHeader,
+    ],
     statuses: [200, 400, 401, 403, 404, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '200': jsonETagIdempotentReplayed,
@@ -2489,7 +2655,13 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: 'optional',
     deprecation: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
-    parameters: [apiKeyIdInPath, ifMatchInHeader, idempotencyKeyInHeader, xCorrelationIdInHeader],
+    parameters: [
+      apiKeyIdInPath,
+      ifMatchInHeader,
+      idempotencyKeyInHeader,
+      xCorrelationIdInHeader,
+      traceparentInHeader,
+    ],
     statuses: [200, 400, 401, 403, 404, 406, 409, 412, 413, 415, 422, 429, 500, 503],
     replies: {
       '200': jsonETagIdempotentReplayed,
@@ -2543,7 +2715,13 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: 'optional',
     deprecation: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
-    parameters: [clientIdInPath, ifMatchInHeader, idempotencyKeyInHeader, xCorrelationIdInHeader],
+    parameters: [
+      clientIdInPath,
+      ifMatchInHeader,
+      idempotencyKeyInHeader,
+      xCorrelationIdInHeader,
+      traceparentInHeader,
+    ],
     statuses: [200, 400, 401, 403, 404, 406, 409, 412, 413, 415, 422, 429, 500, 503],
     replies: {
       '200': jsonETagIdempotentReplayed,
@@ -2602,6 +2780,7 @@ export const routes: Record<OperationId, Route> = {
       ifMatchInHeader,
       idempotencyKeyInHeader,
       xCorrelationIdInHeader,
+      traceparentInHeader,
     ],
     statuses: [200, 400, 401, 403, 404, 406, 409, 412, 413, 415, 422, 429, 500, 503],
     replies: {
@@ -2661,6 +2840,7 @@ export const routes: Record<OperationId, Route> = {
       ifMatchInHeader,
       idempotencyKeyInHeader,
       xCorrelationIdInHeader,
+      traceparentInHeader,
     ],
     statuses: [200, 400, 401, 403, 404, 406, 409, 412, 413, 415, 422, 429, 500, 503],
     replies: {

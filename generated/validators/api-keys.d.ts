@@ -4,6 +4,7 @@ import type { Validate } from '../validate.ts'
 export declare const createApiKeyHeaders: Validate
 export declare const getApiKeyHeaders: Validate
 export declare const getApiKeyPath: Validate
+export declare const getMeHeaders: Validate
 export declare const listApiKeysQuery: Validate
 export declare const updateApiKeyHeaders: Validate
 export declare const validateApiKeyCreated: Validate

@@ -16,10 +16,10 @@ import {
 
 const createApiKeyHeaders_0 = new RegExp("^[!-~]+$", "u")
 const createApiKeyHeaders_1 = new RegExp("^[A-Za-z0-9_.:/=+@-]+$", "u")
+const getApiKeyHeaders_0 = new RegExp("^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$", "u")
 const listApiKeysQuery_0 = formats["int32"]
 const listApiKeysQuery_1 = new RegExp("^[A-Za-z0-9_-]+$", "u")
 const listApiKeysQuery_2 = ["-createdAt","createdAt"]
-const updateApiKeyHeaders_0 = new RegExp("^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$", "u")
 const validateApiKeyCreated_0 = new RegExp("^ubk_(live|test|op)_[A-Za-z0-9]+$", "u")
 const validateApiKeyInput_0 = new RegExp("^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$", "u")
 
@@ -93,6 +93,28 @@ export function createApiKeyHeaders(data, {instancePath="", parentData, parentDa
         else {
           var valid0 = true;
         }
+        if(valid0){
+          if(data.traceparent !== undefined){
+            let data2 = data.traceparent;
+            const _errs5 = errors;
+            if(errors === _errs5){
+              if(typeof data2 === "string"){
+                if(ucs2length(data2) > 512){
+                  createApiKeyHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                  return false;
+                }
+              }
+              else {
+                createApiKeyHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                return false;
+              }
+            }
+            var valid0 = _errs5 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+        }
       }
     }
     else {
@@ -109,31 +131,91 @@ export function getApiKeyHeaders(data, {instancePath="", parentData, parentDataP
   let errors = 0;
   if(errors === 0){
     if(data && typeof data == "object" && !Array.isArray(data)){
-      if(data["x-correlation-id"] !== undefined){
-        let data0 = data["x-correlation-id"];
+      if(data["if-none-match"] !== undefined){
+        let data0 = data["if-none-match"];
         const _errs1 = errors;
         if(errors === _errs1){
           if(typeof data0 === "string"){
-            if(ucs2length(data0) > 128){
-              getApiKeyHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/maxLength",keyword:"maxLength",params:{limit: 128},message:"must NOT have more than 128 characters"}];
+            if(ucs2length(data0) > 255){
+              getApiKeyHeaders.errors = [{instancePath:instancePath+"/if-none-match",schemaPath:"#/properties/if-none-match/maxLength",keyword:"maxLength",params:{limit: 255},message:"must NOT have more than 255 characters"}];
               return false;
             }
             else {
               if(ucs2length(data0) < 1){
-                getApiKeyHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                getApiKeyHeaders.errors = [{instancePath:instancePath+"/if-none-match",schemaPath:"#/properties/if-none-match/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
                 return false;
               }
               else {
-                if(!createApiKeyHeaders_1.test(data0)){
-                  getApiKeyHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_.:/=+@-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_.:/=+@-]+$"+"\""}];
+                if(!getApiKeyHeaders_0.test(data0)){
+                  getApiKeyHeaders.errors = [{instancePath:instancePath+"/if-none-match",schemaPath:"#/properties/if-none-match/pattern",keyword:"pattern",params:{pattern: "^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$"},message:"must match pattern \""+"^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$"+"\""}];
                   return false;
                 }
               }
             }
           }
           else {
-            getApiKeyHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+            getApiKeyHeaders.errors = [{instancePath:instancePath+"/if-none-match",schemaPath:"#/properties/if-none-match/type",keyword:"type",params:{type: "string"},message:"must be string"}];
             return false;
+          }
+        }
+        var valid0 = _errs1 === errors;
+      }
+      else {
+        var valid0 = true;
+      }
+      if(valid0){
+        if(data["x-correlation-id"] !== undefined){
+          let data1 = data["x-correlation-id"];
+          const _errs3 = errors;
+          if(errors === _errs3){
+            if(typeof data1 === "string"){
+              if(ucs2length(data1) > 128){
+                getApiKeyHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/maxLength",keyword:"maxLength",params:{limit: 128},message:"must NOT have more than 128 characters"}];
+                return false;
+              }
+              else {
+                if(ucs2length(data1) < 1){
+                  getApiKeyHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                  return false;
+                }
+                else {
+                  if(!createApiKeyHeaders_1.test(data1)){
+                    getApiKeyHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_.:/=+@-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_.:/=+@-]+$"+"\""}];
+                    return false;
+                  }
+                }
+              }
+            }
+            else {
+              getApiKeyHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+              return false;
+            }
+          }
+          var valid0 = _errs3 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.traceparent !== undefined){
+            let data2 = data.traceparent;
+            const _errs5 = errors;
+            if(errors === _errs5){
+              if(typeof data2 === "string"){
+                if(ucs2length(data2) > 512){
+                  getApiKeyHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                  return false;
+                }
+              }
+              else {
+                getApiKeyHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                return false;
+              }
+            }
+            var valid0 = _errs5 === errors;
+          }
+          else {
+            var valid0 = true;
           }
         }
       }
@@ -182,6 +264,75 @@ export function getApiKeyPath(data, {instancePath="", parentData, parentDataProp
     }
   }
   getApiKeyPath.errors = vErrors;
+  return errors === 0;
+}
+
+export function getMeHeaders(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      if(data["x-correlation-id"] !== undefined){
+        let data0 = data["x-correlation-id"];
+        const _errs1 = errors;
+        if(errors === _errs1){
+          if(typeof data0 === "string"){
+            if(ucs2length(data0) > 128){
+              getMeHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/maxLength",keyword:"maxLength",params:{limit: 128},message:"must NOT have more than 128 characters"}];
+              return false;
+            }
+            else {
+              if(ucs2length(data0) < 1){
+                getMeHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                return false;
+              }
+              else {
+                if(!createApiKeyHeaders_1.test(data0)){
+                  getMeHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_.:/=+@-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_.:/=+@-]+$"+"\""}];
+                  return false;
+                }
+              }
+            }
+          }
+          else {
+            getMeHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+            return false;
+          }
+        }
+        var valid0 = _errs1 === errors;
+      }
+      else {
+        var valid0 = true;
+      }
+      if(valid0){
+        if(data.traceparent !== undefined){
+          let data1 = data.traceparent;
+          const _errs3 = errors;
+          if(errors === _errs3){
+            if(typeof data1 === "string"){
+              if(ucs2length(data1) > 512){
+                getMeHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                return false;
+              }
+            }
+            else {
+              getMeHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+              return false;
+            }
+          }
+          var valid0 = _errs3 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+      }
+    }
+    else {
+      getMeHeaders.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  getMeHeaders.errors = vErrors;
   return errors === 0;
 }
 
@@ -314,7 +465,7 @@ export function updateApiKeyHeaders(data, {instancePath="", parentData, parentDa
                 return false;
               }
               else {
-                if(!updateApiKeyHeaders_0.test(data0)){
+                if(!getApiKeyHeaders_0.test(data0)){
                   updateApiKeyHeaders.errors = [{instancePath:instancePath+"/if-match",schemaPath:"#/properties/if-match/pattern",keyword:"pattern",params:{pattern: "^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$"},message:"must match pattern \""+"^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$"+"\""}];
                   return false;
                 }
@@ -396,6 +547,28 @@ export function updateApiKeyHeaders(data, {instancePath="", parentData, parentDa
           }
           else {
             var valid0 = true;
+          }
+          if(valid0){
+            if(data.traceparent !== undefined){
+              let data3 = data.traceparent;
+              const _errs7 = errors;
+              if(errors === _errs7){
+                if(typeof data3 === "string"){
+                  if(ucs2length(data3) > 512){
+                    updateApiKeyHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                    return false;
+                  }
+                }
+                else {
+                  updateApiKeyHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                  return false;
+                }
+              }
+              var valid0 = _errs7 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
           }
         }
       }

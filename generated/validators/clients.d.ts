@@ -5,6 +5,7 @@ export declare const createClientHeaders: Validate
 export declare const deleteClientHeaders: Validate
 export declare const deleteClientPath: Validate
 export declare const getClientHeaders: Validate
+export declare const listClientsHeaders: Validate
 export declare const listClientsQuery: Validate
 export declare const validateAddressInput: Validate
 export declare const validateAddressPatch: Validate

@@ -92,6 +92,28 @@ export function createClientHeaders(data, {instancePath="", parentData, parentDa
         else {
           var valid0 = true;
         }
+        if(valid0){
+          if(data.traceparent !== undefined){
+            let data2 = data.traceparent;
+            const _errs5 = errors;
+            if(errors === _errs5){
+              if(typeof data2 === "string"){
+                if(ucs2length(data2) > 512){
+                  createClientHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                  return false;
+                }
+              }
+              else {
+                createClientHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                return false;
+              }
+            }
+            var valid0 = _errs5 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+        }
       }
     }
     else {
@@ -206,6 +228,28 @@ export function deleteClientHeaders(data, {instancePath="", parentData, parentDa
           else {
             var valid0 = true;
           }
+          if(valid0){
+            if(data.traceparent !== undefined){
+              let data3 = data.traceparent;
+              const _errs7 = errors;
+              if(errors === _errs7){
+                if(typeof data3 === "string"){
+                  if(ucs2length(data3) > 512){
+                    deleteClientHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                    return false;
+                  }
+                }
+                else {
+                  deleteClientHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                  return false;
+                }
+              }
+              var valid0 = _errs7 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+          }
         }
       }
     }
@@ -261,31 +305,91 @@ export function getClientHeaders(data, {instancePath="", parentData, parentDataP
   let errors = 0;
   if(errors === 0){
     if(data && typeof data == "object" && !Array.isArray(data)){
-      if(data["x-correlation-id"] !== undefined){
-        let data0 = data["x-correlation-id"];
+      if(data["if-none-match"] !== undefined){
+        let data0 = data["if-none-match"];
         const _errs1 = errors;
         if(errors === _errs1){
           if(typeof data0 === "string"){
-            if(ucs2length(data0) > 128){
-              getClientHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/maxLength",keyword:"maxLength",params:{limit: 128},message:"must NOT have more than 128 characters"}];
+            if(ucs2length(data0) > 255){
+              getClientHeaders.errors = [{instancePath:instancePath+"/if-none-match",schemaPath:"#/properties/if-none-match/maxLength",keyword:"maxLength",params:{limit: 255},message:"must NOT have more than 255 characters"}];
               return false;
             }
             else {
               if(ucs2length(data0) < 1){
-                getClientHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                getClientHeaders.errors = [{instancePath:instancePath+"/if-none-match",schemaPath:"#/properties/if-none-match/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
                 return false;
               }
               else {
-                if(!createClientHeaders_1.test(data0)){
-                  getClientHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_.:/=+@-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_.:/=+@-]+$"+"\""}];
+                if(!deleteClientHeaders_0.test(data0)){
+                  getClientHeaders.errors = [{instancePath:instancePath+"/if-none-match",schemaPath:"#/properties/if-none-match/pattern",keyword:"pattern",params:{pattern: "^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$"},message:"must match pattern \""+"^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$"+"\""}];
                   return false;
                 }
               }
             }
           }
           else {
-            getClientHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+            getClientHeaders.errors = [{instancePath:instancePath+"/if-none-match",schemaPath:"#/properties/if-none-match/type",keyword:"type",params:{type: "string"},message:"must be string"}];
             return false;
+          }
+        }
+        var valid0 = _errs1 === errors;
+      }
+      else {
+        var valid0 = true;
+      }
+      if(valid0){
+        if(data["x-correlation-id"] !== undefined){
+          let data1 = data["x-correlation-id"];
+          const _errs3 = errors;
+          if(errors === _errs3){
+            if(typeof data1 === "string"){
+              if(ucs2length(data1) > 128){
+                getClientHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/maxLength",keyword:"maxLength",params:{limit: 128},message:"must NOT have more than 128 characters"}];
+                return false;
+              }
+              else {
+                if(ucs2length(data1) < 1){
+                  getClientHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                  return false;
+                }
+                else {
+                  if(!createClientHeaders_1.test(data1)){
+                    getClientHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_.:/=+@-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_.:/=+@-]+$"+"\""}];
+                    return false;
+                  }
+                }
+              }
+            }
+            else {
+              getClientHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+              return false;
+            }
+          }
+          var valid0 = _errs3 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.traceparent !== undefined){
+            let data2 = data.traceparent;
+            const _errs5 = errors;
+            if(errors === _errs5){
+              if(typeof data2 === "string"){
+                if(ucs2length(data2) > 512){
+                  getClientHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                  return false;
+                }
+              }
+              else {
+                getClientHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                return false;
+              }
+            }
+            var valid0 = _errs5 === errors;
+          }
+          else {
+            var valid0 = true;
           }
         }
       }
@@ -296,6 +400,75 @@ export function getClientHeaders(data, {instancePath="", parentData, parentDataP
     }
   }
   getClientHeaders.errors = vErrors;
+  return errors === 0;
+}
+
+export function listClientsHeaders(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      if(data["x-correlation-id"] !== undefined){
+        let data0 = data["x-correlation-id"];
+        const _errs1 = errors;
+        if(errors === _errs1){
+          if(typeof data0 === "string"){
+            if(ucs2length(data0) > 128){
+              listClientsHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/maxLength",keyword:"maxLength",params:{limit: 128},message:"must NOT have more than 128 characters"}];
+              return false;
+            }
+            else {
+              if(ucs2length(data0) < 1){
+                listClientsHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                return false;
+              }
+              else {
+                if(!createClientHeaders_1.test(data0)){
+                  listClientsHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_.:/=+@-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_.:/=+@-]+$"+"\""}];
+                  return false;
+                }
+              }
+            }
+          }
+          else {
+            listClientsHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+            return false;
+          }
+        }
+        var valid0 = _errs1 === errors;
+      }
+      else {
+        var valid0 = true;
+      }
+      if(valid0){
+        if(data.traceparent !== undefined){
+          let data1 = data.traceparent;
+          const _errs3 = errors;
+          if(errors === _errs3){
+            if(typeof data1 === "string"){
+              if(ucs2length(data1) > 512){
+                listClientsHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                return false;
+              }
+            }
+            else {
+              listClientsHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+              return false;
+            }
+          }
+          var valid0 = _errs3 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+      }
+    }
+    else {
+      listClientsHeaders.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  listClientsHeaders.errors = vErrors;
   return errors === 0;
 }
 

@@ -40,6 +40,32 @@ export function getLivenessHeaders(data, {instancePath="", parentData, parentDat
             return false;
           }
         }
+        var valid0 = _errs1 === errors;
+      }
+      else {
+        var valid0 = true;
+      }
+      if(valid0){
+        if(data.traceparent !== undefined){
+          let data1 = data.traceparent;
+          const _errs3 = errors;
+          if(errors === _errs3){
+            if(typeof data1 === "string"){
+              if(ucs2length(data1) > 512){
+                getLivenessHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                return false;
+              }
+            }
+            else {
+              getLivenessHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+              return false;
+            }
+          }
+          var valid0 = _errs3 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
       }
     }
     else {

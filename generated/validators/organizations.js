@@ -127,6 +127,28 @@ export function createOrganizationHeaders(data, {instancePath="", parentData, pa
         else {
           var valid0 = true;
         }
+        if(valid0){
+          if(data.traceparent !== undefined){
+            let data2 = data.traceparent;
+            const _errs5 = errors;
+            if(errors === _errs5){
+              if(typeof data2 === "string"){
+                if(ucs2length(data2) > 512){
+                  createOrganizationHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                  return false;
+                }
+              }
+              else {
+                createOrganizationHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                return false;
+              }
+            }
+            var valid0 = _errs5 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+        }
       }
     }
     else {
@@ -169,6 +191,32 @@ export function getOrganizationHeaders(data, {instancePath="", parentData, paren
             getOrganizationHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/type",keyword:"type",params:{type: "string"},message:"must be string"}];
             return false;
           }
+        }
+        var valid0 = _errs1 === errors;
+      }
+      else {
+        var valid0 = true;
+      }
+      if(valid0){
+        if(data.traceparent !== undefined){
+          let data1 = data.traceparent;
+          const _errs3 = errors;
+          if(errors === _errs3){
+            if(typeof data1 === "string"){
+              if(ucs2length(data1) > 512){
+                getOrganizationHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                return false;
+              }
+            }
+            else {
+              getOrganizationHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+              return false;
+            }
+          }
+          var valid0 = _errs3 === errors;
+        }
+        else {
+          var valid0 = true;
         }
       }
     }

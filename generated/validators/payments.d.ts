@@ -4,6 +4,7 @@ import type { Validate } from '../validate.ts'
 export declare const createPaymentHeaders: Validate
 export declare const createRefundPath: Validate
 export declare const getPaymentHeaders: Validate
+export declare const getRefundHeaders: Validate
 export declare const getRefundPath: Validate
 export declare const listPaymentsQuery: Validate
 export declare const listRefundsQuery: Validate

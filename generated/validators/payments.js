@@ -14,6 +14,7 @@ import {
 
 const createPaymentHeaders_0 = new RegExp("^[!-~]+$", "u")
 const createPaymentHeaders_1 = new RegExp("^[A-Za-z0-9_.:/=+@-]+$", "u")
+const getPaymentHeaders_0 = new RegExp("^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$", "u")
 const listPaymentsQuery_0 = formats["int32"]
 const listPaymentsQuery_1 = new RegExp("^[A-Za-z0-9_-]+$", "u")
 const listPaymentsQuery_2 = ["-createdAt","createdAt"]
@@ -97,6 +98,28 @@ export function createPaymentHeaders(data, {instancePath="", parentData, parentD
           else {
             var valid0 = true;
           }
+          if(valid0){
+            if(data.traceparent !== undefined){
+              let data2 = data.traceparent;
+              const _errs5 = errors;
+              if(errors === _errs5){
+                if(typeof data2 === "string"){
+                  if(ucs2length(data2) > 512){
+                    createPaymentHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                    return false;
+                  }
+                }
+                else {
+                  createPaymentHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                  return false;
+                }
+              }
+              var valid0 = _errs5 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+          }
         }
       }
     }
@@ -152,31 +175,91 @@ export function getPaymentHeaders(data, {instancePath="", parentData, parentData
   let errors = 0;
   if(errors === 0){
     if(data && typeof data == "object" && !Array.isArray(data)){
-      if(data["x-correlation-id"] !== undefined){
-        let data0 = data["x-correlation-id"];
+      if(data["if-none-match"] !== undefined){
+        let data0 = data["if-none-match"];
         const _errs1 = errors;
         if(errors === _errs1){
           if(typeof data0 === "string"){
-            if(ucs2length(data0) > 128){
-              getPaymentHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/maxLength",keyword:"maxLength",params:{limit: 128},message:"must NOT have more than 128 characters"}];
+            if(ucs2length(data0) > 255){
+              getPaymentHeaders.errors = [{instancePath:instancePath+"/if-none-match",schemaPath:"#/properties/if-none-match/maxLength",keyword:"maxLength",params:{limit: 255},message:"must NOT have more than 255 characters"}];
               return false;
             }
             else {
               if(ucs2length(data0) < 1){
-                getPaymentHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                getPaymentHeaders.errors = [{instancePath:instancePath+"/if-none-match",schemaPath:"#/properties/if-none-match/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
                 return false;
               }
               else {
-                if(!createPaymentHeaders_1.test(data0)){
-                  getPaymentHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_.:/=+@-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_.:/=+@-]+$"+"\""}];
+                if(!getPaymentHeaders_0.test(data0)){
+                  getPaymentHeaders.errors = [{instancePath:instancePath+"/if-none-match",schemaPath:"#/properties/if-none-match/pattern",keyword:"pattern",params:{pattern: "^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$"},message:"must match pattern \""+"^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$"+"\""}];
                   return false;
                 }
               }
             }
           }
           else {
-            getPaymentHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+            getPaymentHeaders.errors = [{instancePath:instancePath+"/if-none-match",schemaPath:"#/properties/if-none-match/type",keyword:"type",params:{type: "string"},message:"must be string"}];
             return false;
+          }
+        }
+        var valid0 = _errs1 === errors;
+      }
+      else {
+        var valid0 = true;
+      }
+      if(valid0){
+        if(data["x-correlation-id"] !== undefined){
+          let data1 = data["x-correlation-id"];
+          const _errs3 = errors;
+          if(errors === _errs3){
+            if(typeof data1 === "string"){
+              if(ucs2length(data1) > 128){
+                getPaymentHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/maxLength",keyword:"maxLength",params:{limit: 128},message:"must NOT have more than 128 characters"}];
+                return false;
+              }
+              else {
+                if(ucs2length(data1) < 1){
+                  getPaymentHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                  return false;
+                }
+                else {
+                  if(!createPaymentHeaders_1.test(data1)){
+                    getPaymentHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_.:/=+@-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_.:/=+@-]+$"+"\""}];
+                    return false;
+                  }
+                }
+              }
+            }
+            else {
+              getPaymentHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+              return false;
+            }
+          }
+          var valid0 = _errs3 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.traceparent !== undefined){
+            let data2 = data.traceparent;
+            const _errs5 = errors;
+            if(errors === _errs5){
+              if(typeof data2 === "string"){
+                if(ucs2length(data2) > 512){
+                  getPaymentHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                  return false;
+                }
+              }
+              else {
+                getPaymentHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                return false;
+              }
+            }
+            var valid0 = _errs5 === errors;
+          }
+          else {
+            var valid0 = true;
           }
         }
       }
@@ -187,6 +270,75 @@ export function getPaymentHeaders(data, {instancePath="", parentData, parentData
     }
   }
   getPaymentHeaders.errors = vErrors;
+  return errors === 0;
+}
+
+export function getRefundHeaders(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      if(data["x-correlation-id"] !== undefined){
+        let data0 = data["x-correlation-id"];
+        const _errs1 = errors;
+        if(errors === _errs1){
+          if(typeof data0 === "string"){
+            if(ucs2length(data0) > 128){
+              getRefundHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/maxLength",keyword:"maxLength",params:{limit: 128},message:"must NOT have more than 128 characters"}];
+              return false;
+            }
+            else {
+              if(ucs2length(data0) < 1){
+                getRefundHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                return false;
+              }
+              else {
+                if(!createPaymentHeaders_1.test(data0)){
+                  getRefundHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_.:/=+@-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_.:/=+@-]+$"+"\""}];
+                  return false;
+                }
+              }
+            }
+          }
+          else {
+            getRefundHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+            return false;
+          }
+        }
+        var valid0 = _errs1 === errors;
+      }
+      else {
+        var valid0 = true;
+      }
+      if(valid0){
+        if(data.traceparent !== undefined){
+          let data1 = data.traceparent;
+          const _errs3 = errors;
+          if(errors === _errs3){
+            if(typeof data1 === "string"){
+              if(ucs2length(data1) > 512){
+                getRefundHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                return false;
+              }
+            }
+            else {
+              getRefundHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+              return false;
+            }
+          }
+          var valid0 = _errs3 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+      }
+    }
+    else {
+      getRefundHeaders.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  getRefundHeaders.errors = vErrors;
   return errors === 0;
 }
 

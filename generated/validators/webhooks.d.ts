@@ -6,6 +6,7 @@ export declare const createTestEventPath: Validate
 export declare const deleteWebhookEndpointHeaders: Validate
 export declare const getWebhookDeliveryHeaders: Validate
 export declare const getWebhookDeliveryPath: Validate
+export declare const getWebhookEndpointHeaders: Validate
 export declare const listDeliveryAttemptsQuery: Validate
 export declare const listWebhookDeliveriesQuery: Validate
 export declare const listWebhookEndpointsQuery: Validate

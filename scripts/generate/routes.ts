@@ -122,7 +122,7 @@ function parameterConstant(table: Table, parameter: Parameter): Code {
 }
 
 /** Headers that every reply has, so that they tell none apart. */
-const usualHeaders = ['X-Correlation-Id', 'X-Request-Id']
+const usualHeaders = ['X-Correlation-Id', 'X-Request-Id', 'traceparent']
 
 /** So are replies: `json`, `problem`, `problemRetryAfter`, `jsonSensitive`, `none`. */
 function replyConstant(table: Table, { mediaType, schema, headers }: Reply): Code {

@@ -1,5 +1,6 @@
 import { bounded } from './bounded.js'
 import { camelCaseFields } from './camel-case-fields.js'
+import { conditionalRequests } from './conditional-requests.js'
 import { enumCase } from './enum-case.js'
 import { eventShape } from './event-shape.js'
 import { knownExtensions } from './known-extensions.js'
@@ -29,6 +30,7 @@ export default function house() {
       oas3: {
         bounded,
         'camel-case-fields': camelCaseFields,
+        'conditional-requests': conditionalRequests,
         'enum-case': enumCase,
         'event-shape': eventShape,
         'known-extensions': knownExtensions,

@@ -17,6 +17,7 @@ export interface EventRow {
   version: number
   occurredAt: Date
   correlationId: string
+  traceparent: string | null
   /** The bytes that are stored, signed and sent. */
   body: string
   /** The only endpoint that the event is for; null is all. */
@@ -49,22 +50,24 @@ export interface StoredReply {
 const eventsAndAudit = `
 event_rows as (
   insert into event
-    (tenant_id, id, created_on, type, version, occurred_at, correlation_id, body)
-  select $1, id, created_on, type, version, occurred_at, correlation_id, convert_to(body, 'UTF8')
+    (tenant_id, id, created_on, type, version, occurred_at, correlation_id, traceparent, body)
+  select $1, id, created_on, type, version, occurred_at, correlation_id, traceparent,
+    convert_to(body, 'UTF8')
   from unnest($2::text[], $3::date[], $4::text[], $5::int[], $6::timestamptz[], $7::text[],
-    $8::text[]) as e (id, created_on, type, version, occurred_at, correlation_id, body)
+    $8::text[], $9::text[])
+    as e (id, created_on, type, version, occurred_at, correlation_id, traceparent, body)
 ), pending_rows as (
   insert into event_pending (tenant_id, event_id, created_on, type, endpoint_id)
   select $1, id, created_on, type, endpoint_id
-  from unnest($2::text[], $3::date[], $4::text[], $9::text[])
+  from unnest($2::text[], $3::date[], $4::text[], $10::text[])
     as e (id, created_on, type, endpoint_id)
 ), audit_rows as (
   insert into audit (tenant_id, id, created_on, occurred_at, action, resource_id, actor_type,
     actor_id, request_id, correlation_id, ip, before, after)
   select $1, id, created_on, occurred_at, action, resource_id, actor_type,
     actor_id, request_id, correlation_id, ip, before::jsonb, after::jsonb
-  from unnest($10::text[], $11::date[], $12::timestamptz[], $13::text[], $14::text[], $15::text[],
-    $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[])
+  from unnest($11::text[], $12::date[], $13::timestamptz[], $14::text[], $15::text[], $16::text[],
+    $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[])
     as a (id, created_on, occurred_at, action, resource_id, actor_type,
       actor_id, request_id, correlation_id, ip, before, after)
 )`
@@ -74,11 +77,11 @@ const reply = `
 reply_row as (
   insert into idempotency
     (tenant_id, key, fingerprint, status, headers, body, is_sealed, created_at)
-  values ($1, $22, $23, $24, $25, $26, $27, $28)
+  values ($1, $23, $24, $25, $26, $27, $28, $29)
   on conflict (tenant_id, key) do update
     set fingerprint = excluded.fingerprint, status = excluded.status, headers = excluded.headers,
       body = excluded.body, is_sealed = excluded.is_sealed, created_at = excluded.created_at
-    where idempotency.created_at <= $29
+    where idempotency.created_at <= $30
   returning 1
 )
 select case when (select count(*) from reply_row) = 1 then 1
@@ -99,6 +102,7 @@ function columns(tenantId: TenantId, { events, audits }: Envelope): unknown[] {
     events.map((event) => event.version),
     events.map((event) => event.occurredAt.toISOString()),
     events.map((event) => event.correlationId),
+    events.map((event) => event.traceparent),
     events.map((event) => event.body),
     events.map((event) => event.endpointId),
     audits.map((entry) => entry.id),

@@ -56,6 +56,7 @@ export function publish<Type extends EventType>(
     version,
     occurredAt: cause.now,
     correlationId: cause.correlationId,
+    traceparent: cause.traceparent,
     body: JSON.stringify(envelope),
     endpointId: endpointId ?? null,
   })

@@ -4,10 +4,12 @@ import type { Context } from '#context.ts'
 import type { Route, Scope } from '#generated/routes.ts'
 import { operatorTenantId } from '#ids.ts'
 import type { createLimiter } from './limit.ts'
-import { accepts, contentTypeOf } from './media.ts'
+import { contentTypeOf, preferred } from './media.ts'
 import type { Actor, Authenticate, Call, OpenCall, Principal } from './operation.ts'
 import { problem } from './problem.ts'
 import { covers } from './scopes.ts'
+import { traceparentOf } from './trace.ts'
+import { vendorTypeOf } from './versions.ts'
 
 /** What stands at the door of every operation. */
 export interface Door {
@@ -23,6 +25,7 @@ export interface Door {
 export async function admit(
   { ctx, authenticate, limiter }: Door,
   route: Route,
+  media: Media,
   request: FastifyRequest,
 ): Promise<OpenCall | Call> {
   const now = ctx.clock.now()
@@ -30,12 +33,13 @@ export async function admit(
     now,
     requestId: request.id,
     correlationId: correlationIdOf(request),
+    traceparent: traceparentOf(request),
     ip: isIP(request.ip) === 0 ? null : request.ip,
     bearer: bearerOf(request),
     isLocal: isLocal(request),
   }
   if (route.scopes === null) {
-    requireMedia(route, request)
+    requireMedia(route, media, request)
     return open
   }
   if (open.bearer === undefined) {
@@ -48,7 +52,7 @@ export async function admit(
     const seconds = Math.ceil(waitMs / 1_000)
     throw problem('quota_exceeded', { headers: { 'retry-after': String(seconds) } })
   }
-  requireMedia(route, request)
+  requireMedia(route, media, request)
   const { bearer: _, isLocal: __, ...cause } = open
   return { ...cause, ...principal, actor: actorOf(principal) }
 }
@@ -79,11 +83,10 @@ function requireScopes(needed: readonly Scope[], held: readonly Scope[]): void {
   throw problem('insufficient_scope', { detail: `The key lacks the scope ${missing.join(', ')}.` })
 }
 
-function requireMedia(route: Route, request: FastifyRequest): void {
-  const offered = Object.values(route.replies).flatMap(({ mediaType }) => mediaType ?? [])
-  const accept = request.headers.accept
-  if (offered.length > 0 && !offered.some((mediaType) => accepts(accept, mediaType))) {
-    throw problem('not_acceptable', { detail: `This is answered as ${offered.join(', ')}.` })
+function requireMedia(route: Route, media: Media, request: FastifyRequest): void {
+  const { answers, takes } = media
+  if (answers.length > 0 && preferred(request.headers.accept, answers) === undefined) {
+    throw problem('not_acceptable', { detail: `This is answered as ${answers.join(' or ')}.` })
   }
   if (!hasBody(request)) return
   if (route.body === null) {
@@ -92,10 +95,32 @@ function requireMedia(route: Route, request: FastifyRequest): void {
     throw problem('invalid_request', { detail: 'This takes no body.', errors })
   }
   const mediaType = contentTypeOf(request.headers['content-type'])
-  if (mediaType === undefined || !route.body.mediaTypes.includes(mediaType)) {
-    const wanted = route.body.mediaTypes.join(' or ')
-    throw problem('unsupported_media_type', { detail: `Send the body as ${wanted}.` })
+  if (mediaType === undefined || !takes.includes(mediaType)) {
+    throw problem('unsupported_media_type', { detail: `Send the body as ${takes.join(' or ')}.` })
   }
+}
+
+/** The media types of an operation, those with the version in their name included. */
+export interface Media {
+  answers: readonly string[]
+  takes: readonly string[]
+}
+
+export function mediaOf(route: Route): Media {
+  const declared = Object.entries(route.replies).flatMap(([status, { mediaType }]) =>
+    mediaType !== null && Number(status) < 400 ? [mediaType] : [],
+  )
+  // Who gets nothing when all goes well must be able to read why it did not.
+  const answers = declared.length > 0 ? declared : ['application/problem+json', 'application/json']
+  return {
+    answers: withVendorType(route, [...new Set(answers)]),
+    takes: withVendorType(route, route.body?.mediaTypes ?? []),
+  }
+}
+
+function withVendorType({ path }: Route, mediaTypes: readonly string[]): readonly string[] {
+  const vendorType = mediaTypes.includes('application/json') ? vendorTypeOf(path) : undefined
+  return vendorType === undefined ? mediaTypes : [...mediaTypes, vendorType]
 }
 
 /** Whether the request announces a body (RFC 9112 §6). */

@@ -1,4 +1,5 @@
 import { bodyError } from './field-errors.ts'
+import { countMembers, findRepeatedName, measure } from './json.ts'
 import { type Problem, problem } from './problem.ts'
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
@@ -9,10 +10,14 @@ const depthMax = 64
 /** The escape of a NUL, and not a backslash followed by `u0000`. */
 const writtenNul = /(?<!\\)(?:\\\\)*\\u0000/
 
-/** Parses a JSON body from its raw bytes; throws `malformed_json` that says what is wrong. */
+/**
+ * Parses a JSON body from its raw bytes. Throws `malformed_json`, or `invalid_request` for what is
+ * JSON but means nothing safe: nested too deep, a name given twice, a NUL.
+ */
 export function parseJson(raw: Buffer): unknown {
   const text = decode(raw)
-  if (isTooDeep(raw)) {
+  const { depth, members } = measure(raw)
+  if (depth > depthMax) {
     const message = `must not be nested deeper than ${depthMax} levels`
     throw problem('invalid_request', { errors: [bodyError([], 'too_deep', message)] })
   }
@@ -23,27 +28,16 @@ export function parseJson(raw: Buffer): unknown {
     const reason = cause instanceof Error ? cause.message : 'not JSON'
     throw problem('malformed_json', { detail: `The body is not JSON: ${reason}.`, cause })
   }
+  // JSON.parse keeps the last of equal names, where others keep the first: neither was meant.
+  if (members !== countMembers(value)) throw repeated(text)
   // Postgres keeps no NUL in text, so it is refused where it can still be named.
   if (writtenNul.test(text)) refuseNul(value)
   return value
 }
 
-/** Looks at brackets outside strings only: a fraction of what parsing would cost. */
-function isTooDeep(raw: Buffer): boolean {
-  let depth = 0
-  let isInString = false
-  for (let at = 0; at < raw.length; at += 1) {
-    const byte = raw[at]
-    if (isInString) {
-      if (byte === 0x5c) at += 1
-      else if (byte === 0x22) isInString = false
-    } else if (byte === 0x22) isInString = true
-    else if (byte === 0x5b || byte === 0x7b) {
-      depth += 1
-      if (depth > depthMax) return true
-    } else if (byte === 0x5d || byte === 0x7d) depth -= 1
-  }
-  return false
+function repeated(text: string): Problem {
+  const error = bodyError(findRepeatedName(text) ?? [], 'repeated', 'is given more than once')
+  return problem('invalid_request', { errors: [error] })
 }
 
 function decode(raw: Buffer): string {

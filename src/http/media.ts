@@ -1,20 +1,38 @@
 /** Media types as they are negotiated here: pure, and strict about what they accept. */
 
-/** Whether an `Accept` header allows a media type (RFC 9110 §12.5.1, without preference). */
-export function accepts(header: string | undefined, mediaType: string): boolean {
-  if (header === undefined || header.trim() === '') return true
-  const [type] = mediaType.split('/')
-  const allowed = new Set([mediaType, `${type}/*`, '*/*'])
-  return header
-    .toLowerCase()
-    .split(',')
-    .map((range) => range.split(';').map((part) => part.trim()))
-    .some(([range = '', ...parameters]) => allowed.has(range) && !parameters.some(isRefusal))
+/**
+ * Which of the media types on offer an `Accept` header prefers (RFC 9110 §12.5.1): for each the most
+ * specific range counts, equals go to the first. Undefined when it allows none of them.
+ */
+export function preferred(header: string | undefined, offered: readonly string[]) {
+  const ranges = rangesOf(header)
+  if (ranges.length === 0) return offered[0]
+  const weighed = offered.map((mediaType) => ({ mediaType, weight: weightOf(mediaType, ranges) }))
+  const most = Math.max(...weighed.map(({ weight }) => weight))
+  return most > 0 ? weighed.find(({ weight }) => weight === most)?.mediaType : undefined
 }
 
-/** `q=0` says "anything but this". */
-function isRefusal(parameter: string): boolean {
-  return /^q=0(\.0{0,3})?$/.test(parameter)
+interface Range {
+  range: string
+  weight: number
+}
+
+function rangesOf(header = ''): Range[] {
+  const parts = header.toLowerCase().split(',')
+  return parts.flatMap((part) => {
+    const [range = '', ...parameters] = part.split(';').map((piece) => piece.trim())
+    const weight = parameters.find((parameter) => parameter.startsWith('q='))?.slice(2) ?? '1'
+    return range === '' ? [] : [{ range, weight: Number(weight) || 0 }]
+  })
+}
+
+function weightOf(mediaType: string, ranges: readonly Range[]): number {
+  const [type] = mediaType.split('/')
+  for (const wanted of [mediaType, `${type}/*`, '*/*']) {
+    const found = ranges.filter(({ range }) => range === wanted)
+    if (found.length > 0) return Math.max(...found.map(({ weight }) => weight))
+  }
+  return 0
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { collectDefaultMetrics, Histogram, register } from 'prom-client'
 import type { Context } from '#context.ts'
+import { traceIdOf } from './trace.ts'
 
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15]
 
@@ -32,6 +33,7 @@ export function observeCall({ log }: Context, request: FastifyRequest, reply: Fa
       ms: Math.round(reply.elapsedTime * 10) / 10,
       requestId: request.id,
       correlationId: call?.correlationId,
+      traceId: traceIdOf(call?.traceparent),
       ...(call && 'tenantId' in call ? { tenantId: call.tenantId, keyId: call.key.id } : {}),
     },
     'call',

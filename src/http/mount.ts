@@ -4,15 +4,17 @@ import type { StoredReply } from '#db/envelope.ts'
 import { problemOf } from '#db/errors.ts'
 import { type Claim, transact } from '#db/transact.ts'
 import type { Route } from '#generated/routes.ts'
-import { admit, type Door } from './admit.ts'
+import { admit, type Door, type Media, mediaOf } from './admit.ts'
 import { parseJson } from './body.ts'
 import { decodeParameters } from './decode.ts'
 import { type FieldError, fieldErrorsOf } from './field-errors.ts'
 import { findReply, fingerprintOf, idempotencyKeyOf, replyPlace } from './idempotency.ts'
 import { createLimiter, keyLimit } from './limit.ts'
+import { preferred } from './media.ts'
 import type { Authenticate, Call, Handlers, OpenCall } from './operation.ts'
 import { Problem, problem } from './problem.ts'
 import { checkReply, type HandlerReply, render } from './reply.ts'
+import { isSeen } from './revision.ts'
 
 /*
  * A *call* runs through here: route → key → scopes → limit → media type → validate → handle →
@@ -59,14 +61,17 @@ export function mount(
   for (const route of routes) {
     // The table binds each id to its own handler; here, where all meet, the types are the union.
     const handler = handlers[route.operationId] as unknown as AnyHandler
+    const media = mediaOf(route)
     app.route({
       method: route.method,
       url: route.url,
       config: { operation: route },
       onRequest: async (request) => {
-        request.call = await admit(door, route, request)
+        request.call = await admit(door, route, media, request)
       },
-      handler: (request, reply) => serve(ctx, route, handler, request, reply),
+      handler: async (request, reply) => {
+        return send(request, reply, media, await serve(ctx, route, handler, request))
+      },
     })
   }
 }
@@ -76,8 +81,7 @@ async function serve(
   route: Route,
   handler: AnyHandler,
   request: FastifyRequest,
-  reply: FastifyReply,
-): Promise<FastifyReply> {
+): Promise<StoredReply> {
   const raw = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
   const decoded = decode(route, request, raw)
   const call = request.call as Call
@@ -85,21 +89,33 @@ async function serve(
     const store = route.scopes === null ? undefined : ctx.db.readers.of(call.tenantId)
     const answer = await handler(ctx, call, decoded, store)
     if (mustCheck(ctx)) checkReply(route, answer)
-    return send(reply, render(route, answer, request.url))
+    return render(route, answer, request.url)
   }
   const write: Write = { ctx, route, call, url: request.url }
-  return send(reply, await perform(write, handler, decoded, raw))
+  return await perform(write, handler, decoded, raw)
 }
 
 function mustCheck({ config }: Context): boolean {
   return config.profile === 'development' || Math.random() < readsCheckedShare
 }
 
-function send(reply: FastifyReply, { status, headers, body }: StoredReply): FastifyReply {
-  return reply
-    .code(status)
-    .headers(headers)
-    .send(body.length === 0 ? undefined : body)
+function send(
+  { method, headers: asked }: FastifyRequest,
+  reply: FastifyReply,
+  { answers }: Media,
+  { status, headers, body }: StoredReply,
+): FastifyReply {
+  reply.code(status).headers(headers)
+  const isRead = method === 'GET' || method === 'HEAD'
+  if (isRead && isSeen(asked['if-none-match'], headers.etag)) {
+    return reply.code(304).removeHeader('content-type').send()
+  }
+  // The first is what the reply was written as; the others are other names of the same bytes.
+  const wanted = preferred(asked.accept, answers)
+  if (body.length > 0 && wanted !== undefined && wanted !== answers[0]) {
+    reply.header('content-type', `${wanted}; charset=utf-8`)
+  }
+  return reply.send(body.length === 0 ? undefined : body)
 }
 
 /** Parameters and body by the contract; throws the first refusal, which names its field. */

@@ -26,6 +26,8 @@ export interface Cause {
   readonly requestId: string
   /** What the caller calls the whole of it; travels into events, deliveries and logs. */
   readonly correlationId: string
+  /** The W3C trace that it is part of, when the caller keeps one; travels likewise. */
+  readonly traceparent: string | null
   readonly ip: string | null
 }
 
@@ -43,6 +45,7 @@ export function systemCause({ clock }: Pick<Context, 'clock'>, part: string): Ca
     now: clock.now(),
     requestId,
     correlationId: requestId,
+    traceparent: null,
     ip: null,
   }
 }

@@ -18,3 +18,10 @@ export function requireMatch(ifMatch: string | undefined, revision: number): voi
     errors: [{ header: 'If-Match', code: 'stale', message: `must be ${etagOf(revision)}` }],
   })
 }
+
+/** Whether the caller has seen this state by `If-None-Match` (RFC 9110 §13.1.2), weak tags too. */
+export function isSeen(ifNoneMatch: string | undefined, etag: string | undefined): boolean {
+  if (ifNoneMatch === undefined || etag === undefined) return false
+  if (ifNoneMatch.trim() === '*') return true
+  return ifNoneMatch.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag)
+}

@@ -14,8 +14,13 @@ import { correlationIdOf } from './admit.ts'
 import { answerOptions, stray } from './methods.ts'
 import { observeCall } from './metrics.ts'
 import { Problem, problem, problemBody } from './problem.ts'
+import { traceparentOf } from './trace.ts'
+import { versionedUrl } from './versions.ts'
 
 const bodyBytesMax = 1024 * 1024
+
+/** RFC 9110 §4.1 asks for 8,000 octets at least. */
+const urlLengthMax = 8 * 1024
 
 /** Longer than Node lets a path be: what a parameter may be is for the contract to say. */
 const parameterLengthMax = 64 * 1024
@@ -35,6 +40,7 @@ export function createServer(ctx: Context, routes: readonly Route[]): FastifyIns
     requestIdHeader: false,
     genReqId: () => ctx.clock.newId('req'),
     trustProxy: ctx.config.trustProxy,
+    rewriteUrl: versionedUrl,
     requestTimeout: timeouts.request,
     keepAliveTimeout: timeouts.keepAlive,
     forceCloseConnections: 'idle',
@@ -60,6 +66,7 @@ export function createServer(ctx: Context, routes: readonly Route[]): FastifyIns
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(standingHeaders(request))
     requireHost(request)
+    if (request.url.length > urlLengthMax) throw problem('uri_too_long')
     // Here rather than in the handler, so that a body is not waited for.
     if (request.is404) throw stray(methodsByUrl, request.method, pathOf(request))
   })
@@ -85,6 +92,7 @@ const crossOrigin = {
     'link',
     'location',
     'retry-after',
+    'traceparent',
     'x-correlation-id',
     'x-request-id',
   ].join(', '),
@@ -92,9 +100,11 @@ const crossOrigin = {
 
 /** What every answer has. */
 function standingHeaders(request: FastifyRequest): Record<string, string> {
+  const traceparent = traceparentOf(request)
   return {
     'x-request-id': request.id,
     'x-correlation-id': correlationIdOf(request),
+    ...(traceparent === null ? {} : { traceparent }),
     'x-content-type-options': 'nosniff',
     'cache-control': 'private, no-cache',
     ...crossOrigin,
@@ -162,10 +172,14 @@ function asProblem(error: FastifyError | Error, request: FastifyRequest): Proble
   return problemOf(error) ?? problem('internal_error', { cause: error })
 }
 
+/** Refused before there is an operation, whichever it would have been. */
+const undeclared = new Set([408, 414, 431])
+
 /** An operation says which statuses it can have; another one is our mistake, not the caller's. */
 function declaredProblem(request: FastifyRequest, shown: Problem): Problem {
   const operation = request.routeOptions?.config?.operation
-  if (!operation || operation.statuses.includes(shown.status)) return shown
+  if (!operation || undeclared.has(shown.status) || operation.statuses.includes(shown.status))
+    return shown
   const cause = new Error(`${operation.operationId} does not declare ${shown.status}`, {
     cause: shown,
   })
@@ -182,9 +196,15 @@ const socketCodes: Record<string, ProblemCode> = {
   ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
 }
 
-function refuseSocket(error: NodeJS.ErrnoException, socket: Socket): void {
+function refuseSocket(
+  error: NodeJS.ErrnoException & { rawPacket?: unknown },
+  socket: Socket,
+): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return
-  const shown = problem(socketCodes[error.code ?? ''] ?? 'invalid_request', {
+  const code = socketCodes[error.code ?? ''] ?? 'invalid_request'
+  const [, url = ''] = /^[A-Z]+ (\S+)/.exec(String(error.rawPacket)) ?? []
+  const isUrl = code === 'headers_too_large' && url.length > urlLengthMax
+  const shown = problem(isUrl ? 'uri_too_long' : code, {
     detail: 'This is not an HTTP request that can be read.',
   })
   const body = problemBody(shown, 'req_00000000000000000000000000')

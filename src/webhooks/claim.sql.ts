@@ -12,6 +12,7 @@ export interface Claimed {
   token: string
   eventId: string
   correlationId: string
+  traceparent: string | null
   attemptCount: number
   retryCount: number
   dueAt: Date
@@ -182,7 +183,7 @@ const claimText = `
     returning due.*, picked.url, picked.secret, picked.tenant_rank,
       case when picked.lease_token is not null then picked.leased_until end as interrupted_at
   ), complete as (
-    select claimed.*, event.correlation_id, event.body
+    select claimed.*, event.correlation_id, event.traceparent, event.body
     from claimed join event
       on event.tenant_id = claimed.tenant_id and event.id = claimed.event_id
         and event.created_on = claimed.event_created_on
@@ -191,7 +192,8 @@ const claimText = `
     complete.tenant_id as "tenantId", complete.endpoint_id as "endpointId",
     complete.delivery_id as "deliveryId", complete.created_on as "createdOn",
     complete.lease_token as "token", complete.event_id as "eventId",
-    complete.correlation_id as "correlationId", complete.attempt_count as "attemptCount",
+    complete.correlation_id as "correlationId", complete.traceparent,
+    complete.attempt_count as "attemptCount",
     complete.retry_count as "retryCount", complete.due_at as "dueAt",
     complete.interrupted_at as "interruptedAt",
     complete.url, complete.secret, complete.body

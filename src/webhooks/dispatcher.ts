@@ -176,7 +176,7 @@ async function attempt(
   startedAt: Date,
   signal: AbortSignal,
 ): Promise<Outcome> {
-  const { tenantId, endpointId, eventId, url, body } = claimed
+  const { tenantId, endpointId, eventId, traceparent, url, body } = claimed
   const secret = ctx.secrets.open(secretPlace(tenantId, endpointId), claimed.secret).toString()
   return await ctx.egress.send({
     method: 'POST',
@@ -186,6 +186,7 @@ async function attempt(
       'content-type': 'application/json',
       'user-agent': 'UBOS-Webhooks/1',
       'x-correlation-id': claimed.correlationId,
+      ...(traceparent === null ? {} : { traceparent }),
       ...signatureHeaders({
         id: eventId,
         timestampSeconds: Math.floor(startedAt.getTime() / 1_000),

@@ -137,3 +137,25 @@ test('a body where none belongs is refused, and with its type does not matter', 
   })
   expect(response.status).toBe(400)
 })
+
+test.for([
+  ['{"name":"Ada","currency":"EUR","name":"Eve"}', '/name'],
+  ['{"name":"Ada","currency":"EUR","n\\u0061me":"Eve"}', '/name'],
+  ['{"name":"{\\"a\\":1,\\"a\\":2}","currency":"EUR","metadata":{"a":"1","a":"1"}}', '/metadata/a'],
+  ['{"name":"Ada","currency":"EUR","__proto__":{},"__proto__":{}}', '/__proto__'],
+  [
+    '{"name":"Ada","currency":"EUR","lines":[{"a":1},{"b":{"c":[[],{"d":1,"d":1}]}}]}',
+    '/lines/1/b/c/1/d',
+  ],
+] as const)(
+  'a name that is given twice is refused where it stands: %s',
+  async ([body, pointer]) => {
+    const [error] = refusedWith(await api.post('/api/v1/clients', body), 'invalid_request').errors
+    expect([error.pointer, error.code]).toEqual([pointer, 'repeated'])
+  },
+)
+
+test('equal names in different objects, and colons in texts, are no repetition', async () => {
+  const body = '{"name":"a:\\"b\\":c","currency":"EUR","metadata":{"name":"x","currency":":\\\\"}}'
+  expect((await api.post('/api/v1/clients', body)).status).toBe(201)
+})
