@@ -419,17 +419,12 @@ export interface GetApiKeyRequest {
   }
 }
 
-export type GetApiKeyReply = GetApiKey200 | GetApiKey304
+export type GetApiKeyReply = GetApiKey200
 
 export interface GetApiKey200 {
   status: 200
   headers?: { traceparent?: string }
   body: ApiKeyInfo
-}
-
-export interface GetApiKey304 {
-  status: 304
-  headers?: { traceparent?: string }
 }
 
 /** GET /api/v1/clients/{clientId} */
@@ -449,17 +444,12 @@ export interface GetClientRequest {
   }
 }
 
-export type GetClientReply = GetClient200 | GetClient304
+export type GetClientReply = GetClient200
 
 export interface GetClient200 {
   status: 200
   headers?: { traceparent?: string }
   body: ClientInfo
-}
-
-export interface GetClient304 {
-  status: 304
-  headers?: { traceparent?: string }
 }
 
 /** GET /api/v1/events/{eventId} */
@@ -608,17 +598,12 @@ export interface GetPaymentRequest {
   }
 }
 
-export type GetPaymentReply = GetPayment200 | GetPayment304
+export type GetPaymentReply = GetPayment200
 
 export interface GetPayment200 {
   status: 200
   headers?: { traceparent?: string }
   body: PaymentInfo
-}
-
-export interface GetPayment304 {
-  status: 304
-  headers?: { traceparent?: string }
 }
 
 /** GET /api/v1/proposals/{proposalId} */
@@ -638,17 +623,12 @@ export interface GetProposalRequest {
   }
 }
 
-export type GetProposalReply = GetProposal200 | GetProposal304
+export type GetProposalReply = GetProposal200
 
 export interface GetProposal200 {
   status: 200
   headers?: { traceparent?: string }
   body: ProposalInfo
-}
-
-export interface GetProposal304 {
-  status: 304
-  headers?: { traceparent?: string }
 }
 
 /** GET /readyz */
@@ -736,17 +716,12 @@ export interface GetWebhookEndpointRequest {
   }
 }
 
-export type GetWebhookEndpointReply = GetWebhookEndpoint200 | GetWebhookEndpoint304
+export type GetWebhookEndpointReply = GetWebhookEndpoint200
 
 export interface GetWebhookEndpoint200 {
   status: 200
   headers?: { traceparent?: string }
   body: WebhookEndpointInfo
-}
-
-export interface GetWebhookEndpoint304 {
-  status: 304
-  headers?: { traceparent?: string }
 }
 
 /** GET /api/v1/api-keys */

@@ -55,7 +55,8 @@ export function printOperations(operations: readonly Operation[]): string {
 
 function printOperation(operation: Operation, names: Names, declared: Set<string>): string {
   const name = pascal(operation.operationId)
-  const successes = operation.replies.filter(({ status }) => status >= 200 && status < 400)
+  // That a caller has seen it already (304) is for mount to say, not for the handler.
+  const successes = operation.replies.filter(({ status }) => status >= 200 && status < 300)
   const replyNames = successes.map(({ status }) => `${name}${status}`)
   for (const type of [`${name}Request`, `${name}Reply`, ...replyNames]) declared.add(type)
   const reply = replyNames.length === 0 ? 'never' : union(replyNames, '', name.length + 20)
