@@ -220,6 +220,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get your limits
+         * @description How much you may ask of us. What is left of it is in `RateLimit` of every answer; whoever has used it up gets 429 with `Retry-After`. Several processes serve you; together they may let through a tenth of a quota more for each process beyond the first, and no more.
+         */
+        get: operations["getLimits"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/me": {
         parameters: {
             query?: never;
@@ -302,6 +322,30 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/v1/organizations/{organizationId}/tenants/{tenantId}/limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the limits of a tenant
+         * @description How much a tenant may ask of us. For operators only.
+         */
+        get: operations["getTenantLimits"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change the limits of a tenant
+         * @description Gives a tenant other limits than the usual, from the next second on in every process: a JSON merge patch, in which `null` brings the usual back. For operators only.
+         */
+        patch: operations["updateTenantLimits"];
         trace?: never;
     };
     "/api/v1/payments": {
@@ -2756,6 +2800,37 @@ export interface components {
         };
         /** @description One event type, or `*` for all of them, those of the future included. */
         EventTypeSelector: components["schemas"]["EventType"] | "*";
+        /** @description How much may be asked of us at once, by each key and by the tenant as a whole. */
+        LimitsInfo: {
+            /**
+             * Format: int32
+             * @description Calls of the tenant that one process works on at the same time.
+             */
+            concurrent: number;
+            /** @description What each key may spend. */
+            key: components["schemas"]["RateLimitsInfo"];
+            /** @description Operations with a quota of their own, by operationId, for the tenant as a whole and on top of the others. */
+            operations: {
+                [key: string]: components["schemas"]["RateLimitInfo"];
+            };
+            revision: components["schemas"]["Revision"];
+            /** @description What all keys of the tenant may spend together. */
+            tenant: components["schemas"]["RateLimitsInfo"];
+        };
+        /** @description Limits to change; `null` brings the usual one back. */
+        LimitsPatch: {
+            /**
+             * Format: int32
+             * @description Calls of the tenant that one process works on at the same time.
+             */
+            concurrent?: number | null;
+            key?: components["schemas"]["RateLimitsPatch"];
+            /** @description Quotas of single operations, by operationId; `null` takes one away. */
+            operations?: {
+                [key: string]: components["schemas"]["RateLimitInput"] | null;
+            };
+            tenant?: components["schemas"]["RateLimitsPatch"];
+        };
         /** @description One line of an offer. */
         LineInfo: {
             /** @description Quantity times unit amount before tax, rounded half up to the minor digits of the currency. */
@@ -2986,6 +3061,8 @@ export interface components {
             title: string;
             /** @description Leads to the documentation of this kind of problem. */
             type: string;
+            /** @description The policies of `RateLimit-Policy` that stood against the call (429). */
+            "violated-policies"?: string[];
         };
         /**
          * @description The kind of problem, for programs. Codes keep their meaning; new ones are added over time, so fall back on `status` for those that you do not know.
@@ -3183,6 +3260,42 @@ export interface components {
          * @example 2.5
          */
         Quantity: number;
+        /** @description A quota, and the time over which it comes back. */
+        RateLimitInfo: {
+            /**
+             * Format: int32
+             * @description Units of cost that may be spent at once; each operation says what it costs.
+             */
+            quota: number;
+            /**
+             * Format: int32
+             * @description Seconds in which all of the quota comes back, evenly.
+             */
+            windowSeconds: number;
+        };
+        /** @description A quota, and the time over which it comes back. */
+        RateLimitInput: {
+            /**
+             * Format: int32
+             * @description Units of cost that may be spent at once; each operation says what it costs.
+             */
+            quota: number;
+            /**
+             * Format: int32
+             * @description Seconds in which all of the quota comes back, evenly.
+             */
+            windowSeconds: number;
+        };
+        /** @description Quotas by what an operation does. Reading and writing do not count against each other. */
+        RateLimitsInfo: {
+            read: components["schemas"]["RateLimitInfo"];
+            write: components["schemas"]["RateLimitInfo"];
+        };
+        /** @description Quotas by what an operation does; `null` brings the usual one back. */
+        RateLimitsPatch: {
+            read?: components["schemas"]["RateLimitInput"] | null;
+            write?: components["schemas"]["RateLimitInput"] | null;
+        };
         /** @description One thing that we need in order to work. */
         ReadinessCheck: {
             /** @description What was found, in a sentence, where there is something to say. */
@@ -3570,6 +3683,8 @@ export interface components {
         /** @description The request does not fit the contract: `invalid_request` with the places in `errors`, or a more specific code. */
         BadRequest: {
             headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
@@ -3582,6 +3697,8 @@ export interface components {
         /** @description The request is well formed, but cannot be done as things stand; `code` says why. Nothing was changed. */
         Conflict: {
             headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
@@ -3606,6 +3723,8 @@ export interface components {
         /** @description Something broke on our side. Nothing was done. */
         InternalError: {
             headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
@@ -3630,6 +3749,8 @@ export interface components {
         /** @description `Accept` rules out every form that we can answer in. */
         NotAcceptable: {
             headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
@@ -3642,6 +3763,8 @@ export interface components {
         /** @description There is no such resource among yours: it never existed, was deleted, or belongs to somebody else. */
         NotFound: {
             headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
@@ -3655,6 +3778,8 @@ export interface components {
         NotModified: {
             headers: {
                 ETag: components["headers"]["ETag"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
@@ -3678,6 +3803,8 @@ export interface components {
         /** @description The body has more than 1 MiB. */
         PayloadTooLarge: {
             headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
@@ -3690,6 +3817,8 @@ export interface components {
         /** @description The resource has changed since you saw it. Nothing was done. */
         PreconditionFailed: {
             headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
@@ -3702,6 +3831,8 @@ export interface components {
         /** @description You have used up what you may ask for now. */
         TooManyRequests: {
             headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "Retry-After": components["headers"]["RetryAfter"];
                 traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
@@ -3728,6 +3859,8 @@ export interface components {
         /** @description We cannot answer at the moment. `unavailable` and `overloaded` mean that nothing was done; after `commit_unknown` repeat a writing request with the same `Idempotency-Key`. */
         Unavailable: {
             headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "Retry-After": components["headers"]["RetryAfter"];
                 traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
@@ -3741,6 +3874,8 @@ export interface components {
         /** @description The `Idempotency-Key` belongs to another request. */
         UnprocessableContent: {
             headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
@@ -3753,6 +3888,8 @@ export interface components {
         /** @description The body is in a form that we do not read. */
         UnsupportedMediaType: {
             headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
@@ -3809,6 +3946,8 @@ export interface components {
         SortEvents: "-createdAt" | "position";
         /** @description In which order: alphabetical, or with `-type` backwards. */
         SortEventTypes: "type" | "-type";
+        /** @description Which of its tenants. */
+        TenantId: components["schemas"]["TenantId"];
         /**
          * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
          * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
@@ -3874,6 +4013,16 @@ export interface components {
          */
         Location: string;
         /**
+         * @description What is left of each quota, `r`, and in how many seconds all of it is back, `t`.
+         * @example "read";r=1999;t=1, "tenant-read";r=9999;t=1
+         */
+        RateLimit: string;
+        /**
+         * @description The policies that your call counts against: `q` is the quota, in units of cost, and `w` the seconds over which it comes back; `concurrent-requests` are calls at the same time.
+         * @example "read";q=2000;w=10, "tenant-read";q=10000;w=10, "concurrent";q=64;qu="concurrent-requests"
+         */
+        RateLimitPolicy: string;
+        /**
          * @description How many seconds to wait before you try again.
          * @example 2
          */
@@ -3934,6 +4083,8 @@ export interface operations {
             200: {
                 headers: {
                     Link: components["headers"]["Link"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -3984,6 +4135,8 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -4038,6 +4191,8 @@ export interface operations {
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -4098,6 +4253,8 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["ETag"];
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -4152,6 +4309,8 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["ETag"];
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -4211,6 +4370,8 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -4269,6 +4430,8 @@ export interface operations {
             200: {
                 headers: {
                     Link: components["headers"]["Link"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -4319,6 +4482,8 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -4373,6 +4538,8 @@ export interface operations {
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -4427,6 +4594,8 @@ export interface operations {
             204: {
                 headers: {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -4487,6 +4656,8 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["ETag"];
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -4542,6 +4713,8 @@ export interface operations {
             200: {
                 headers: {
                     Link: components["headers"]["Link"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -4589,6 +4762,8 @@ export interface operations {
             /** @description The event type. */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -4641,6 +4816,8 @@ export interface operations {
             200: {
                 headers: {
                     Link: components["headers"]["Link"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -4685,6 +4862,8 @@ export interface operations {
             /** @description The event. */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -4698,6 +4877,56 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getLimits: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The `ETag` of what you have. If it is still current you get 304 without a body.
+                 * @example "1"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Your limits. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LimitsInfo"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             406: components["responses"]["NotAcceptable"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
@@ -4727,6 +4956,8 @@ export interface operations {
             /** @description Your key and where it leads. */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -4776,6 +5007,8 @@ export interface operations {
             200: {
                 headers: {
                     Link: components["headers"]["Link"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -4825,6 +5058,8 @@ export interface operations {
                 headers: {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -4873,6 +5108,8 @@ export interface operations {
             /** @description The organization. */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -4926,6 +5163,8 @@ export interface operations {
                 headers: {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -4941,6 +5180,130 @@ export interface operations {
             404: components["responses"]["NotFound"];
             406: components["responses"]["NotAcceptable"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getTenantLimits: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The `ETag` of what you have. If it is still current you get 304 without a body.
+                 * @example "1"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which organization. */
+                organizationId: components["parameters"]["OrganizationId"];
+                /** @description Which of its tenants. */
+                tenantId: components["parameters"]["TenantId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The limits of the tenant. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LimitsInfo"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    updateTenantLimits: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412.
+                 * @example "1"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which organization. */
+                organizationId: components["parameters"]["OrganizationId"];
+                /** @description Which of its tenants. */
+                tenantId: components["parameters"]["TenantId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LimitsPatch"];
+                "application/merge-patch+json": components["schemas"]["LimitsPatch"];
+            };
+        };
+        responses: {
+            /** @description The limits as they are now. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LimitsInfo"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["UnprocessableContent"];
@@ -4984,6 +5347,8 @@ export interface operations {
             200: {
                 headers: {
                     Link: components["headers"]["Link"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -5034,6 +5399,8 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -5088,6 +5455,8 @@ export interface operations {
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -5142,6 +5511,8 @@ export interface operations {
             200: {
                 headers: {
                     Link: components["headers"]["Link"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -5195,6 +5566,8 @@ export interface operations {
                 headers: {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -5246,6 +5619,8 @@ export interface operations {
             /** @description The refund. */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -5300,6 +5675,8 @@ export interface operations {
             200: {
                 headers: {
                     Link: components["headers"]["Link"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -5350,6 +5727,8 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -5404,6 +5783,8 @@ export interface operations {
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -5458,6 +5839,8 @@ export interface operations {
             204: {
                 headers: {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -5518,6 +5901,8 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["ETag"];
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -5572,6 +5957,8 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["ETag"];
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -5630,6 +6017,8 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["ETag"];
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -5683,6 +6072,8 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["ETag"];
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -5745,6 +6136,8 @@ export interface operations {
             200: {
                 headers: {
                     Link: components["headers"]["Link"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -5789,6 +6182,8 @@ export interface operations {
             /** @description The delivery. */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -5842,6 +6237,8 @@ export interface operations {
             200: {
                 headers: {
                     Link: components["headers"]["Link"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -5890,6 +6287,8 @@ export interface operations {
             202: {
                 headers: {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -5946,6 +6345,8 @@ export interface operations {
             200: {
                 headers: {
                     Link: components["headers"]["Link"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -5996,6 +6397,8 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -6050,6 +6453,8 @@ export interface operations {
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -6104,6 +6509,8 @@ export interface operations {
             204: {
                 headers: {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -6164,6 +6571,8 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["ETag"];
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -6217,6 +6626,8 @@ export interface operations {
             202: {
                 headers: {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];

@@ -19,6 +19,8 @@ import type {
   EventType,
   EventTypeInfo,
   EventTypeList,
+  LimitsInfo,
+  LimitsPatch,
   LivenessInfo,
   Me,
   OrganizationCreated,
@@ -43,6 +45,7 @@ import type {
   RefundInfo,
   RefundInput,
   RefundList,
+  TenantId,
   WebhookAttemptList,
   WebhookDeliveryId,
   WebhookDeliveryInfo,
@@ -498,6 +501,28 @@ export interface GetEventType200 {
   body: EventTypeInfo
 }
 
+/** GET /api/v1/limits */
+export interface GetLimitsRequest {
+  path: Record<never, never>
+  query: Record<never, never>
+  headers: {
+    /** The `ETag` of what you have. If it is still current you get 304 without a body. */
+    'if-none-match'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetLimitsReply = GetLimits200
+
+export interface GetLimits200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: LimitsInfo
+}
+
 /** GET /livez */
 export interface GetLivenessRequest {
   path: Record<never, never>
@@ -674,6 +699,33 @@ export interface GetRefund200 {
   status: 200
   headers?: { traceparent?: string }
   body: RefundInfo
+}
+
+/** GET /api/v1/organizations/{organizationId}/tenants/{tenantId}/limits */
+export interface GetTenantLimitsRequest {
+  path: {
+    /** Which organization. */
+    organizationId: OrganizationId
+    /** Which of its tenants. */
+    tenantId: TenantId
+  }
+  query: Record<never, never>
+  headers: {
+    /** The `ETag` of what you have. If it is still current you get 304 without a body. */
+    'if-none-match'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetTenantLimitsReply = GetTenantLimits200
+
+export interface GetTenantLimits200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: LimitsInfo
 }
 
 /** GET /api/v1/webhook-deliveries/{webhookDeliveryId} */
@@ -1236,6 +1288,36 @@ export interface UpdateProposal200 {
   body: ProposalInfo
 }
 
+/** PATCH /api/v1/organizations/{organizationId}/tenants/{tenantId}/limits */
+export interface UpdateTenantLimitsRequest {
+  path: {
+    /** Which organization. */
+    organizationId: OrganizationId
+    /** Which of its tenants. */
+    tenantId: TenantId
+  }
+  query: Record<never, never>
+  headers: {
+    /** The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412. */
+    'if-match'?: string
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: LimitsPatch
+}
+
+export type UpdateTenantLimitsReply = UpdateTenantLimits200
+
+export interface UpdateTenantLimits200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: LimitsInfo
+}
+
 /** PATCH /api/v1/webhook-endpoints/{webhookEndpointId} */
 export interface UpdateWebhookEndpointRequest {
   path: {
@@ -1374,6 +1456,12 @@ export interface Operations {
     kind: 'read'
     access: 'key'
   }
+  getLimits: {
+    request: GetLimitsRequest
+    reply: GetLimitsReply
+    kind: 'read'
+    access: 'key'
+  }
   getLiveness: {
     request: GetLivenessRequest
     reply: GetLivenessReply
@@ -1419,6 +1507,12 @@ export interface Operations {
   getRefund: {
     request: GetRefundRequest
     reply: GetRefundReply
+    kind: 'read'
+    access: 'key'
+  }
+  getTenantLimits: {
+    request: GetTenantLimitsRequest
+    reply: GetTenantLimitsReply
     kind: 'read'
     access: 'key'
   }
@@ -1539,6 +1633,12 @@ export interface Operations {
   updateProposal: {
     request: UpdateProposalRequest
     reply: UpdateProposalReply
+    kind: 'write'
+    access: 'key'
+  }
+  updateTenantLimits: {
+    request: UpdateTenantLimitsRequest
+    reply: UpdateTenantLimitsReply
     kind: 'write'
     access: 'key'
   }

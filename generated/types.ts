@@ -121,6 +121,12 @@ export type EventTypeList = components['schemas']['EventTypeList']
 /** One event type, or `*` for all of them, those of the future included. */
 export type EventTypeSelector = components['schemas']['EventTypeSelector']
 
+/** How much may be asked of us at once, by each key and by the tenant as a whole. */
+export type LimitsInfo = components['schemas']['LimitsInfo']
+
+/** Limits to change; `null` brings the usual one back. */
+export type LimitsPatch = components['schemas']['LimitsPatch']
+
 /** One line of an offer. */
 export type LineInfo = components['schemas']['LineInfo']
 
@@ -237,6 +243,18 @@ export type ProposalUpdatedEvent = components['schemas']['ProposalUpdatedEvent']
 
 /** How many units: hours, pieces, months. Up to four decimal places. */
 export type Quantity = components['schemas']['Quantity']
+
+/** A quota, and the time over which it comes back. */
+export type RateLimitInfo = components['schemas']['RateLimitInfo']
+
+/** A quota, and the time over which it comes back. */
+export type RateLimitInput = components['schemas']['RateLimitInput']
+
+/** Quotas by what an operation does. Reading and writing do not count against each other. */
+export type RateLimitsInfo = components['schemas']['RateLimitsInfo']
+
+/** Quotas by what an operation does; `null` brings the usual one back. */
+export type RateLimitsPatch = components['schemas']['RateLimitsPatch']
 
 /** One thing that we need in order to work. */
 export type ReadinessCheck = components['schemas']['ReadinessCheck']

@@ -3,7 +3,10 @@ import { routes } from '#generated/routes.ts'
 import { createAuthenticator } from './api-keys/authenticate.ts'
 import type { Context } from './context.ts'
 import { runSequencer } from './events/sequencer.ts'
+import type { Door } from './http/admit.ts'
+import { createConcurrency } from './http/concurrency.ts'
 import { serveDocs } from './http/docs.ts'
+import { createLimiter } from './http/limiter.ts'
 import { mount } from './http/mount.ts'
 import { createServer } from './http/server.ts'
 import { runPresence } from './jobs/presence.ts'
@@ -23,19 +26,35 @@ export interface Running {
 
 /** The API with its docs, listening. `url` is where. */
 export async function startApi(ctx: Context): Promise<Running & { url: string }> {
-  const authenticator = createAuthenticator(ctx)
+  const door = openDoor(ctx)
   const app = createServer(ctx, Object.values(routes))
-  mount(app, ctx, Object.values(routes), operations, authenticator.authenticate)
+  mount(app, door, Object.values(routes), operations)
   await serveDocs(app)
-  const url = await listen(app, ctx.config.host, ctx.config.port).catch((error) => {
-    authenticator.stop()
+  const url = await listen(app, ctx.config.host, ctx.config.port).catch(async (error) => {
+    await door.close()
     throw error
   })
   return {
     url,
     async stop(drainMs) {
       await closeWithin(app, drainMs)
+      await door.close()
+    },
+  }
+}
+
+/** Who looks at every call before it is let in. */
+export function openDoor(ctx: Context): Door & { close(): Promise<void> } {
+  const authenticator = createAuthenticator(ctx)
+  const limiter = createLimiter(ctx)
+  return {
+    ctx,
+    authenticate: authenticator.authenticate,
+    limiter,
+    concurrency: createConcurrency(),
+    async close() {
       authenticator.stop()
+      await limiter.stop()
     },
   }
 }
@@ -61,7 +80,14 @@ export function startWorker(ctx: Context): Running {
 export async function startAdmin(ctx: Context): Promise<Running & { url: string }> {
   const open = Object.values(routes).filter((route) => route.scopes === null)
   const app = createServer(ctx, open)
-  mount(app, ctx, open, operations, () => Promise.reject(new Error('nothing here takes a key')))
+  const nobody = () => Promise.reject(new Error('nothing here takes a key'))
+  const limiter = { take: nobody, stop: async () => undefined }
+  mount(
+    app,
+    { ctx, authenticate: nobody, limiter, concurrency: createConcurrency() },
+    open,
+    operations,
+  )
   const url = await listen(app, '127.0.0.1', ctx.config.adminPort)
   return { url, stop: (drainMs) => closeWithin(app, drainMs) }
 }

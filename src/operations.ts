@@ -17,6 +17,7 @@ import {
 import { getEvent, getEventType, listEvents, listEventTypes } from './events/event.http.ts'
 import { getLiveness, getMetrics, getReadiness } from './http/health.http.ts'
 import type { Handlers } from './http/operation.ts'
+import { getLimits, getTenantLimits, updateTenantLimits } from './organizations/limits.http.ts'
 import {
   createOrganization,
   createOrganizationAdminKey,
@@ -70,6 +71,7 @@ export const operations = {
   getClient,
   getEvent,
   getEventType,
+  getLimits,
   getLiveness,
   getMe,
   getMetrics,
@@ -78,6 +80,7 @@ export const operations = {
   getProposal,
   getReadiness,
   getRefund,
+  getTenantLimits,
   getWebhookDelivery,
   getWebhookEndpoint,
   listApiKeys,
@@ -98,5 +101,6 @@ export const operations = {
   updateApiKey,
   updateClient,
   updateProposal,
+  updateTenantLimits,
   updateWebhookEndpoint,
 } satisfies Handlers

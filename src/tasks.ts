@@ -1,5 +1,10 @@
 import type { Recurring } from './jobs/timetable.ts'
-import { makePartitions, pruneKeyChanges, pruneReplies } from './retention/prune.sql.ts'
+import {
+  makePartitions,
+  pruneKeyChanges,
+  pruneQuotas,
+  pruneReplies,
+} from './retention/prune.sql.ts'
 
 const hour = 60 * 60 * 1_000
 
@@ -8,4 +13,5 @@ export const timetable: readonly Recurring[] = [
   { name: 'make-partitions', everyMs: hour, run: makePartitions },
   { name: 'prune-replies', everyMs: hour, run: pruneReplies },
   { name: 'prune-key-changes', everyMs: hour, run: pruneKeyChanges },
+  { name: 'prune-quotas', everyMs: hour, run: pruneQuotas },
 ]

@@ -4,9 +4,15 @@ import type { Validate } from '../validate.ts'
 export declare const createOrganizationAdminKeyPath: Validate
 export declare const createOrganizationHeaders: Validate
 export declare const getOrganizationHeaders: Validate
+export declare const getTenantLimitsHeaders: Validate
+export declare const getTenantLimitsPath: Validate
 export declare const listOrganizationsQuery: Validate
+export declare const updateTenantLimitsHeaders: Validate
 export declare const validateAdminKeyCreated: Validate
 export declare const validateAdminKeyInput: Validate
+export declare const validateLimitsPatch: Validate
 export declare const validateOrganizationCreated: Validate
 export declare const validateOrganizationInput: Validate
 export declare const validateOrganizationList: Validate
+export declare const validateRateLimitInput: Validate
+export declare const validateRateLimitsPatch: Validate

@@ -13,10 +13,13 @@ import {
 
 const createOrganizationHeaders_0 = new RegExp("^[!-~]+$", "u")
 const createOrganizationHeaders_1 = new RegExp("^[A-Za-z0-9_.:/=+@-]+$", "u")
+const getTenantLimitsHeaders_0 = new RegExp("^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$", "u")
 const listOrganizationsQuery_0 = formats["int32"]
 const listOrganizationsQuery_1 = new RegExp("^[A-Za-z0-9_-]+$", "u")
 const listOrganizationsQuery_2 = ["-createdAt","createdAt"]
 const validateAdminKeyCreated_0 = new RegExp("^ubk_(live|test)_[A-Za-z0-9]+$", "u")
+const validateLimitsPatch_1 = new RegExp("^[a-z][A-Za-z0-9]*$", "u")
+const validateLimitsPatch_2 = ["integer","null"]
 const validateOrganizationInput_0 = new RegExp("^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$", "u")
 
 export function createOrganizationAdminKeyPath(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
@@ -229,6 +232,165 @@ export function getOrganizationHeaders(data, {instancePath="", parentData, paren
   return errors === 0;
 }
 
+export function getTenantLimitsHeaders(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      if(data["if-none-match"] !== undefined){
+        let data0 = data["if-none-match"];
+        const _errs1 = errors;
+        if(errors === _errs1){
+          if(typeof data0 === "string"){
+            if(ucs2length(data0) > 255){
+              getTenantLimitsHeaders.errors = [{instancePath:instancePath+"/if-none-match",schemaPath:"#/properties/if-none-match/maxLength",keyword:"maxLength",params:{limit: 255},message:"must NOT have more than 255 characters"}];
+              return false;
+            }
+            else {
+              if(ucs2length(data0) < 1){
+                getTenantLimitsHeaders.errors = [{instancePath:instancePath+"/if-none-match",schemaPath:"#/properties/if-none-match/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                return false;
+              }
+              else {
+                if(!getTenantLimitsHeaders_0.test(data0)){
+                  getTenantLimitsHeaders.errors = [{instancePath:instancePath+"/if-none-match",schemaPath:"#/properties/if-none-match/pattern",keyword:"pattern",params:{pattern: "^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$"},message:"must match pattern \""+"^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$"+"\""}];
+                  return false;
+                }
+              }
+            }
+          }
+          else {
+            getTenantLimitsHeaders.errors = [{instancePath:instancePath+"/if-none-match",schemaPath:"#/properties/if-none-match/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+            return false;
+          }
+        }
+        var valid0 = _errs1 === errors;
+      }
+      else {
+        var valid0 = true;
+      }
+      if(valid0){
+        if(data["x-correlation-id"] !== undefined){
+          let data1 = data["x-correlation-id"];
+          const _errs3 = errors;
+          if(errors === _errs3){
+            if(typeof data1 === "string"){
+              if(ucs2length(data1) > 128){
+                getTenantLimitsHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/maxLength",keyword:"maxLength",params:{limit: 128},message:"must NOT have more than 128 characters"}];
+                return false;
+              }
+              else {
+                if(ucs2length(data1) < 1){
+                  getTenantLimitsHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                  return false;
+                }
+                else {
+                  if(!createOrganizationHeaders_1.test(data1)){
+                    getTenantLimitsHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_.:/=+@-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_.:/=+@-]+$"+"\""}];
+                    return false;
+                  }
+                }
+              }
+            }
+            else {
+              getTenantLimitsHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+              return false;
+            }
+          }
+          var valid0 = _errs3 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.traceparent !== undefined){
+            let data2 = data.traceparent;
+            const _errs5 = errors;
+            if(errors === _errs5){
+              if(typeof data2 === "string"){
+                if(ucs2length(data2) > 512){
+                  getTenantLimitsHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                  return false;
+                }
+              }
+              else {
+                getTenantLimitsHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                return false;
+              }
+            }
+            var valid0 = _errs5 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+        }
+      }
+    }
+    else {
+      getTenantLimitsHeaders.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  getTenantLimitsHeaders.errors = vErrors;
+  return errors === 0;
+}
+
+export function getTenantLimitsPath(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((data.organizationId === undefined) && (missing0 = "organizationId")) || ((data.tenantId === undefined) && (missing0 = "tenantId"))){
+        getTenantLimitsPath.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        const _errs1 = errors;
+        for(const key0 in data){
+          if(!((key0 === "organizationId") || (key0 === "tenantId"))){
+            getTenantLimitsPath.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+            return false;
+            break;
+          }
+        }
+        if(_errs1 === errors){
+          if(data.organizationId !== undefined){
+            const _errs2 = errors;
+            if(!(validateOrganizationId(data.organizationId, {instancePath:instancePath+"/organizationId",parentData:data,parentDataProperty:"organizationId",rootData}))){
+              vErrors = vErrors === null ? validateOrganizationId.errors : vErrors.concat(validateOrganizationId.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.tenantId !== undefined){
+              const _errs3 = errors;
+              if(!(validateTenantId(data.tenantId, {instancePath:instancePath+"/tenantId",parentData:data,parentDataProperty:"tenantId",rootData}))){
+                vErrors = vErrors === null ? validateTenantId.errors : vErrors.concat(validateTenantId.errors);
+                errors = vErrors.length;
+              }
+              var valid0 = _errs3 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+          }
+        }
+      }
+    }
+    else {
+      getTenantLimitsPath.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  getTenantLimitsPath.errors = vErrors;
+  return errors === 0;
+}
+
 export function listOrganizationsQuery(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
@@ -335,6 +497,143 @@ export function listOrganizationsQuery(data, {instancePath="", parentData, paren
     }
   }
   listOrganizationsQuery.errors = vErrors;
+  return errors === 0;
+}
+
+export function updateTenantLimitsHeaders(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      if(data["if-match"] !== undefined){
+        let data0 = data["if-match"];
+        const _errs1 = errors;
+        if(errors === _errs1){
+          if(typeof data0 === "string"){
+            if(ucs2length(data0) > 255){
+              updateTenantLimitsHeaders.errors = [{instancePath:instancePath+"/if-match",schemaPath:"#/properties/if-match/maxLength",keyword:"maxLength",params:{limit: 255},message:"must NOT have more than 255 characters"}];
+              return false;
+            }
+            else {
+              if(ucs2length(data0) < 1){
+                updateTenantLimitsHeaders.errors = [{instancePath:instancePath+"/if-match",schemaPath:"#/properties/if-match/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                return false;
+              }
+              else {
+                if(!getTenantLimitsHeaders_0.test(data0)){
+                  updateTenantLimitsHeaders.errors = [{instancePath:instancePath+"/if-match",schemaPath:"#/properties/if-match/pattern",keyword:"pattern",params:{pattern: "^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$"},message:"must match pattern \""+"^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$"+"\""}];
+                  return false;
+                }
+              }
+            }
+          }
+          else {
+            updateTenantLimitsHeaders.errors = [{instancePath:instancePath+"/if-match",schemaPath:"#/properties/if-match/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+            return false;
+          }
+        }
+        var valid0 = _errs1 === errors;
+      }
+      else {
+        var valid0 = true;
+      }
+      if(valid0){
+        if(data["idempotency-key"] !== undefined){
+          let data1 = data["idempotency-key"];
+          const _errs3 = errors;
+          if(errors === _errs3){
+            if(typeof data1 === "string"){
+              if(ucs2length(data1) > 255){
+                updateTenantLimitsHeaders.errors = [{instancePath:instancePath+"/idempotency-key",schemaPath:"#/properties/idempotency-key/maxLength",keyword:"maxLength",params:{limit: 255},message:"must NOT have more than 255 characters"}];
+                return false;
+              }
+              else {
+                if(ucs2length(data1) < 1){
+                  updateTenantLimitsHeaders.errors = [{instancePath:instancePath+"/idempotency-key",schemaPath:"#/properties/idempotency-key/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                  return false;
+                }
+                else {
+                  if(!createOrganizationHeaders_0.test(data1)){
+                    updateTenantLimitsHeaders.errors = [{instancePath:instancePath+"/idempotency-key",schemaPath:"#/properties/idempotency-key/pattern",keyword:"pattern",params:{pattern: "^[!-~]+$"},message:"must match pattern \""+"^[!-~]+$"+"\""}];
+                    return false;
+                  }
+                }
+              }
+            }
+            else {
+              updateTenantLimitsHeaders.errors = [{instancePath:instancePath+"/idempotency-key",schemaPath:"#/properties/idempotency-key/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+              return false;
+            }
+          }
+          var valid0 = _errs3 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data["x-correlation-id"] !== undefined){
+            let data2 = data["x-correlation-id"];
+            const _errs5 = errors;
+            if(errors === _errs5){
+              if(typeof data2 === "string"){
+                if(ucs2length(data2) > 128){
+                  updateTenantLimitsHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/maxLength",keyword:"maxLength",params:{limit: 128},message:"must NOT have more than 128 characters"}];
+                  return false;
+                }
+                else {
+                  if(ucs2length(data2) < 1){
+                    updateTenantLimitsHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                    return false;
+                  }
+                  else {
+                    if(!createOrganizationHeaders_1.test(data2)){
+                      updateTenantLimitsHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_.:/=+@-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_.:/=+@-]+$"+"\""}];
+                      return false;
+                    }
+                  }
+                }
+              }
+              else {
+                updateTenantLimitsHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                return false;
+              }
+            }
+            var valid0 = _errs5 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.traceparent !== undefined){
+              let data3 = data.traceparent;
+              const _errs7 = errors;
+              if(errors === _errs7){
+                if(typeof data3 === "string"){
+                  if(ucs2length(data3) > 512){
+                    updateTenantLimitsHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                    return false;
+                  }
+                }
+                else {
+                  updateTenantLimitsHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                  return false;
+                }
+              }
+              var valid0 = _errs7 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+          }
+        }
+      }
+    }
+    else {
+      updateTenantLimitsHeaders.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  updateTenantLimitsHeaders.errors = vErrors;
   return errors === 0;
 }
 
@@ -466,6 +765,223 @@ export function validateAdminKeyInput(data, {instancePath="", parentData, parent
     }
   }
   validateAdminKeyInput.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateLimitsPatch(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      const _errs1 = errors;
+      for(const key0 in data){
+        if(!((((key0 === "key") || (key0 === "tenant")) || (key0 === "operations")) || (key0 === "concurrent"))){
+          validateLimitsPatch.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+          return false;
+          break;
+        }
+      }
+      if(_errs1 === errors){
+        if(data.key !== undefined){
+          const _errs2 = errors;
+          if(!(validateRateLimitsPatch(data.key, {instancePath:instancePath+"/key",parentData:data,parentDataProperty:"key",rootData}))){
+            vErrors = vErrors === null ? validateRateLimitsPatch.errors : vErrors.concat(validateRateLimitsPatch.errors);
+            errors = vErrors.length;
+          }
+          var valid0 = _errs2 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.tenant !== undefined){
+            const _errs3 = errors;
+            if(!(validateRateLimitsPatch(data.tenant, {instancePath:instancePath+"/tenant",parentData:data,parentDataProperty:"tenant",rootData}))){
+              vErrors = vErrors === null ? validateRateLimitsPatch.errors : vErrors.concat(validateRateLimitsPatch.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs3 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.operations !== undefined){
+              let data2 = data.operations;
+              const _errs4 = errors;
+              if(errors === _errs4){
+                if(data2 && typeof data2 == "object" && !Array.isArray(data2)){
+                  if(Object.keys(data2).length > 100){
+                    validateLimitsPatch.errors = [{instancePath:instancePath+"/operations",schemaPath:"#/properties/operations/maxProperties",keyword:"maxProperties",params:{limit: 100},message:"must NOT have more than 100 properties"}];
+                    return false;
+                  }
+                  else {
+                    for(const key1 in data2){
+                      const _errs6 = errors;
+                      if(errors === _errs6){
+                        if(typeof key1 === "string"){
+                          if(ucs2length(key1) > 100){
+                            const err0 = {instancePath:instancePath+"/operations",schemaPath:"#/properties/operations/propertyNames/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters",propertyName:key1};
+                            if(vErrors === null){
+                              vErrors = [err0];
+                            }
+                            else {
+                              vErrors.push(err0);
+                            }
+                            errors++;
+                          }
+                          else {
+                            if(!validateLimitsPatch_1.test(key1)){
+                              const err1 = {instancePath:instancePath+"/operations",schemaPath:"#/properties/operations/propertyNames/pattern",keyword:"pattern",params:{pattern: "^[a-z][A-Za-z0-9]*$"},message:"must match pattern \""+"^[a-z][A-Za-z0-9]*$"+"\"",propertyName:key1};
+                              if(vErrors === null){
+                                vErrors = [err1];
+                              }
+                              else {
+                                vErrors.push(err1);
+                              }
+                              errors++;
+                            }
+                          }
+                        }
+                        else {
+                          const err2 = {instancePath:instancePath+"/operations",schemaPath:"#/properties/operations/propertyNames/type",keyword:"type",params:{type: "string"},message:"must be string",propertyName:key1};
+                          if(vErrors === null){
+                            vErrors = [err2];
+                          }
+                          else {
+                            vErrors.push(err2);
+                          }
+                          errors++;
+                        }
+                      }
+                      var valid1 = _errs6 === errors;
+                      if(!valid1){
+                        const err3 = {instancePath:instancePath+"/operations",schemaPath:"#/properties/operations/propertyNames",keyword:"propertyNames",params:{propertyName: key1},message:"property name must be valid"};
+                        if(vErrors === null){
+                          vErrors = [err3];
+                        }
+                        else {
+                          vErrors.push(err3);
+                        }
+                        errors++;
+                        validateLimitsPatch.errors = vErrors;
+                        return false;
+                        break;
+                      }
+                    }
+                    if(valid1){
+                      for(const key2 in data2){
+                        let data3 = data2[key2];
+                        const _errs9 = errors;
+                        const _errs10 = errors;
+                        let valid3 = false;
+                        const _errs11 = errors;
+                        if(!(validateRateLimitInput(data3, {instancePath:instancePath+"/operations/" + key2.replace(/~/g, "~0").replace(/\//g, "~1"),parentData:data2,parentDataProperty:key2,rootData}))){
+                          vErrors = vErrors === null ? validateRateLimitInput.errors : vErrors.concat(validateRateLimitInput.errors);
+                          errors = vErrors.length;
+                        }
+                        var _valid0 = _errs11 === errors;
+                        valid3 = valid3 || _valid0;
+                        if(!valid3){
+                          const _errs12 = errors;
+                          if(data3 !== null){
+                            const err4 = {instancePath:instancePath+"/operations/" + key2.replace(/~/g, "~0").replace(/\//g, "~1"),schemaPath:"#/properties/operations/additionalProperties/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                            if(vErrors === null){
+                              vErrors = [err4];
+                            }
+                            else {
+                              vErrors.push(err4);
+                            }
+                            errors++;
+                          }
+                          var _valid0 = _errs12 === errors;
+                          valid3 = valid3 || _valid0;
+                        }
+                        if(!valid3){
+                          const err5 = {instancePath:instancePath+"/operations/" + key2.replace(/~/g, "~0").replace(/\//g, "~1"),schemaPath:"#/properties/operations/additionalProperties/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                          if(vErrors === null){
+                            vErrors = [err5];
+                          }
+                          else {
+                            vErrors.push(err5);
+                          }
+                          errors++;
+                          validateLimitsPatch.errors = vErrors;
+                          return false;
+                        }
+                        else {
+                          errors = _errs10;
+                          if(vErrors !== null){
+                            if(_errs10){
+                              vErrors.length = _errs10;
+                            }
+                            else {
+                              vErrors = null;
+                            }
+                          }
+                        }
+                        var valid2 = _errs9 === errors;
+                        if(!valid2){
+                          break;
+                        }
+                      }
+                    }
+                  }
+                }
+                else {
+                  validateLimitsPatch.errors = [{instancePath:instancePath+"/operations",schemaPath:"#/properties/operations/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+                  return false;
+                }
+              }
+              var valid0 = _errs4 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.concurrent !== undefined){
+                let data4 = data.concurrent;
+                const _errs14 = errors;
+                if((!(((typeof data4 == "number") && (!(data4 % 1) && !isNaN(data4))) && (isFinite(data4)))) && (data4 !== null)){
+                  validateLimitsPatch.errors = [{instancePath:instancePath+"/concurrent",schemaPath:"#/properties/concurrent/type",keyword:"type",params:{type: validateLimitsPatch_2},message:"must be integer,null"}];
+                  return false;
+                }
+                if(errors === _errs14){
+                  if((typeof data4 == "number") && (isFinite(data4))){
+                    if(data4 > 10000 || isNaN(data4)){
+                      validateLimitsPatch.errors = [{instancePath:instancePath+"/concurrent",schemaPath:"#/properties/concurrent/maximum",keyword:"maximum",params:{comparison: "<=", limit: 10000},message:"must be <= 10000"}];
+                      return false;
+                    }
+                    else {
+                      if(data4 < 1 || isNaN(data4)){
+                        validateLimitsPatch.errors = [{instancePath:instancePath+"/concurrent",schemaPath:"#/properties/concurrent/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
+                        return false;
+                      }
+                      else {
+                        if(!(listOrganizationsQuery_0.validate(data4))){
+                          validateLimitsPatch.errors = [{instancePath:instancePath+"/concurrent",schemaPath:"#/properties/concurrent/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                          return false;
+                        }
+                      }
+                    }
+                  }
+                }
+                var valid0 = _errs14 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateLimitsPatch.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateLimitsPatch.errors = vErrors;
   return errors === 0;
 }
 
@@ -750,5 +1266,240 @@ export function validateOrganizationList(data, {instancePath="", parentData, par
     }
   }
   validateOrganizationList.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateRateLimitInput(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((data.quota === undefined) && (missing0 = "quota")) || ((data.windowSeconds === undefined) && (missing0 = "windowSeconds"))){
+        validateRateLimitInput.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        const _errs1 = errors;
+        for(const key0 in data){
+          if(!((key0 === "quota") || (key0 === "windowSeconds"))){
+            validateRateLimitInput.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+            return false;
+            break;
+          }
+        }
+        if(_errs1 === errors){
+          if(data.quota !== undefined){
+            let data0 = data.quota;
+            const _errs2 = errors;
+            if(!(((typeof data0 == "number") && (!(data0 % 1) && !isNaN(data0))) && (isFinite(data0)))){
+              validateRateLimitInput.errors = [{instancePath:instancePath+"/quota",schemaPath:"#/properties/quota/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+              return false;
+            }
+            if(errors === _errs2){
+              if((typeof data0 == "number") && (isFinite(data0))){
+                if(data0 > 1000000 || isNaN(data0)){
+                  validateRateLimitInput.errors = [{instancePath:instancePath+"/quota",schemaPath:"#/properties/quota/maximum",keyword:"maximum",params:{comparison: "<=", limit: 1000000},message:"must be <= 1000000"}];
+                  return false;
+                }
+                else {
+                  if(data0 < 1 || isNaN(data0)){
+                    validateRateLimitInput.errors = [{instancePath:instancePath+"/quota",schemaPath:"#/properties/quota/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
+                    return false;
+                  }
+                  else {
+                    if(!(listOrganizationsQuery_0.validate(data0))){
+                      validateRateLimitInput.errors = [{instancePath:instancePath+"/quota",schemaPath:"#/properties/quota/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                      return false;
+                    }
+                  }
+                }
+              }
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.windowSeconds !== undefined){
+              let data1 = data.windowSeconds;
+              const _errs4 = errors;
+              if(!(((typeof data1 == "number") && (!(data1 % 1) && !isNaN(data1))) && (isFinite(data1)))){
+                validateRateLimitInput.errors = [{instancePath:instancePath+"/windowSeconds",schemaPath:"#/properties/windowSeconds/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                return false;
+              }
+              if(errors === _errs4){
+                if((typeof data1 == "number") && (isFinite(data1))){
+                  if(data1 > 86400 || isNaN(data1)){
+                    validateRateLimitInput.errors = [{instancePath:instancePath+"/windowSeconds",schemaPath:"#/properties/windowSeconds/maximum",keyword:"maximum",params:{comparison: "<=", limit: 86400},message:"must be <= 86400"}];
+                    return false;
+                  }
+                  else {
+                    if(data1 < 1 || isNaN(data1)){
+                      validateRateLimitInput.errors = [{instancePath:instancePath+"/windowSeconds",schemaPath:"#/properties/windowSeconds/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
+                      return false;
+                    }
+                    else {
+                      if(!(listOrganizationsQuery_0.validate(data1))){
+                        validateRateLimitInput.errors = [{instancePath:instancePath+"/windowSeconds",schemaPath:"#/properties/windowSeconds/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                        return false;
+                      }
+                    }
+                  }
+                }
+              }
+              var valid0 = _errs4 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateRateLimitInput.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateRateLimitInput.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateRateLimitsPatch(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      const _errs1 = errors;
+      for(const key0 in data){
+        if(!((key0 === "read") || (key0 === "write"))){
+          validateRateLimitsPatch.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+          return false;
+          break;
+        }
+      }
+      if(_errs1 === errors){
+        if(data.read !== undefined){
+          let data0 = data.read;
+          const _errs2 = errors;
+          const _errs3 = errors;
+          let valid1 = false;
+          const _errs4 = errors;
+          if(!(validateRateLimitInput(data0, {instancePath:instancePath+"/read",parentData:data,parentDataProperty:"read",rootData}))){
+            vErrors = vErrors === null ? validateRateLimitInput.errors : vErrors.concat(validateRateLimitInput.errors);
+            errors = vErrors.length;
+          }
+          var _valid0 = _errs4 === errors;
+          valid1 = valid1 || _valid0;
+          if(!valid1){
+            const _errs5 = errors;
+            if(data0 !== null){
+              const err0 = {instancePath:instancePath+"/read",schemaPath:"#/properties/read/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+              if(vErrors === null){
+                vErrors = [err0];
+              }
+              else {
+                vErrors.push(err0);
+              }
+              errors++;
+            }
+            var _valid0 = _errs5 === errors;
+            valid1 = valid1 || _valid0;
+          }
+          if(!valid1){
+            const err1 = {instancePath:instancePath+"/read",schemaPath:"#/properties/read/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+            if(vErrors === null){
+              vErrors = [err1];
+            }
+            else {
+              vErrors.push(err1);
+            }
+            errors++;
+            validateRateLimitsPatch.errors = vErrors;
+            return false;
+          }
+          else {
+            errors = _errs3;
+            if(vErrors !== null){
+              if(_errs3){
+                vErrors.length = _errs3;
+              }
+              else {
+                vErrors = null;
+              }
+            }
+          }
+          var valid0 = _errs2 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.write !== undefined){
+            let data1 = data.write;
+            const _errs7 = errors;
+            const _errs8 = errors;
+            let valid2 = false;
+            const _errs9 = errors;
+            if(!(validateRateLimitInput(data1, {instancePath:instancePath+"/write",parentData:data,parentDataProperty:"write",rootData}))){
+              vErrors = vErrors === null ? validateRateLimitInput.errors : vErrors.concat(validateRateLimitInput.errors);
+              errors = vErrors.length;
+            }
+            var _valid1 = _errs9 === errors;
+            valid2 = valid2 || _valid1;
+            if(!valid2){
+              const _errs10 = errors;
+              if(data1 !== null){
+                const err2 = {instancePath:instancePath+"/write",schemaPath:"#/properties/write/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                if(vErrors === null){
+                  vErrors = [err2];
+                }
+                else {
+                  vErrors.push(err2);
+                }
+                errors++;
+              }
+              var _valid1 = _errs10 === errors;
+              valid2 = valid2 || _valid1;
+            }
+            if(!valid2){
+              const err3 = {instancePath:instancePath+"/write",schemaPath:"#/properties/write/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+              if(vErrors === null){
+                vErrors = [err3];
+              }
+              else {
+                vErrors.push(err3);
+              }
+              errors++;
+              validateRateLimitsPatch.errors = vErrors;
+              return false;
+            }
+            else {
+              errors = _errs8;
+              if(vErrors !== null){
+                if(_errs8){
+                  vErrors.length = _errs8;
+                }
+                else {
+                  vErrors = null;
+                }
+              }
+            }
+            var valid0 = _errs7 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+        }
+      }
+    }
+    else {
+      validateRateLimitsPatch.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateRateLimitsPatch.errors = vErrors;
   return errors === 0;
 }

@@ -15,6 +15,7 @@ export declare const validateEnvironment: Validate
 export declare const validateEventId: Validate
 export declare const validateEventType: Validate
 export declare const validateEventTypeSelector: Validate
+export declare const validateLimitsInfo: Validate
 export declare const validateLineInfo: Validate
 export declare const validateMetadata: Validate
 export declare const validateNextCursor: Validate
@@ -32,6 +33,8 @@ export declare const validateProposalId: Validate
 export declare const validateProposalInfo: Validate
 export declare const validateProposalStatus: Validate
 export declare const validateQuantity: Validate
+export declare const validateRateLimitInfo: Validate
+export declare const validateRateLimitsInfo: Validate
 export declare const validateRevision: Validate
 export declare const validateTaxRate: Validate
 export declare const validateTenantId: Validate

@@ -14,6 +14,8 @@ const validateCurrency_0 = new RegExp("^[A-Z]{3}$", "u")
 const validateEnvironment_0 = ["PRODUCTION","SANDBOX"]
 const validateEventId_0 = new RegExp("^evt_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateEventType_0 = ["organization.created","api_key.created","api_key.updated","api_key.rotated","api_key.revoked","client.created","client.updated","client.deleted","proposal.created","proposal.updated","proposal.deleted","proposal.sent","proposal.accepted","proposal.declined","payment.received","payment.refunded","webhook_endpoint.created","webhook_endpoint.updated","webhook_endpoint.deleted","webhook_endpoint.disabled","webhook_endpoint.tested"]
+const validateLimitsInfo_0 = formats["int32"]
+const validateLimitsInfo_1 = new RegExp("^[a-z][A-Za-z0-9]*$", "u")
 const validateMetadata_0 = new RegExp("^[A-Za-z0-9_.:-]+$", "u")
 const validateMetadata_1 = new RegExp("^[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f\\ud800-\\udfff]*$", "u")
 const validateNextCursor_0 = new RegExp("^[A-Za-z0-9_-]+$", "u")
@@ -21,8 +23,7 @@ const validateOrganizationId_0 = new RegExp("^org_[0-6][0-9a-hjkmnp-tv-z]{25}$",
 const validatePaymentId_0 = new RegExp("^pay_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validatePaymentMethod_0 = ["BANK_TRANSFER","CARD","CASH","CHEQUE","DIRECT_DEBIT","OTHER"]
 const validatePaymentStatus_0 = ["RECEIVED","PARTIALLY_REFUNDED","REFUNDED"]
-const validateProblem_0 = formats["int32"]
-const validateProblem_1 = new RegExp("^/problems/[a-z][a-z0-9_]*$", "u")
+const validateProblem_1 = new RegExp("^(/problems/[a-z][a-z0-9_]*|https://iana\\.org/assignments/http-problem-types#[a-z-]+)$", "u")
 const validateProblemCode_0 = ["invalid_request","malformed_json","unknown_parameter","invalid_cursor","idempotency_key_required","currency_unknown","amount_precision","amount_out_of_range","endpoint_url_forbidden","unauthorized","key_expired","key_revoked","insufficient_scope","scope_escalation","forbidden_address","not_found","route_not_found","method_not_allowed","not_acceptable","request_timeout","idempotency_in_progress","conflict","external_id_taken","reference_unknown","invalid_state","resource_in_use","limit_reached","amount_exceeds_rest","delivery_in_progress","endpoint_disabled","precondition_failed","payload_too_large","uri_too_long","unsupported_media_type","idempotency_key_reused","precondition_required","quota_exceeded","headers_too_large","internal_error","commit_unknown","overloaded","unavailable"]
 const validateProblemError_0 = new RegExp("^[a-z][a-z0-9_]*$", "u")
 const validateProposalId_0 = new RegExp("^pro_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
@@ -964,6 +965,189 @@ export function validateEventTypeSelector(data, {instancePath="", parentData, pa
   return errors === 0;
 }
 
+export function validateLimitsInfo(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((((((data.key === undefined) && (missing0 = "key")) || ((data.tenant === undefined) && (missing0 = "tenant"))) || ((data.operations === undefined) && (missing0 = "operations"))) || ((data.concurrent === undefined) && (missing0 = "concurrent"))) || ((data.revision === undefined) && (missing0 = "revision"))){
+        validateLimitsInfo.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.key !== undefined){
+          const _errs1 = errors;
+          if(!(validateRateLimitsInfo(data.key, {instancePath:instancePath+"/key",parentData:data,parentDataProperty:"key",rootData}))){
+            vErrors = vErrors === null ? validateRateLimitsInfo.errors : vErrors.concat(validateRateLimitsInfo.errors);
+            errors = vErrors.length;
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.tenant !== undefined){
+            const _errs2 = errors;
+            if(!(validateRateLimitsInfo(data.tenant, {instancePath:instancePath+"/tenant",parentData:data,parentDataProperty:"tenant",rootData}))){
+              vErrors = vErrors === null ? validateRateLimitsInfo.errors : vErrors.concat(validateRateLimitsInfo.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.operations !== undefined){
+              let data2 = data.operations;
+              const _errs3 = errors;
+              if(errors === _errs3){
+                if(data2 && typeof data2 == "object" && !Array.isArray(data2)){
+                  if(Object.keys(data2).length > 100){
+                    validateLimitsInfo.errors = [{instancePath:instancePath+"/operations",schemaPath:"#/properties/operations/maxProperties",keyword:"maxProperties",params:{limit: 100},message:"must NOT have more than 100 properties"}];
+                    return false;
+                  }
+                  else {
+                    for(const key0 in data2){
+                      const _errs5 = errors;
+                      if(errors === _errs5){
+                        if(typeof key0 === "string"){
+                          if(ucs2length(key0) > 100){
+                            const err0 = {instancePath:instancePath+"/operations",schemaPath:"#/properties/operations/propertyNames/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters",propertyName:key0};
+                            if(vErrors === null){
+                              vErrors = [err0];
+                            }
+                            else {
+                              vErrors.push(err0);
+                            }
+                            errors++;
+                          }
+                          else {
+                            if(!validateLimitsInfo_1.test(key0)){
+                              const err1 = {instancePath:instancePath+"/operations",schemaPath:"#/properties/operations/propertyNames/pattern",keyword:"pattern",params:{pattern: "^[a-z][A-Za-z0-9]*$"},message:"must match pattern \""+"^[a-z][A-Za-z0-9]*$"+"\"",propertyName:key0};
+                              if(vErrors === null){
+                                vErrors = [err1];
+                              }
+                              else {
+                                vErrors.push(err1);
+                              }
+                              errors++;
+                            }
+                          }
+                        }
+                        else {
+                          const err2 = {instancePath:instancePath+"/operations",schemaPath:"#/properties/operations/propertyNames/type",keyword:"type",params:{type: "string"},message:"must be string",propertyName:key0};
+                          if(vErrors === null){
+                            vErrors = [err2];
+                          }
+                          else {
+                            vErrors.push(err2);
+                          }
+                          errors++;
+                        }
+                      }
+                      var valid1 = _errs5 === errors;
+                      if(!valid1){
+                        const err3 = {instancePath:instancePath+"/operations",schemaPath:"#/properties/operations/propertyNames",keyword:"propertyNames",params:{propertyName: key0},message:"property name must be valid"};
+                        if(vErrors === null){
+                          vErrors = [err3];
+                        }
+                        else {
+                          vErrors.push(err3);
+                        }
+                        errors++;
+                        validateLimitsInfo.errors = vErrors;
+                        return false;
+                        break;
+                      }
+                    }
+                    if(valid1){
+                      for(const key1 in data2){
+                        const _errs8 = errors;
+                        if(!(validateRateLimitInfo(data2[key1], {instancePath:instancePath+"/operations/" + key1.replace(/~/g, "~0").replace(/\//g, "~1"),parentData:data2,parentDataProperty:key1,rootData}))){
+                          vErrors = vErrors === null ? validateRateLimitInfo.errors : vErrors.concat(validateRateLimitInfo.errors);
+                          errors = vErrors.length;
+                        }
+                        var valid2 = _errs8 === errors;
+                        if(!valid2){
+                          break;
+                        }
+                      }
+                    }
+                  }
+                }
+                else {
+                  validateLimitsInfo.errors = [{instancePath:instancePath+"/operations",schemaPath:"#/properties/operations/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+                  return false;
+                }
+              }
+              var valid0 = _errs3 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.concurrent !== undefined){
+                let data4 = data.concurrent;
+                const _errs9 = errors;
+                if(!(((typeof data4 == "number") && (!(data4 % 1) && !isNaN(data4))) && (isFinite(data4)))){
+                  validateLimitsInfo.errors = [{instancePath:instancePath+"/concurrent",schemaPath:"#/properties/concurrent/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                  return false;
+                }
+                if(errors === _errs9){
+                  if((typeof data4 == "number") && (isFinite(data4))){
+                    if(data4 > 10000 || isNaN(data4)){
+                      validateLimitsInfo.errors = [{instancePath:instancePath+"/concurrent",schemaPath:"#/properties/concurrent/maximum",keyword:"maximum",params:{comparison: "<=", limit: 10000},message:"must be <= 10000"}];
+                      return false;
+                    }
+                    else {
+                      if(data4 < 1 || isNaN(data4)){
+                        validateLimitsInfo.errors = [{instancePath:instancePath+"/concurrent",schemaPath:"#/properties/concurrent/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
+                        return false;
+                      }
+                      else {
+                        if(!(validateLimitsInfo_0.validate(data4))){
+                          validateLimitsInfo.errors = [{instancePath:instancePath+"/concurrent",schemaPath:"#/properties/concurrent/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                          return false;
+                        }
+                      }
+                    }
+                  }
+                }
+                var valid0 = _errs9 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+              if(valid0){
+                if(data.revision !== undefined){
+                  const _errs11 = errors;
+                  if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
+                    vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                    errors = vErrors.length;
+                  }
+                  var valid0 = _errs11 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateLimitsInfo.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateLimitsInfo.errors = vErrors;
+  return errors === 0;
+}
+
 export function validateLineInfo(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
@@ -1704,7 +1888,7 @@ export function validateProblem(data, {instancePath="", parentData, parentDataPr
               }
               else {
                 if(!validateProblem_1.test(data0)){
-                  validateProblem.errors = [{instancePath:instancePath+"/type",schemaPath:"#/properties/type/pattern",keyword:"pattern",params:{pattern: "^/problems/[a-z][a-z0-9_]*$"},message:"must match pattern \""+"^/problems/[a-z][a-z0-9_]*$"+"\""}];
+                  validateProblem.errors = [{instancePath:instancePath+"/type",schemaPath:"#/properties/type/pattern",keyword:"pattern",params:{pattern: "^(/problems/[a-z][a-z0-9_]*|https://iana\\.org/assignments/http-problem-types#[a-z-]+)$"},message:"must match pattern \""+"^(/problems/[a-z][a-z0-9_]*|https://iana\\.org/assignments/http-problem-types#[a-z-]+)$"+"\""}];
                   return false;
                 }
               }
@@ -1760,7 +1944,7 @@ export function validateProblem(data, {instancePath="", parentData, parentDataPr
                       return false;
                     }
                     else {
-                      if(!(validateProblem_0.validate(data2))){
+                      if(!(validateLimitsInfo_0.validate(data2))){
                         validateProblem.errors = [{instancePath:instancePath+"/status",schemaPath:"#/properties/status/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
                         return false;
                       }
@@ -1862,6 +2046,52 @@ export function validateProblem(data, {instancePath="", parentData, parentDataPr
                     }
                     else {
                       var valid0 = true;
+                    }
+                    if(valid0){
+                      if(data["violated-policies"] !== undefined){
+                        let data8 = data["violated-policies"];
+                        const _errs15 = errors;
+                        if(errors === _errs15){
+                          if(Array.isArray(data8)){
+                            if(data8.length > 10){
+                              validateProblem.errors = [{instancePath:instancePath+"/violated-policies",schemaPath:"#/properties/violated-policies/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                              return false;
+                            }
+                            else {
+                              var valid2 = true;
+                              const len1 = data8.length;
+                              for(let i1=0; i1<len1; i1++){
+                                let data9 = data8[i1];
+                                const _errs17 = errors;
+                                if(errors === _errs17){
+                                  if(typeof data9 === "string"){
+                                    if(ucs2length(data9) > 100){
+                                      validateProblem.errors = [{instancePath:instancePath+"/violated-policies/" + i1,schemaPath:"#/properties/violated-policies/items/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
+                                      return false;
+                                    }
+                                  }
+                                  else {
+                                    validateProblem.errors = [{instancePath:instancePath+"/violated-policies/" + i1,schemaPath:"#/properties/violated-policies/items/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                    return false;
+                                  }
+                                }
+                                var valid2 = _errs17 === errors;
+                                if(!valid2){
+                                  break;
+                                }
+                              }
+                            }
+                          }
+                          else {
+                            validateProblem.errors = [{instancePath:instancePath+"/violated-policies",schemaPath:"#/properties/violated-policies/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                            return false;
+                          }
+                        }
+                        var valid0 = _errs15 === errors;
+                      }
+                      else {
+                        var valid0 = true;
+                      }
                     }
                   }
                 }
@@ -2358,6 +2588,140 @@ export function validateQuantity(data, {instancePath="", parentData, parentDataP
   return errors === 0;
 }
 
+export function validateRateLimitInfo(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((data.quota === undefined) && (missing0 = "quota")) || ((data.windowSeconds === undefined) && (missing0 = "windowSeconds"))){
+        validateRateLimitInfo.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.quota !== undefined){
+          let data0 = data.quota;
+          const _errs1 = errors;
+          if(!(((typeof data0 == "number") && (!(data0 % 1) && !isNaN(data0))) && (isFinite(data0)))){
+            validateRateLimitInfo.errors = [{instancePath:instancePath+"/quota",schemaPath:"#/properties/quota/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+            return false;
+          }
+          if(errors === _errs1){
+            if((typeof data0 == "number") && (isFinite(data0))){
+              if(data0 > 1000000 || isNaN(data0)){
+                validateRateLimitInfo.errors = [{instancePath:instancePath+"/quota",schemaPath:"#/properties/quota/maximum",keyword:"maximum",params:{comparison: "<=", limit: 1000000},message:"must be <= 1000000"}];
+                return false;
+              }
+              else {
+                if(data0 < 1 || isNaN(data0)){
+                  validateRateLimitInfo.errors = [{instancePath:instancePath+"/quota",schemaPath:"#/properties/quota/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
+                  return false;
+                }
+                else {
+                  if(!(validateLimitsInfo_0.validate(data0))){
+                    validateRateLimitInfo.errors = [{instancePath:instancePath+"/quota",schemaPath:"#/properties/quota/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                    return false;
+                  }
+                }
+              }
+            }
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.windowSeconds !== undefined){
+            let data1 = data.windowSeconds;
+            const _errs3 = errors;
+            if(!(((typeof data1 == "number") && (!(data1 % 1) && !isNaN(data1))) && (isFinite(data1)))){
+              validateRateLimitInfo.errors = [{instancePath:instancePath+"/windowSeconds",schemaPath:"#/properties/windowSeconds/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+              return false;
+            }
+            if(errors === _errs3){
+              if((typeof data1 == "number") && (isFinite(data1))){
+                if(data1 > 86400 || isNaN(data1)){
+                  validateRateLimitInfo.errors = [{instancePath:instancePath+"/windowSeconds",schemaPath:"#/properties/windowSeconds/maximum",keyword:"maximum",params:{comparison: "<=", limit: 86400},message:"must be <= 86400"}];
+                  return false;
+                }
+                else {
+                  if(data1 < 1 || isNaN(data1)){
+                    validateRateLimitInfo.errors = [{instancePath:instancePath+"/windowSeconds",schemaPath:"#/properties/windowSeconds/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
+                    return false;
+                  }
+                  else {
+                    if(!(validateLimitsInfo_0.validate(data1))){
+                      validateRateLimitInfo.errors = [{instancePath:instancePath+"/windowSeconds",schemaPath:"#/properties/windowSeconds/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                      return false;
+                    }
+                  }
+                }
+              }
+            }
+            var valid0 = _errs3 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+        }
+      }
+    }
+    else {
+      validateRateLimitInfo.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateRateLimitInfo.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateRateLimitsInfo(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((data.read === undefined) && (missing0 = "read")) || ((data.write === undefined) && (missing0 = "write"))){
+        validateRateLimitsInfo.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.read !== undefined){
+          const _errs1 = errors;
+          if(!(validateRateLimitInfo(data.read, {instancePath:instancePath+"/read",parentData:data,parentDataProperty:"read",rootData}))){
+            vErrors = vErrors === null ? validateRateLimitInfo.errors : vErrors.concat(validateRateLimitInfo.errors);
+            errors = vErrors.length;
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.write !== undefined){
+            const _errs2 = errors;
+            if(!(validateRateLimitInfo(data.write, {instancePath:instancePath+"/write",parentData:data,parentDataProperty:"write",rootData}))){
+              vErrors = vErrors === null ? validateRateLimitInfo.errors : vErrors.concat(validateRateLimitInfo.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+        }
+      }
+    }
+    else {
+      validateRateLimitsInfo.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateRateLimitsInfo.errors = vErrors;
+  return errors === 0;
+}
+
 export function validateRevision(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
@@ -2377,7 +2741,7 @@ export function validateRevision(data, {instancePath="", parentData, parentDataP
           return false;
         }
         else {
-          if(!(validateProblem_0.validate(data))){
+          if(!(validateLimitsInfo_0.validate(data))){
             validateRevision.errors = [{instancePath,schemaPath:"#/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
             return false;
           }
@@ -2981,7 +3345,7 @@ export function validateWebhookEventInfo(data, {instancePath="", parentData, par
                       return false;
                     }
                     else {
-                      if(!(validateProblem_0.validate(data2))){
+                      if(!(validateLimitsInfo_0.validate(data2))){
                         validateWebhookEventInfo.errors = [{instancePath:instancePath+"/version",schemaPath:"#/properties/version/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
                         return false;
                       }

@@ -4,7 +4,7 @@ import { header, literal } from './print.ts'
 
 const where = '/components/schemas/ProblemCode'
 
-/** `generated/problems.ts`: status, title and description of every problem code. */
+/** `generated/problems.ts`: type, status, title and description of every problem code. */
 export function printProblems(document: JsonObject): string {
   const schema = lookUp(document, where)
   if (!isObject(schema)) return `${header}export const problems = {} as const\n`
@@ -22,17 +22,22 @@ export function printProblems(document: JsonObject): string {
     "import type { ProblemCode } from './types.ts'\n\n",
     '/** What each problem code means: its HTTP status, and words for people. */\n',
     `export const problems = ${literal(Object.fromEntries(entries))} as const satisfies Record<\n`,
-    '  ProblemCode,\n  { status: number; title: string; description: string }\n>\n',
+    '  ProblemCode,\n  { type: string; status: number; title: string; description: string }\n>\n',
   ].join('')
 }
 
 function readProblem(described: JsonObject, code: string) {
-  const { status, title, description, ...others } = asObject(described[code])
+  const { status, title, description, type, ...others } = asObject(described[code])
   const at = `${where}/x-problems/${code}`
   const isComplete = typeof status === 'number' && asText(title) && asText(description)
   if (!isComplete || Object.keys(others).length > 0) {
-    refuse(at, 'A problem has status, title and description, and nothing else.')
+    refuse(at, 'A problem has status, title and description, and at most a type.')
   }
   if (status < 400 || status > 599) refuse(`${at}/status`, `${status} is no error status.`)
-  return { status, title, description: asText(description).trim() }
+  return {
+    type: type === undefined ? `/problems/${code}` : asText(type),
+    status,
+    title,
+    description: asText(description).trim(),
+  }
 }

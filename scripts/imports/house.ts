@@ -33,6 +33,7 @@ export const arrows: Readonly<Record<string, readonly string[]>> = {
 export const worldly: Readonly<Record<string, string>> = {
   'src/api-keys/authenticate.ts': 'keeps verified keys and polls for revocations',
   'src/clients/reference.ts': 'holds the client that another thing will refer to',
+  'src/http/limiter.ts': 'keeps what each caller spent, and shares it with other processes',
   'src/organizations/bootstrap.ts': 'makes the first keys, in transactions of its own',
   'src/organizations/opening.ts': 'queues all that a new organization is, for two callers',
   'src/webhooks/dispatcher.ts': 'the loop that sends: it stands between Postgres and egress',

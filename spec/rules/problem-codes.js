@@ -17,14 +17,14 @@ export const problemCodes = () => ({
       const at = ctx.location.child(['x-problems', code]).key()
       if (!codes.includes(code)) report(ctx, at, `\`${code}\` is not in the enum.`)
       if (!isWhole(described)) {
-        report(ctx, at, `\`${code}\` needs status, title and description, and nothing else.`)
+        report(ctx, at, `\`${code}\` needs status, title and description, and at most a type.`)
       }
     }
   },
 })
 
 function isWhole(described) {
-  const { status, title, description, ...others } = described
+  const { status, title, description, type: _, ...others } = described
   const isError = Number.isInteger(status) && status >= 400 && status <= 599
   return isError && Boolean(title) && Boolean(description) && Object.keys(others).length === 0
 }

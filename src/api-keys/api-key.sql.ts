@@ -109,7 +109,12 @@ function soonerOf(end: Date) {
 export function updateApiKey(tx: Tx, tenantId: TenantId, key: ApiKey, now: Date): void {
   const revisionBefore = key.revision - 1
   tx.queue(keyUpdate.bind({ tenantId, ...key, scopes: [...key.scopes], revisionBefore }))
-  tx.queue(keyChanged.bind({ keyId: key.id, now }))
+  announceChange(tx, key.id, now)
+}
+
+/** Tells every process to forget what it has cached of a key, or of all keys of a tenant. */
+export function announceChange(tx: Tx, id: Id<'key'> | TenantId, now: Date): void {
+  tx.queue(keyChanged.bind({ keyId: id, now }))
 }
 
 const keyUpdate = touchingOne(
@@ -228,6 +233,7 @@ const principalById = statement('principal_by_id', (a: { tenantId: TenantId; id:
   build
     .selectFrom('api_key as key')
     .innerJoin('tenant', 'tenant.tenant_id', 'key.tenant_id')
+    .leftJoin('tenant_limit', 'tenant_limit.tenant_id', 'key.tenant_id')
     .select([
       'key.id',
       'key.name',
@@ -237,6 +243,7 @@ const principalById = statement('principal_by_id', (a: { tenantId: TenantId; id:
       'key.revoked_at',
       'tenant.organization_id',
       'tenant.environment',
+      'tenant_limit.overrides',
     ])
     .where('key.tenant_id', '=', a.tenantId)
     .where('key.id', '=', a.id),

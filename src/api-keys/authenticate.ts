@@ -31,8 +31,8 @@ export interface Authenticator {
 export function createAuthenticator(ctx: Context): Authenticator {
   const cache = new Map<string, Verified>()
   const changes = followChanges(ctx, (keyIds) => {
-    for (const [hash, { key }] of cache) {
-      if (keyIds === 'all' || keyIds.has(key.id)) cache.delete(hash)
+    for (const [hash, { tenantId, key }] of cache) {
+      if (keyIds === 'all' || keyIds.has(key.id) || keyIds.has(tenantId)) cache.delete(hash)
     }
   })
 
@@ -82,6 +82,7 @@ async function findVerified(ctx: Context, hash: Buffer): Promise<Verified> {
       scopes: row.scopes as Scope[],
       expiresAt: row.expires_at,
     },
+    limits: row.overrides as Principal['limits'],
     revokedAt: row.revoked_at,
     secretExpiresAt: indexed.expires_at,
   }
@@ -98,7 +99,7 @@ function requireValid({ key, revokedAt, secretExpiresAt }: Verified, now: Date):
   }
 }
 
-/** Polls the changes of all keys; `forget` is told which keys changed. */
+/** Polls the changes of all keys; `forget` is told which keys, or tenants, changed. */
 function followChanges(
   { db, log }: Context,
   forget: (keyIds: ReadonlySet<string> | 'all') => void,

@@ -1,12 +1,14 @@
 import { isIP } from 'node:net'
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Context } from '#context.ts'
 import type { Route, Scope } from '#generated/routes.ts'
 import { operatorTenantId } from '#ids.ts'
-import type { createLimiter } from './limit.ts'
+import type { Concurrency } from './concurrency.ts'
+import { bucketsFor, concurrentPolicy, limitsWith, policiesText, restsText } from './limit.ts'
+import type { Limiter } from './limiter.ts'
 import { contentTypeOf, preferred } from './media.ts'
 import type { Actor, Authenticate, Call, OpenCall, Principal } from './operation.ts'
-import { problem } from './problem.ts'
+import { type Problem, problem } from './problem.ts'
 import { covers } from './scopes.ts'
 import { traceparentOf } from './trace.ts'
 import { vendorTypeOf } from './versions.ts'
@@ -15,7 +17,8 @@ import { vendorTypeOf } from './versions.ts'
 export interface Door {
   ctx: Context
   authenticate: Authenticate
-  limiter: ReturnType<typeof createLimiter>
+  limiter: Limiter
+  concurrency: Concurrency
 }
 
 /**
@@ -23,12 +26,13 @@ export interface Door {
  * (403), not so fast (429), can we talk (406, 415). Runs before a byte of the body is read.
  */
 export async function admit(
-  { ctx, authenticate, limiter }: Door,
+  door: Door,
   route: Route,
   media: Media,
   request: FastifyRequest,
+  reply: FastifyReply,
 ): Promise<OpenCall | Call> {
-  const now = ctx.clock.now()
+  const now = door.ctx.clock.now()
   const open: OpenCall = {
     now,
     requestId: request.id,
@@ -45,13 +49,9 @@ export async function admit(
   if (open.bearer === undefined) {
     throw problem('unauthorized', { detail: 'Send your API key as Authorization: Bearer <key>.' })
   }
-  const principal = await authenticate(open.bearer, now)
+  const principal = await door.authenticate(open.bearer, now)
   requireScopes(route.scopes, principal.key.scopes)
-  const waitMs = limiter.take(principal.key.id, now.getTime())
-  if (waitMs > 0) {
-    const seconds = Math.ceil(waitMs / 1_000)
-    throw problem('quota_exceeded', { headers: { 'retry-after': String(seconds) } })
-  }
+  await requireQuota(door, route, principal, now, reply)
   requireMedia(route, media, request)
   const { bearer: _, isLocal: __, ...cause } = open
   return { ...cause, ...principal, actor: actorOf(principal) }
@@ -81,6 +81,34 @@ function requireScopes(needed: readonly Scope[], held: readonly Scope[]): void {
   const missing = needed.filter((scope) => !covers(held, scope))
   if (missing.length === 0) return
   throw problem('insufficient_scope', { detail: `The key lacks the scope ${missing.join(', ')}.` })
+}
+
+/** Counts the call; throws `quota_exceeded`. What is left is told either way. */
+async function requireQuota(
+  { limiter, concurrency }: Door,
+  route: Route,
+  principal: Principal,
+  now: Date,
+  reply: FastifyReply,
+): Promise<void> {
+  const limits = limitsWith(principal.limits)
+  const buckets = bucketsFor(route, limits)
+  reply.header('ratelimit-policy', policiesText(buckets, limits.concurrent))
+  const leave = concurrency.enter(principal.tenantId, limits.concurrent)
+  if (leave === undefined) throw quotaExceeded([concurrentPolicy], 1_000)
+  reply.raw.once('close', leave)
+  const taken = await limiter.take(principal, buckets, route.cost, now.getTime())
+  reply.header('ratelimit', restsText(taken.rests))
+  if (taken.violated.length > 0) throw quotaExceeded(taken.violated, taken.retryAfterMs)
+}
+
+function quotaExceeded(violatedPolicies: readonly string[], waitMs: number): Problem {
+  const seconds = Math.ceil(waitMs / 1_000)
+  return problem('quota_exceeded', {
+    detail: `Too much at once by ${violatedPolicies.join(', ')}: go on in ${seconds} s.`,
+    headers: { 'retry-after': String(seconds) },
+    violatedPolicies,
+  })
 }
 
 function requireMedia(route: Route, media: Media, request: FastifyRequest): void {

@@ -1,46 +1,126 @@
-/** A rate with a burst, both in requests; `perSecond` refills it. */
-export interface RateLimit {
-  perSecond: number
-  burst: number
+import type { Route } from '#generated/routes.ts'
+import type { LimitsInfo } from '#generated/types.ts'
+
+/*
+ * A *policy* gives a quota, in units of cost, that comes back evenly over a window. A *bucket* is one
+ * caller's account under one policy: each key has one for reading and one for writing, each tenant
+ * likewise, and an operation may have one of its own.
+ */
+export interface Policy {
+  name: string
+  quota: number
+  windowSeconds: number
 }
 
-/** The plain limit of a key in one process. */
-export const keyLimit: RateLimit = { perSecond: 100, burst: 1_000 }
+export type Limits = Omit<LimitsInfo, 'revision'>
+
+const perKey = { quota: 2_000, windowSeconds: 10 }
+const perTenant = { quota: 10_000, windowSeconds: 10 }
+
+/** What everybody may ask who was given no other limits. */
+export const usualLimits: Limits = {
+  key: { read: perKey, write: perKey },
+  tenant: { read: perTenant, write: perTenant },
+  operations: {},
+  concurrent: 64,
+}
+
+/** What differs from the usual limits, as an operator set it. */
+export interface LimitOverrides {
+  key?: Partial<Limits['key']>
+  tenant?: Partial<Limits['tenant']>
+  operations?: Limits['operations']
+  concurrent?: number
+}
+
+export function limitsWith(overrides: LimitOverrides | null): Limits {
+  if (overrides === null) return usualLimits
+  return {
+    key: { ...usualLimits.key, ...overrides.key },
+    tenant: { ...usualLimits.tenant, ...overrides.tenant },
+    operations: { ...overrides.operations },
+    concurrent: overrides.concurrent ?? usualLimits.concurrent,
+  }
+}
+
+/** A policy and whose account it is kept in: a key's, or the tenant's. */
+export interface Bucket {
+  policy: Policy
+  holder: 'key' | 'tenant'
+}
+
+/** The buckets that a call of an operation is counted in. */
+export function bucketsFor(
+  { operationId, kind }: Pick<Route, 'operationId' | 'kind'>,
+  { key, tenant, operations }: Limits,
+): Bucket[] {
+  const own = operations[operationId]
+  return [
+    { holder: 'key', policy: { name: kind, ...key[kind] } },
+    { holder: 'tenant', policy: { name: `tenant-${kind}`, ...tenant[kind] } },
+    ...(own ? [{ holder: 'tenant', policy: { name: operationId, ...own } } as const] : []),
+  ]
+}
 
 export type Verdict =
   | { isAllowed: true; nextMs: number }
   | { isAllowed: false; retryAfterMs: number }
 
 /**
- * The generic cell rate algorithm: `arrivalMs` is the theoretical arrival time of the next request,
- * all the state that a caller has. Returns the new one, or how long to wait.
+ * The generic cell rate algorithm. All the state of a bucket is one moment, `arrivalMs`, at which
+ * nothing of its quota is spent any more; a call moves it on by its cost, if it stays within the
+ * window. Answers the new moment, or how long to wait.
  */
-export function judgeRate(arrivalMs: number | undefined, nowMs: number, limit: RateLimit): Verdict {
-  const intervalMs = 1_000 / limit.perSecond
-  const toleranceMs = intervalMs * (limit.burst - 1)
-  const dueMs = Math.max(arrivalMs ?? nowMs, nowMs)
-  const earlyMs = dueMs - nowMs
-  if (earlyMs > toleranceMs) return { isAllowed: false, retryAfterMs: earlyMs - toleranceMs }
-  return { isAllowed: true, nextMs: dueMs + intervalMs }
+export function judge(
+  arrivalMs: number,
+  nowMs: number,
+  policy: Omit<Policy, 'name'>,
+  cost: number,
+): Verdict {
+  const startMs = Math.max(arrivalMs, nowMs)
+  const nextMs = startMs + msOf(cost, policy)
+  const overMs = nextMs - nowMs - windowMsOf(policy)
+  // A full bucket lets any one call through, also one that costs more than there can ever be.
+  if (overMs > 1e-6 && startMs > nowMs) return { isAllowed: false, retryAfterMs: overMs }
+  return { isAllowed: true, nextMs }
 }
 
-/** Callers remembered at once; one that has been quiet for a full burst needs no memory. */
-const callersMax = 100_000
+/** The moment as it can be: what lies two windows ahead was written by a clock since set back. */
+export function plausible(arrivalMs: number, nowMs: number, windowMs: number): number {
+  return arrivalMs > nowMs + 2 * windowMs ? nowMs : arrivalMs
+}
 
-/** Applies one limit to many callers, by a name such as a key's id. */
-export function createLimiter(limit: RateLimit) {
-  const arrivals = new Map<string, number>()
+/** How long it takes for `cost` to come back. */
+export function msOf(cost: number, { quota, windowSeconds }: Omit<Policy, 'name'>): number {
+  return (cost * windowSeconds * 1_000) / quota
+}
 
-  /** Counts a request; answers 0, or in how many ms to come back. */
-  function take(caller: string, nowMs: number): number {
-    const verdict = judgeRate(arrivals.get(caller), nowMs, limit)
-    if (!verdict.isAllowed) return verdict.retryAfterMs
-    // Deleted first, so that the map stays in order of last use and its head is the quietest.
-    arrivals.delete(caller)
-    arrivals.set(caller, verdict.nextMs)
-    if (arrivals.size > callersMax) arrivals.delete(arrivals.keys().next().value ?? caller)
-    return 0
-  }
+export function windowMsOf({ windowSeconds }: Omit<Policy, 'name'>): number {
+  return windowSeconds * 1_000
+}
 
-  return { take }
+/** What is left of a quota, in units of cost. */
+export function restOf(arrivalMs: number, nowMs: number, policy: Omit<Policy, 'name'>): number {
+  const spentMs = Math.max(arrivalMs - nowMs, 0)
+  const rest = policy.quota - (spentMs * policy.quota) / windowMsOf(policy)
+  return Math.max(Math.floor(rest + 1e-6), 0)
+}
+
+/** `RateLimit-Policy`, by draft-ietf-httpapi-ratelimit-headers-11. */
+export function policiesText(buckets: readonly Bucket[], concurrent: number): string {
+  const timed = buckets.map(({ policy: { name, quota, windowSeconds } }) => {
+    return `"${name}";q=${quota};w=${windowSeconds}`
+  })
+  return [...timed, `"${concurrentPolicy}";q=${concurrent};qu="concurrent-requests"`].join(', ')
+}
+
+export const concurrentPolicy = 'concurrent'
+
+/** `RateLimit`: what is left, and in how many seconds all of it is back. */
+export function restsText(
+  rests: readonly { name: string; rest: number; resetMs: number }[],
+): string {
+  return rests
+    .map(({ name, rest, resetMs }) => `"${name}";r=${rest};t=${Math.ceil(resetMs / 1_000)}`)
+    .join(', ')
 }

@@ -9,9 +9,8 @@ import { parseJson } from './body.ts'
 import { decodeParameters } from './decode.ts'
 import { type FieldError, fieldErrorsOf } from './field-errors.ts'
 import { findReply, fingerprintOf, idempotencyKeyOf, replyPlace } from './idempotency.ts'
-import { createLimiter, keyLimit } from './limit.ts'
 import { preferred } from './media.ts'
-import type { Authenticate, Call, Handlers, OpenCall } from './operation.ts'
+import type { Call, Handlers, OpenCall } from './operation.ts'
 import { Problem, problem } from './problem.ts'
 import { checkReply, type HandlerReply, render } from './reply.ts'
 import { isSeen } from './revision.ts'
@@ -51,12 +50,11 @@ const readsCheckedShare = 0.01
 /** Puts operations of the contract on the server. */
 export function mount(
   app: FastifyInstance,
-  ctx: Context,
+  door: Door,
   routes: readonly Route[],
   handlers: Handlers,
-  authenticate: Authenticate,
 ): void {
-  const door: Door = { ctx, authenticate, limiter: createLimiter(keyLimit) }
+  const { ctx } = door
   app.decorateRequest('call', undefined)
   for (const route of routes) {
     // The table binds each id to its own handler; here, where all meet, the types are the union.
@@ -66,8 +64,8 @@ export function mount(
       method: route.method,
       url: route.url,
       config: { operation: route },
-      onRequest: async (request) => {
-        request.call = await admit(door, route, media, request)
+      onRequest: async (request, reply) => {
+        request.call = await admit(door, route, media, request, reply)
       },
       handler: async (request, reply) => {
         return send(request, reply, media, await serve(ctx, route, handler, request))

@@ -4,6 +4,7 @@ import type { Tx } from '#db/transact.ts'
 import type { OperationId, Operations } from '#generated/operations.ts'
 import type { Scope } from '#generated/routes.ts'
 import type { Id, TenantId } from '#ids.ts'
+import type { LimitOverrides } from './limit.ts'
 
 /** Whom a verified key speaks for, and what it may do. */
 export interface Principal {
@@ -17,6 +18,8 @@ export interface Principal {
     readonly scopes: readonly Scope[]
     readonly expiresAt: Date | null
   }
+  /** What its tenant may ask other than the usual. */
+  readonly limits: LimitOverrides | null
 }
 
 /** What a deed is put down to: who did it, when, and in the course of what. */

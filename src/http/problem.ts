@@ -13,6 +13,7 @@ export class Problem extends Error {
   readonly detail: string
   readonly errors: readonly FieldError[]
   readonly headers: Readonly<Record<string, string>>
+  readonly violatedPolicies: readonly string[]
 
   constructor(code: ProblemCode, face: ProblemFace) {
     super(code, face.cause === undefined ? {} : { cause: face.cause })
@@ -21,6 +22,7 @@ export class Problem extends Error {
     this.detail = face.detail ?? problems[code].description
     this.errors = face.errors ?? []
     this.headers = face.headers ?? {}
+    this.violatedPolicies = face.violatedPolicies ?? []
   }
 }
 
@@ -30,6 +32,8 @@ export interface ProblemFace {
   /** Which fields, and what is wrong with each. */
   errors?: readonly FieldError[]
   headers?: Record<string, string>
+  /** The limits that stood against it, by name. */
+  violatedPolicies?: readonly string[]
   /** For the log only. */
   cause?: unknown
 }
@@ -47,14 +51,15 @@ export function found<Row>(row: Row | undefined): Row {
 
 /** The body of a problem, as `application/problem+json`. */
 export function problemBody(refusal: Problem, requestId: string): string {
-  const { code, status, detail, errors } = refusal
+  const { code, status, detail, errors, violatedPolicies } = refusal
   return JSON.stringify({
-    type: `/problems/${code}`,
+    type: problems[code].type,
     title: problems[code].title,
     status,
     detail,
     code,
     requestId,
     ...(errors.length > 0 ? { errors } : {}),
+    ...(violatedPolicies.length > 0 ? { 'violated-policies': violatedPolicies } : {}),
   })
 }

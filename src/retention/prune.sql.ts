@@ -36,6 +36,16 @@ export async function pruneKeyChanges({ db, clock }: Context): Promise<void> {
   })
 }
 
+/** Forgets what nobody has anything left to pay off. */
+export async function pruneQuotas({ db, clock }: Context): Promise<void> {
+  await inBatches(db.worker, {
+    text: `
+      delete from quota_spent where (tenant_id, bucket) in (
+        select tenant_id, bucket from quota_spent where arrival_ms <= $1 limit ${batchMax})`,
+    values: [clock.now().getTime() - 60 * 60 * 1_000],
+  })
+}
+
 async function inBatches(
   pool: Context['db']['worker'],
   statement: { text: string; values: unknown[] },

@@ -169,6 +169,7 @@ async function tenantTables({ query }: Database): Promise<string[]> {
 }
 
 const sampleOf: Record<string, string> = {
+  'double precision': '1',
   date: 'current_date',
   'timestamp with time zone': 'now()',
   integer: '1',

@@ -1,9 +1,9 @@
 import { connect } from 'node:net'
 import type { FastifyInstance } from 'fastify'
-import { createAuthenticator } from '#api-keys/authenticate.ts'
+import { openDoor } from '#app.ts'
 import { createClock } from '#clock.ts'
 import { routes } from '#generated/routes.ts'
-import { keyLimit } from '#http/limit.ts'
+import { usualLimits } from '#http/limit.ts'
 import { mount } from '#http/mount.ts'
 import type { Handlers } from '#http/operation.ts'
 import { createServer } from '#http/server.ts'
@@ -55,17 +55,17 @@ type Misbehaving = Partial<Record<keyof Handlers, (...args: never[]) => Promise<
 
 /** The API of `world`, in which some handlers do not do what their types say. */
 export async function startMisbehaving({ ctx }: World, handlers: Misbehaving) {
-  const authenticator = createAuthenticator(ctx)
+  const door = openDoor(ctx)
   const all = Object.values(routes)
   const app: FastifyInstance = createServer(ctx, all)
   const table = { ...operations, ...handlers } as unknown as Handlers
-  mount(app, ctx, all, table, authenticator.authenticate)
+  mount(app, door, all, table)
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   return {
     url,
     async stop() {
       await app.close()
-      authenticator.stop()
+      await door.close()
     },
   }
 }
@@ -82,14 +82,18 @@ export function stoppedClock() {
 }
 
 /** Calls with a key, while the clock stands still, until it may not: answers that refusal. */
-export async function exhaust(url: string, key: string): Promise<Response> {
+export async function exhaust(url: string, key: string, kind: 'read' | 'write' = 'read') {
   const headers = { authorization: `Bearer ${key}` }
-  for (let calls = 0; calls <= keyLimit.burst; calls += 50) {
-    const some = Array.from({ length: 50 }, () => fetch(`${url}/api/v1/me`, { headers }))
-    const replies = await Promise.all(some)
+  const nobody = `/api/v1/clients/cli_${'0'.repeat(26)}`
+  const call = () =>
+    kind === 'read'
+      ? fetch(`${url}/api/v1/me`, { headers })
+      : fetch(url + nobody, { headers, method: 'DELETE' })
+  for (let calls = 0; calls <= usualLimits.key[kind].quota; calls += 50) {
+    const replies = await Promise.all(Array.from({ length: 50 }, call))
     const refused = replies.find(({ status }) => status === 429)
     await Promise.all(replies.map((reply) => (reply === refused ? undefined : reply.text())))
     if (refused) return refused
   }
-  throw new Error('a whole burst and more was not too much')
+  throw new Error('a whole quota and more was not too much')
 }

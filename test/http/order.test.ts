@@ -39,7 +39,7 @@ test('of many things that are wrong the first in the order of refusals is told',
   await admin.patch(`/api/v1/clients/${one.body.id}`, { phone: '1' }, used)
   const { clock, step } = stoppedClock()
   const second = await startSecond(world, (ctx) => ({ ...ctx, clock }))
-  await exhaust(second.url, writer.key)
+  await exhaust(second.url, writer.key, 'write')
 
   const request: Wrong = {
     method: 'PUT',
