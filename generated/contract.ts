@@ -189,7 +189,7 @@ export interface paths {
         };
         /**
          * List events
-         * @description What happened in your tenant; events are kept for 90 days. With `sort=position` this is a feed to follow instead of, or besides, webhooks: it runs oldest first, without gaps or repetitions, and its `nextCursor` is never `null`, so keep it and ask again later for what is new.
+         * @description What happened in your tenant; events are kept for 90 days. With `sort=position` this is a feed to follow instead of, or besides, webhooks: it runs oldest first, without gaps or repetitions, and its `nextCursor` is never `null`, so keep it and ask again later for what is new. A page of the feed may be empty although more follows: go on while `nextCursor` changes.
          */
         get: operations["listEvents"];
         put?: never;
@@ -3905,6 +3905,10 @@ export interface components {
         ApiKeyId: components["schemas"]["ApiKeyId"];
         /** @description Which client. */
         ClientId: components["schemas"]["ClientId"];
+        /** @description Only what was made at this moment or later. */
+        CreatedAfter: components["schemas"]["Timestamp"];
+        /** @description Only what was made before this moment. */
+        CreatedBefore: components["schemas"]["Timestamp"];
         /** @description Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
         Cursor: string;
         /** @description Which event. */
@@ -3928,6 +3932,10 @@ export interface components {
         IfNoneMatch: string;
         /** @description How many to return at most. */
         Limit: number;
+        /** @description Only what happened at this moment or later. Not with `sort=position`. */
+        OccurredAfter: components["schemas"]["Timestamp"];
+        /** @description Only what happened before this moment. Not with `sort=position`. */
+        OccurredBefore: components["schemas"]["Timestamp"];
         /** @description Which organization. */
         OrganizationId: components["schemas"]["OrganizationId"];
         /** @description Which payment. */
@@ -4398,6 +4406,10 @@ export interface operations {
     listClients: {
         parameters: {
             query?: {
+                /** @description Only what was made at this moment or later. */
+                createdAfter?: components["parameters"]["CreatedAfter"];
+                /** @description Only what was made before this moment. */
+                createdBefore?: components["parameters"]["CreatedBefore"];
                 /** @description Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
                 cursor?: components["parameters"]["Cursor"];
                 /** @description Only clients with this e-mail address, upper and lower case alike. */
@@ -4790,6 +4802,10 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 /** @description How many to return at most. */
                 limit?: components["parameters"]["Limit"];
+                /** @description Only what happened at this moment or later. Not with `sort=position`. */
+                occurredAfter?: components["parameters"]["OccurredAfter"];
+                /** @description Only what happened before this moment. Not with `sort=position`. */
+                occurredBefore?: components["parameters"]["OccurredBefore"];
                 /** @description In which order: newest first, or by `position`, oldest first. The latter is the feed. */
                 sort?: components["parameters"]["SortEvents"];
                 /** @description Only events of this type. */
@@ -5317,6 +5333,10 @@ export interface operations {
             query?: {
                 /** @description Only payments of this client. */
                 clientId?: components["schemas"]["ClientId"];
+                /** @description Only what was made at this moment or later. */
+                createdAfter?: components["parameters"]["CreatedAfter"];
+                /** @description Only what was made before this moment. */
+                createdBefore?: components["parameters"]["CreatedBefore"];
                 /** @description Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
                 cursor?: components["parameters"]["Cursor"];
                 /** @description How many to return at most. */
@@ -5645,6 +5665,10 @@ export interface operations {
             query?: {
                 /** @description Only proposals to this client. */
                 clientId?: components["schemas"]["ClientId"];
+                /** @description Only what was made at this moment or later. */
+                createdAfter?: components["parameters"]["CreatedAfter"];
+                /** @description Only what was made before this moment. */
+                createdBefore?: components["parameters"]["CreatedBefore"];
                 /** @description Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
                 cursor?: components["parameters"]["Cursor"];
                 /** @description How many to return at most. */
@@ -6100,6 +6124,10 @@ export interface operations {
     listWebhookDeliveries: {
         parameters: {
             query?: {
+                /** @description Only what was made at this moment or later. */
+                createdAfter?: components["parameters"]["CreatedAfter"];
+                /** @description Only what was made before this moment. */
+                createdBefore?: components["parameters"]["CreatedBefore"];
                 /** @description Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
                 cursor?: components["parameters"]["Cursor"];
                 /** @description Only deliveries to this endpoint. */

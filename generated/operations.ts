@@ -46,6 +46,7 @@ import type {
   RefundInput,
   RefundList,
   TenantId,
+  Timestamp,
   WebhookAttemptList,
   WebhookDeliveryId,
   WebhookDeliveryInfo,
@@ -811,6 +812,10 @@ export interface ListClientsRequest {
     externalId?: string
     /** Only clients with this e-mail address, upper and lower case alike. */
     email?: string
+    /** Only what was made at this moment or later. */
+    createdAfter?: Timestamp
+    /** Only what was made before this moment. */
+    createdBefore?: Timestamp
     /** How many to return at most. */
     limit: number
     /** Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
@@ -897,6 +902,10 @@ export interface ListEventsRequest {
   query: {
     /** Only events of this type. */
     type?: EventType
+    /** Only what happened at this moment or later. Not with `sort=position`. */
+    occurredAfter?: Timestamp
+    /** Only what happened before this moment. Not with `sort=position`. */
+    occurredBefore?: Timestamp
     /** How many to return at most. */
     limit: number
     /** Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
@@ -955,6 +964,10 @@ export interface ListPaymentsRequest {
     clientId?: ClientId
     /** Only payments in this state. */
     status?: PaymentStatus
+    /** Only what was made at this moment or later. */
+    createdAfter?: Timestamp
+    /** Only what was made before this moment. */
+    createdBefore?: Timestamp
     /** How many to return at most. */
     limit: number
     /** Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
@@ -986,6 +999,10 @@ export interface ListProposalsRequest {
     clientId?: ClientId
     /** Only proposals in this state. */
     status?: ProposalStatus
+    /** Only what was made at this moment or later. */
+    createdAfter?: Timestamp
+    /** Only what was made before this moment. */
+    createdBefore?: Timestamp
     /** How many to return at most. */
     limit: number
     /** Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
@@ -1051,6 +1068,10 @@ export interface ListWebhookDeliveriesRequest {
     eventType?: EventType
     /** Only deliveries in this state. */
     status?: DeliveryStatus
+    /** Only what was made at this moment or later. */
+    createdAfter?: Timestamp
+    /** Only what was made before this moment. */
+    createdBefore?: Timestamp
     /** How many to return at most. */
     limit: number
     /** Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */

@@ -134,6 +134,26 @@ const clientIdInQuery: Parameter = {
   type: 'string',
 }
 
+const createdAfterInQuery: Parameter = {
+  name: 'createdAfter',
+  in: 'query',
+  key: 'createdAfter',
+  isRequired: false,
+  style: 'form',
+  explode: true,
+  type: 'string',
+}
+
+const createdBeforeInQuery: Parameter = {
+  name: 'createdBefore',
+  in: 'query',
+  key: 'createdBefore',
+  isRequired: false,
+  style: 'form',
+  explode: true,
+  type: 'string',
+}
+
 const cursorInQuery: Parameter = {
   name: 'cursor',
   in: 'query',
@@ -263,6 +283,26 @@ const limitInQuery: Parameter = {
   explode: true,
   type: 'integer',
   default: 50,
+}
+
+const occurredAfterInQuery: Parameter = {
+  name: 'occurredAfter',
+  in: 'query',
+  key: 'occurredAfter',
+  isRequired: false,
+  style: 'form',
+  explode: true,
+  type: 'string',
+}
+
+const occurredBeforeInQuery: Parameter = {
+  name: 'occurredBefore',
+  in: 'query',
+  key: 'occurredBefore',
+  isRequired: false,
+  style: 'form',
+  explode: true,
+  type: 'string',
 }
 
 const organizationIdInPath: Parameter = {
@@ -2137,6 +2177,8 @@ export const routes: Record<OperationId, Route> = {
     parameters: [
       externalIdInQuery,
       emailInQuery,
+      createdAfterInQuery,
+      createdBeforeInQuery,
       limitInQuery,
       cursorInQuery,
       sortInQuery,
@@ -2285,6 +2327,8 @@ export const routes: Record<OperationId, Route> = {
     body: null,
     parameters: [
       typeInQuery,
+      occurredAfterInQuery,
+      occurredBeforeInQuery,
       limitInQuery,
       cursorInQuery,
       sortInQuery,
@@ -2383,6 +2427,8 @@ export const routes: Record<OperationId, Route> = {
     parameters: [
       clientIdInQuery,
       statusInQuery,
+      createdAfterInQuery,
+      createdBeforeInQuery,
       limitInQuery,
       cursorInQuery,
       sortInQuery,
@@ -2433,6 +2479,8 @@ export const routes: Record<OperationId, Route> = {
     parameters: [
       clientIdInQuery,
       statusInQuery,
+      createdAfterInQuery,
+      createdBeforeInQuery,
       limitInQuery,
       cursorInQuery,
       sortInQuery,
@@ -2536,6 +2584,8 @@ export const routes: Record<OperationId, Route> = {
       eventIdInQuery,
       eventTypeInQuery,
       statusInQuery,
+      createdAfterInQuery,
+      createdBeforeInQuery,
       limitInQuery,
       cursorInQuery,
       sortInQuery,

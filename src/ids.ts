@@ -67,3 +67,10 @@ export function timeOf(id: string): number {
 export function dayOf(id: string): string {
   return new Date(timeOf(id)).toISOString().slice(0, 10)
 }
+
+/** The least id that could have been made at a moment, in ms since 1970. */
+export function firstIdAt<Prefix extends IdPrefix>(prefix: Prefix, ms: number): Id<Prefix> {
+  const bytes = Buffer.alloc(16)
+  bytes.writeUIntBE(Math.min(Math.max(ms, 0), 2 ** 48 - 1), 0, 6)
+  return `${prefix}_${encodeBase32(bytes)}`
+}

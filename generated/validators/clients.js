@@ -6,6 +6,7 @@ import {
   validateCurrency,
   validateMetadata,
   validateNextCursor,
+  validateTimestamp,
 } from './shared.js'
 
 const createClientHeaders_0 = new RegExp("^[!-~]+$", "u")
@@ -479,7 +480,7 @@ export function listClientsQuery(data, {instancePath="", parentData, parentDataP
     if(data && typeof data == "object" && !Array.isArray(data)){
       const _errs1 = errors;
       for(const key0 in data){
-        if(!(((((key0 === "externalId") || (key0 === "email")) || (key0 === "limit")) || (key0 === "cursor")) || (key0 === "sort"))){
+        if(!(((((((key0 === "externalId") || (key0 === "email")) || (key0 === "createdAfter")) || (key0 === "createdBefore")) || (key0 === "limit")) || (key0 === "cursor")) || (key0 === "sort"))){
           listClientsQuery.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
           return false;
           break;
@@ -548,32 +549,11 @@ export function listClientsQuery(data, {instancePath="", parentData, parentDataP
             var valid0 = true;
           }
           if(valid0){
-            if(data.limit !== undefined){
-              let data2 = data.limit;
+            if(data.createdAfter !== undefined){
               const _errs6 = errors;
-              if(!(((typeof data2 == "number") && (!(data2 % 1) && !isNaN(data2))) && (isFinite(data2)))){
-                listClientsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
-                return false;
-              }
-              if(errors === _errs6){
-                if((typeof data2 == "number") && (isFinite(data2))){
-                  if(data2 > 200 || isNaN(data2)){
-                    listClientsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/maximum",keyword:"maximum",params:{comparison: "<=", limit: 200},message:"must be <= 200"}];
-                    return false;
-                  }
-                  else {
-                    if(data2 < 1 || isNaN(data2)){
-                      listClientsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
-                      return false;
-                    }
-                    else {
-                      if(!(listClientsQuery_1.validate(data2))){
-                        listClientsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
-                        return false;
-                      }
-                    }
-                  }
-                }
+              if(!(validateTimestamp(data.createdAfter, {instancePath:instancePath+"/createdAfter",parentData:data,parentDataProperty:"createdAfter",rootData}))){
+                vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                errors = vErrors.length;
               }
               var valid0 = _errs6 === errors;
             }
@@ -581,54 +561,101 @@ export function listClientsQuery(data, {instancePath="", parentData, parentDataP
               var valid0 = true;
             }
             if(valid0){
-              if(data.cursor !== undefined){
-                let data3 = data.cursor;
-                const _errs8 = errors;
-                if(errors === _errs8){
-                  if(typeof data3 === "string"){
-                    if(ucs2length(data3) > 512){
-                      listClientsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
-                      return false;
-                    }
-                    else {
-                      if(ucs2length(data3) < 1){
-                        listClientsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
-                        return false;
-                      }
-                      else {
-                        if(!listClientsQuery_3.test(data3)){
-                          listClientsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_-]+$"+"\""}];
-                          return false;
-                        }
-                      }
-                    }
-                  }
-                  else {
-                    listClientsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                    return false;
-                  }
+              if(data.createdBefore !== undefined){
+                const _errs7 = errors;
+                if(!(validateTimestamp(data.createdBefore, {instancePath:instancePath+"/createdBefore",parentData:data,parentDataProperty:"createdBefore",rootData}))){
+                  vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                  errors = vErrors.length;
                 }
-                var valid0 = _errs8 === errors;
+                var valid0 = _errs7 === errors;
               }
               else {
                 var valid0 = true;
               }
               if(valid0){
-                if(data.sort !== undefined){
-                  let data4 = data.sort;
-                  const _errs10 = errors;
-                  if(typeof data4 !== "string"){
-                    listClientsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                if(data.limit !== undefined){
+                  let data4 = data.limit;
+                  const _errs8 = errors;
+                  if(!(((typeof data4 == "number") && (!(data4 % 1) && !isNaN(data4))) && (isFinite(data4)))){
+                    listClientsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
                     return false;
                   }
-                  if(!((data4 === "-createdAt") || (data4 === "createdAt"))){
-                    listClientsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/enum",keyword:"enum",params:{allowedValues: listClientsQuery_4},message:"must be equal to one of the allowed values"}];
-                    return false;
+                  if(errors === _errs8){
+                    if((typeof data4 == "number") && (isFinite(data4))){
+                      if(data4 > 200 || isNaN(data4)){
+                        listClientsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/maximum",keyword:"maximum",params:{comparison: "<=", limit: 200},message:"must be <= 200"}];
+                        return false;
+                      }
+                      else {
+                        if(data4 < 1 || isNaN(data4)){
+                          listClientsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
+                          return false;
+                        }
+                        else {
+                          if(!(listClientsQuery_1.validate(data4))){
+                            listClientsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                            return false;
+                          }
+                        }
+                      }
+                    }
                   }
-                  var valid0 = _errs10 === errors;
+                  var valid0 = _errs8 === errors;
                 }
                 else {
                   var valid0 = true;
+                }
+                if(valid0){
+                  if(data.cursor !== undefined){
+                    let data5 = data.cursor;
+                    const _errs10 = errors;
+                    if(errors === _errs10){
+                      if(typeof data5 === "string"){
+                        if(ucs2length(data5) > 512){
+                          listClientsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                          return false;
+                        }
+                        else {
+                          if(ucs2length(data5) < 1){
+                            listClientsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                            return false;
+                          }
+                          else {
+                            if(!listClientsQuery_3.test(data5)){
+                              listClientsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_-]+$"+"\""}];
+                              return false;
+                            }
+                          }
+                        }
+                      }
+                      else {
+                        listClientsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                        return false;
+                      }
+                    }
+                    var valid0 = _errs10 === errors;
+                  }
+                  else {
+                    var valid0 = true;
+                  }
+                  if(valid0){
+                    if(data.sort !== undefined){
+                      let data6 = data.sort;
+                      const _errs12 = errors;
+                      if(typeof data6 !== "string"){
+                        listClientsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                        return false;
+                      }
+                      if(!((data6 === "-createdAt") || (data6 === "createdAt"))){
+                        listClientsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/enum",keyword:"enum",params:{allowedValues: listClientsQuery_4},message:"must be equal to one of the allowed values"}];
+                        return false;
+                      }
+                      var valid0 = _errs12 === errors;
+                    }
+                    else {
+                      var valid0 = true;
+                    }
+                  }
                 }
               }
             }

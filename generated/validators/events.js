@@ -304,7 +304,7 @@ export function listEventsQuery(data, {instancePath="", parentData, parentDataPr
     if(data && typeof data == "object" && !Array.isArray(data)){
       const _errs1 = errors;
       for(const key0 in data){
-        if(!((((key0 === "type") || (key0 === "limit")) || (key0 === "cursor")) || (key0 === "sort"))){
+        if(!((((((key0 === "type") || (key0 === "occurredAfter")) || (key0 === "occurredBefore")) || (key0 === "limit")) || (key0 === "cursor")) || (key0 === "sort"))){
           listEventsQuery.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
           return false;
           break;
@@ -323,32 +323,11 @@ export function listEventsQuery(data, {instancePath="", parentData, parentDataPr
           var valid0 = true;
         }
         if(valid0){
-          if(data.limit !== undefined){
-            let data1 = data.limit;
+          if(data.occurredAfter !== undefined){
             const _errs3 = errors;
-            if(!(((typeof data1 == "number") && (!(data1 % 1) && !isNaN(data1))) && (isFinite(data1)))){
-              listEventsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
-              return false;
-            }
-            if(errors === _errs3){
-              if((typeof data1 == "number") && (isFinite(data1))){
-                if(data1 > 200 || isNaN(data1)){
-                  listEventsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/maximum",keyword:"maximum",params:{comparison: "<=", limit: 200},message:"must be <= 200"}];
-                  return false;
-                }
-                else {
-                  if(data1 < 1 || isNaN(data1)){
-                    listEventsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
-                    return false;
-                  }
-                  else {
-                    if(!(listEventTypesQuery_0.validate(data1))){
-                      listEventsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
-                      return false;
-                    }
-                  }
-                }
-              }
+            if(!(validateTimestamp(data.occurredAfter, {instancePath:instancePath+"/occurredAfter",parentData:data,parentDataProperty:"occurredAfter",rootData}))){
+              vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+              errors = vErrors.length;
             }
             var valid0 = _errs3 === errors;
           }
@@ -356,54 +335,101 @@ export function listEventsQuery(data, {instancePath="", parentData, parentDataPr
             var valid0 = true;
           }
           if(valid0){
-            if(data.cursor !== undefined){
-              let data2 = data.cursor;
-              const _errs5 = errors;
-              if(errors === _errs5){
-                if(typeof data2 === "string"){
-                  if(ucs2length(data2) > 512){
-                    listEventsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
-                    return false;
-                  }
-                  else {
-                    if(ucs2length(data2) < 1){
-                      listEventsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
-                      return false;
-                    }
-                    else {
-                      if(!listEventTypesQuery_1.test(data2)){
-                        listEventsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_-]+$"+"\""}];
-                        return false;
-                      }
-                    }
-                  }
-                }
-                else {
-                  listEventsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                  return false;
-                }
+            if(data.occurredBefore !== undefined){
+              const _errs4 = errors;
+              if(!(validateTimestamp(data.occurredBefore, {instancePath:instancePath+"/occurredBefore",parentData:data,parentDataProperty:"occurredBefore",rootData}))){
+                vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                errors = vErrors.length;
               }
-              var valid0 = _errs5 === errors;
+              var valid0 = _errs4 === errors;
             }
             else {
               var valid0 = true;
             }
             if(valid0){
-              if(data.sort !== undefined){
-                let data3 = data.sort;
-                const _errs7 = errors;
-                if(typeof data3 !== "string"){
-                  listEventsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+              if(data.limit !== undefined){
+                let data3 = data.limit;
+                const _errs5 = errors;
+                if(!(((typeof data3 == "number") && (!(data3 % 1) && !isNaN(data3))) && (isFinite(data3)))){
+                  listEventsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
                   return false;
                 }
-                if(!((data3 === "-createdAt") || (data3 === "position"))){
-                  listEventsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/enum",keyword:"enum",params:{allowedValues: listEventsQuery_2},message:"must be equal to one of the allowed values"}];
-                  return false;
+                if(errors === _errs5){
+                  if((typeof data3 == "number") && (isFinite(data3))){
+                    if(data3 > 200 || isNaN(data3)){
+                      listEventsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/maximum",keyword:"maximum",params:{comparison: "<=", limit: 200},message:"must be <= 200"}];
+                      return false;
+                    }
+                    else {
+                      if(data3 < 1 || isNaN(data3)){
+                        listEventsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
+                        return false;
+                      }
+                      else {
+                        if(!(listEventTypesQuery_0.validate(data3))){
+                          listEventsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                          return false;
+                        }
+                      }
+                    }
+                  }
                 }
-                var valid0 = _errs7 === errors;
+                var valid0 = _errs5 === errors;
               }
               else {
                 var valid0 = true;
+              }
+              if(valid0){
+                if(data.cursor !== undefined){
+                  let data4 = data.cursor;
+                  const _errs7 = errors;
+                  if(errors === _errs7){
+                    if(typeof data4 === "string"){
+                      if(ucs2length(data4) > 512){
+                        listEventsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                        return false;
+                      }
+                      else {
+                        if(ucs2length(data4) < 1){
+                          listEventsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                          return false;
+                        }
+                        else {
+                          if(!listEventTypesQuery_1.test(data4)){
+                            listEventsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_-]+$"+"\""}];
+                            return false;
+                          }
+                        }
+                      }
+                    }
+                    else {
+                      listEventsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                      return false;
+                    }
+                  }
+                  var valid0 = _errs7 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
+                if(valid0){
+                  if(data.sort !== undefined){
+                    let data5 = data.sort;
+                    const _errs9 = errors;
+                    if(typeof data5 !== "string"){
+                      listEventsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                      return false;
+                    }
+                    if(!((data5 === "-createdAt") || (data5 === "position"))){
+                      listEventsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/enum",keyword:"enum",params:{allowedValues: listEventsQuery_2},message:"must be equal to one of the allowed values"}];
+                      return false;
+                    }
+                    var valid0 = _errs9 === errors;
+                  }
+                  else {
+                    var valid0 = true;
+                  }
+                }
               }
             }
           }

@@ -405,7 +405,7 @@ export function listPaymentsQuery(data, {instancePath="", parentData, parentData
     if(data && typeof data == "object" && !Array.isArray(data)){
       const _errs1 = errors;
       for(const key0 in data){
-        if(!(((((key0 === "clientId") || (key0 === "status")) || (key0 === "limit")) || (key0 === "cursor")) || (key0 === "sort"))){
+        if(!(((((((key0 === "clientId") || (key0 === "status")) || (key0 === "createdAfter")) || (key0 === "createdBefore")) || (key0 === "limit")) || (key0 === "cursor")) || (key0 === "sort"))){
           listPaymentsQuery.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
           return false;
           break;
@@ -436,32 +436,11 @@ export function listPaymentsQuery(data, {instancePath="", parentData, parentData
             var valid0 = true;
           }
           if(valid0){
-            if(data.limit !== undefined){
-              let data2 = data.limit;
+            if(data.createdAfter !== undefined){
               const _errs4 = errors;
-              if(!(((typeof data2 == "number") && (!(data2 % 1) && !isNaN(data2))) && (isFinite(data2)))){
-                listPaymentsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
-                return false;
-              }
-              if(errors === _errs4){
-                if((typeof data2 == "number") && (isFinite(data2))){
-                  if(data2 > 200 || isNaN(data2)){
-                    listPaymentsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/maximum",keyword:"maximum",params:{comparison: "<=", limit: 200},message:"must be <= 200"}];
-                    return false;
-                  }
-                  else {
-                    if(data2 < 1 || isNaN(data2)){
-                      listPaymentsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
-                      return false;
-                    }
-                    else {
-                      if(!(listPaymentsQuery_0.validate(data2))){
-                        listPaymentsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
-                        return false;
-                      }
-                    }
-                  }
-                }
+              if(!(validateTimestamp(data.createdAfter, {instancePath:instancePath+"/createdAfter",parentData:data,parentDataProperty:"createdAfter",rootData}))){
+                vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                errors = vErrors.length;
               }
               var valid0 = _errs4 === errors;
             }
@@ -469,54 +448,101 @@ export function listPaymentsQuery(data, {instancePath="", parentData, parentData
               var valid0 = true;
             }
             if(valid0){
-              if(data.cursor !== undefined){
-                let data3 = data.cursor;
-                const _errs6 = errors;
-                if(errors === _errs6){
-                  if(typeof data3 === "string"){
-                    if(ucs2length(data3) > 512){
-                      listPaymentsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
-                      return false;
-                    }
-                    else {
-                      if(ucs2length(data3) < 1){
-                        listPaymentsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
-                        return false;
-                      }
-                      else {
-                        if(!listPaymentsQuery_1.test(data3)){
-                          listPaymentsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_-]+$"+"\""}];
-                          return false;
-                        }
-                      }
-                    }
-                  }
-                  else {
-                    listPaymentsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                    return false;
-                  }
+              if(data.createdBefore !== undefined){
+                const _errs5 = errors;
+                if(!(validateTimestamp(data.createdBefore, {instancePath:instancePath+"/createdBefore",parentData:data,parentDataProperty:"createdBefore",rootData}))){
+                  vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                  errors = vErrors.length;
                 }
-                var valid0 = _errs6 === errors;
+                var valid0 = _errs5 === errors;
               }
               else {
                 var valid0 = true;
               }
               if(valid0){
-                if(data.sort !== undefined){
-                  let data4 = data.sort;
-                  const _errs8 = errors;
-                  if(typeof data4 !== "string"){
-                    listPaymentsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                if(data.limit !== undefined){
+                  let data4 = data.limit;
+                  const _errs6 = errors;
+                  if(!(((typeof data4 == "number") && (!(data4 % 1) && !isNaN(data4))) && (isFinite(data4)))){
+                    listPaymentsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
                     return false;
                   }
-                  if(!((data4 === "-createdAt") || (data4 === "createdAt"))){
-                    listPaymentsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/enum",keyword:"enum",params:{allowedValues: listPaymentsQuery_2},message:"must be equal to one of the allowed values"}];
-                    return false;
+                  if(errors === _errs6){
+                    if((typeof data4 == "number") && (isFinite(data4))){
+                      if(data4 > 200 || isNaN(data4)){
+                        listPaymentsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/maximum",keyword:"maximum",params:{comparison: "<=", limit: 200},message:"must be <= 200"}];
+                        return false;
+                      }
+                      else {
+                        if(data4 < 1 || isNaN(data4)){
+                          listPaymentsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
+                          return false;
+                        }
+                        else {
+                          if(!(listPaymentsQuery_0.validate(data4))){
+                            listPaymentsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                            return false;
+                          }
+                        }
+                      }
+                    }
                   }
-                  var valid0 = _errs8 === errors;
+                  var valid0 = _errs6 === errors;
                 }
                 else {
                   var valid0 = true;
+                }
+                if(valid0){
+                  if(data.cursor !== undefined){
+                    let data5 = data.cursor;
+                    const _errs8 = errors;
+                    if(errors === _errs8){
+                      if(typeof data5 === "string"){
+                        if(ucs2length(data5) > 512){
+                          listPaymentsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                          return false;
+                        }
+                        else {
+                          if(ucs2length(data5) < 1){
+                            listPaymentsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                            return false;
+                          }
+                          else {
+                            if(!listPaymentsQuery_1.test(data5)){
+                              listPaymentsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_-]+$"+"\""}];
+                              return false;
+                            }
+                          }
+                        }
+                      }
+                      else {
+                        listPaymentsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                        return false;
+                      }
+                    }
+                    var valid0 = _errs8 === errors;
+                  }
+                  else {
+                    var valid0 = true;
+                  }
+                  if(valid0){
+                    if(data.sort !== undefined){
+                      let data6 = data.sort;
+                      const _errs10 = errors;
+                      if(typeof data6 !== "string"){
+                        listPaymentsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                        return false;
+                      }
+                      if(!((data6 === "-createdAt") || (data6 === "createdAt"))){
+                        listPaymentsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/enum",keyword:"enum",params:{allowedValues: listPaymentsQuery_2},message:"must be equal to one of the allowed values"}];
+                        return false;
+                      }
+                      var valid0 = _errs10 === errors;
+                    }
+                    else {
+                      var valid0 = true;
+                    }
+                  }
                 }
               }
             }

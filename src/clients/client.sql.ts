@@ -3,6 +3,7 @@ import { build, type Db } from '#db/database.ts'
 import { fetchOne, statement, touchingOne } from '#db/statement.ts'
 import type { Tx } from '#db/transact.ts'
 import type { Tables } from '#generated/tables.ts'
+import { type CreationFilter, inOrderOfCreation } from '#http/page.sql.ts'
 import type { PageRequest } from '#http/page.ts'
 import type { Id, TenantId } from '#ids.ts'
 import type { Client } from './client.ts'
@@ -160,29 +161,25 @@ function selectOne(a: OneClient) {
     .where('deleted_at', 'is', null)
 }
 
-export interface ClientFilter {
+export interface ClientFilter extends CreationFilter {
   externalId?: string | undefined
   email?: string | undefined
-  sort: '-createdAt' | 'createdAt'
 }
 
-/** Ids are in order of creation, so the order by id is the order by time, and total. */
 export async function pageClients(
   db: Db,
   tenantId: TenantId,
-  { externalId, email, sort }: ClientFilter,
+  filter: ClientFilter,
   page: PageRequest,
 ): Promise<Client[]> {
-  const isNewestFirst = sort === '-createdAt'
-  let query = db
+  const all = db
     .selectFrom('client')
     .select(columns)
     .where('tenant_id', '=', tenantId)
     .where('deleted_at', 'is', null)
-    .orderBy('id', isNewestFirst ? 'desc' : 'asc')
-    .limit(page.limit + 1)
+  let query = inOrderOfCreation(all, { prefix: 'cli' }, filter, page)
+  const { externalId, email } = filter
   if (externalId !== undefined) query = query.where('external_id', '=', externalId)
   if (email !== undefined) query = query.where('email', '=', email)
-  if (page.after) query = query.where('id', isNewestFirst ? '<' : '>', String(page.after[0]))
   return (await query.execute()).map(fromRow)
 }

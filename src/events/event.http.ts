@@ -7,18 +7,30 @@ import { schemaOf } from './schema.ts'
 
 export const listEvents: Operation<'listEvents'> = async (ctx, call, { query }, db) => {
   const page = pageOf(ctx, call, 'events', query)
-  const isFeed = query.sort === 'position'
-  const events = await (isFeed ? pageFeed : pageEvents)(db, call.tenantId, query, page)
-  const placeOf = ({ id, position }: StoredEvent) => [isFeed ? (position ?? 0) : id]
-  const body = toPage(ctx, call, 'events', query, events, placeOf, toEvent)
-  if (!isFeed || body.nextCursor !== null) return { status: 200, body }
-  // A feed has no end: its cursor says where to go on once there is more.
-  const last = events.at(-1)
-  const place = last ? placeOf(last) : (page.after ?? [0])
-  return {
-    status: 200,
-    body: { ...body, nextCursor: sealPlace(ctx, call, 'events', query, place) },
+  if (query.sort === 'position') {
+    refusePeriod(query)
+    const { events, lookedTo } = await pageFeed(db, call.tenantId, query.type, page)
+    // A feed has no end: its cursor says where to go on once there is more.
+    const nextCursor = sealPlace(ctx, call, 'events', query, [lookedTo])
+    return { status: 200, body: { data: events.map(toEvent), nextCursor } }
   }
+  const events = await pageEvents(db, call.tenantId, query, page)
+  const placeOf = ({ id }: StoredEvent) => [id]
+  return { status: 200, body: toPage(ctx, call, 'events', query, events, placeOf, toEvent) }
+}
+
+/** A feed goes by position; where in it a moment lies is not known. */
+function refusePeriod(query: { occurredAfter?: string; occurredBefore?: string }): void {
+  const given = (['occurredAfter', 'occurredBefore'] as const).filter((name) => query[name])
+  if (given.length === 0) return
+  throw problem('invalid_request', {
+    detail: 'With sort=position the list cannot be cut by time.',
+    errors: given.map((parameter) => ({
+      parameter,
+      code: 'not_together',
+      message: 'cannot be combined with sort=position',
+    })),
+  })
 }
 
 export const getEvent: Operation<'getEvent'> = async (_ctx, call, { path }, db) => {

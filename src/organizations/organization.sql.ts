@@ -1,6 +1,7 @@
 import { build, type Db } from '#db/database.ts'
 import { fetchOne, statement } from '#db/statement.ts'
 import type { Tx } from '#db/transact.ts'
+import { type CreationFilter, inOrderOfCreation } from '#http/page.sql.ts'
 import type { PageRequest } from '#http/page.ts'
 import { type Id, operatorTenantId, type TenantId, tenantId } from '#ids.ts'
 import type { Environment, Organization } from './organization.ts'
@@ -88,16 +89,13 @@ const organizationById = statement('organization_by_id', (a: { id: string }) =>
 
 export async function pageOrganizations(
   db: Db,
-  { sort }: { sort: '-createdAt' | 'createdAt' },
+  filter: CreationFilter,
   page: PageRequest,
 ): Promise<Organization[]> {
-  const isNewestFirst = sort === '-createdAt'
-  let query = db
+  const all = db
     .selectFrom('organization')
     .select(columns)
     .where('tenant_id', '=', operatorTenantId)
-    .orderBy('id', isNewestFirst ? 'desc' : 'asc')
-    .limit(page.limit + 1)
-  if (page.after) query = query.where('id', isNewestFirst ? '<' : '>', String(page.after[0]))
-  return (await query.execute()).map(fromRow)
+  const rows = await inOrderOfCreation(all, { prefix: 'org' }, filter, page).execute()
+  return rows.map(fromRow)
 }

@@ -5,6 +5,7 @@ import type { Tx } from '#db/transact.ts'
 import type { Tables } from '#generated/tables.ts'
 import type { PaymentStatus } from '#generated/types.ts'
 import { decimalText, exactOf } from '#http/decimal.ts'
+import { type CreationFilter, inOrderOfCreation } from '#http/page.sql.ts'
 import type { PageRequest } from '#http/page.ts'
 import type { Id, TenantId } from '#ids.ts'
 import type { Payment } from './payment.ts'
@@ -122,28 +123,21 @@ const paymentLocked = statement('payment_locked', (a: { tenantId: TenantId; id: 
     .forNoKeyUpdate(),
 )
 
-export interface PaymentFilter {
+export interface PaymentFilter extends CreationFilter {
   clientId?: string | undefined
   status?: PaymentStatus | undefined
-  sort: '-createdAt' | 'createdAt'
 }
 
-/** Ids are in order of creation, so the order by id is the order by time, and total. */
 export async function pagePayments(
   db: Db,
   tenantId: TenantId,
-  { clientId, status, sort }: PaymentFilter,
+  filter: PaymentFilter,
   page: PageRequest,
 ): Promise<Payment[]> {
-  const isNewestFirst = sort === '-createdAt'
-  let query = db
-    .selectFrom('payment')
-    .select(columns)
-    .where('tenant_id', '=', tenantId)
-    .orderBy('id', isNewestFirst ? 'desc' : 'asc')
-    .limit(page.limit + 1)
+  const all = db.selectFrom('payment').select(columns).where('tenant_id', '=', tenantId)
+  let query = inOrderOfCreation(all, { prefix: 'pay' }, filter, page)
+  const { clientId, status } = filter
   if (clientId !== undefined) query = query.where('client_id', '=', clientId)
   if (status !== undefined) query = query.where('status', '=', status)
-  if (page.after) query = query.where('id', isNewestFirst ? '<' : '>', String(page.after[0]))
   return (await query.execute()).map(fromRow)
 }

@@ -4,6 +4,7 @@ import { fetchOne, statement } from '#db/statement.ts'
 import type { Tx } from '#db/transact.ts'
 import type { Tables } from '#generated/tables.ts'
 import { decimalText, exactOf } from '#http/decimal.ts'
+import { type CreationFilter, inOrderOfCreation } from '#http/page.sql.ts'
 import type { PageRequest } from '#http/page.ts'
 import type { Id, TenantId } from '#ids.ts'
 import type { Refund } from './refund.ts'
@@ -57,22 +58,18 @@ const refundById = statement(
       .where('id', '=', a.id),
 )
 
-/** Ids are in order of creation, so the order by id is the order by time, and total. */
 export async function pageRefunds(
   db: Db,
   tenantId: TenantId,
   paymentId: string,
-  { sort }: { sort: '-createdAt' | 'createdAt' },
+  filter: CreationFilter,
   page: PageRequest,
 ): Promise<Refund[]> {
-  const isNewestFirst = sort === '-createdAt'
-  let query = db
+  const all = db
     .selectFrom('refund')
     .select(columns)
     .where('tenant_id', '=', tenantId)
     .where('payment_id', '=', paymentId)
-    .orderBy('id', isNewestFirst ? 'desc' : 'asc')
-    .limit(page.limit + 1)
-  if (page.after) query = query.where('id', isNewestFirst ? '<' : '>', String(page.after[0]))
-  return (await query.execute()).map(fromRow)
+  const rows = await inOrderOfCreation(all, { prefix: 'ref' }, filter, page).execute()
+  return rows.map(fromRow)
 }

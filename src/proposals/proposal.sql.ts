@@ -4,6 +4,7 @@ import { fetchOne, statement, touchingOne } from '#db/statement.ts'
 import type { Tx } from '#db/transact.ts'
 import type { Tables } from '#generated/tables.ts'
 import type { ProposalStatus } from '#generated/types.ts'
+import { type CreationFilter, inOrderOfCreation } from '#http/page.sql.ts'
 import type { PageRequest } from '#http/page.ts'
 import type { Id, TenantId } from '#ids.ts'
 import type { KeptStatus, Proposal } from './proposal.ts'
@@ -173,29 +174,26 @@ const proposalLocked = statement('proposal_locked', (a: { tenantId: TenantId; id
     .forNoKeyUpdate(),
 )
 
-export interface ProposalFilter {
+export interface ProposalFilter extends CreationFilter {
   clientId?: string | undefined
   /** The status that callers see today, not the one in the row. */
   status?: ProposalStatus | undefined
-  sort: '-createdAt' | 'createdAt'
 }
 
-/** Ids are in order of creation, so the order by id is the order by time, and total. */
 export async function pageProposals(
   db: Db,
   tenantId: TenantId,
-  { clientId, status, sort }: ProposalFilter,
+  filter: ProposalFilter,
   page: PageRequest,
   today: string,
 ): Promise<Proposal[]> {
-  const isNewestFirst = sort === '-createdAt'
-  let query = db
+  const all = db
     .selectFrom('proposal')
     .select(columns)
     .where('tenant_id', '=', tenantId)
     .where('deleted_at', 'is', null)
-    .orderBy('id', isNewestFirst ? 'desc' : 'asc')
-    .limit(page.limit + 1)
+  let query = inOrderOfCreation(all, { prefix: 'pro' }, filter, page)
+  const { clientId, status } = filter
   if (clientId !== undefined) query = query.where('client_id', '=', clientId)
   if (status !== undefined) {
     query = query.where('status', '=', status === 'EXPIRED' ? 'SENT' : status)
@@ -206,6 +204,5 @@ export async function pageProposals(
       or([eb('valid_until', 'is', null), eb('valid_until', '>=', today)]),
     )
   }
-  if (page.after) query = query.where('id', isNewestFirst ? '<' : '>', String(page.after[0]))
   return (await query.execute()).map(fromRow)
 }

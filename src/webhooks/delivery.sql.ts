@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import { build, type Db } from '#db/database.ts'
 import { statement } from '#db/statement.ts'
 import type { Tx } from '#db/transact.ts'
+import { type CreationFilter, inOrderOfCreation } from '#http/page.sql.ts'
 import type { PageRequest } from '#http/page.ts'
 import { dayOf, type TenantId } from '#ids.ts'
 import type { Attempt, Delivery } from './delivery.ts'
@@ -77,12 +78,11 @@ function selectDelivery(db: Db, tenantId: TenantId, id: string) {
     .where('delivery.created_on', '=', dayOf(id))
 }
 
-export interface DeliveryFilter {
+export interface DeliveryFilter extends CreationFilter {
   endpointId?: string | undefined
   eventId?: string | undefined
   eventType?: string | undefined
   status?: Delivery['status'] | undefined
-  sort: '-createdAt' | 'createdAt'
 }
 
 export async function pageDeliveries(
@@ -91,17 +91,13 @@ export async function pageDeliveries(
   filter: DeliveryFilter,
   page: PageRequest,
 ): Promise<Delivery[]> {
-  const isNewestFirst = filter.sort === '-createdAt'
-  let query = selectDeliveries(db, tenantId)
-    .orderBy('delivery.id', isNewestFirst ? 'desc' : 'asc')
-    .limit(page.limit + 1)
+  const columns = { prefix: 'whd', id: 'delivery.id', createdAt: 'delivery.created_at' } as const
+  let query = inOrderOfCreation(selectDeliveries(db, tenantId), columns, filter, page)
   const { endpointId, eventId, eventType, status } = filter
   if (endpointId !== undefined) query = query.where('delivery.endpoint_id', '=', endpointId)
   if (eventId !== undefined) query = query.where('delivery.event_id', '=', eventId)
   if (eventType !== undefined) query = query.where('delivery.event_type', '=', eventType)
   if (status !== undefined) query = query.where(statusOfDelivery, '=', status)
-  if (page.after)
-    query = query.where('delivery.id', isNewestFirst ? '<' : '>', String(page.after[0]))
   return (await query.execute()) as Delivery[]
 }
 

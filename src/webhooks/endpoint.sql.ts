@@ -3,6 +3,7 @@ import { build, type Db } from '#db/database.ts'
 import { fetchOne, statement, touchingOne } from '#db/statement.ts'
 import type { Tx } from '#db/transact.ts'
 import type { Tables } from '#generated/tables.ts'
+import { type CreationFilter, inOrderOfCreation } from '#http/page.sql.ts'
 import type { PageRequest } from '#http/page.ts'
 import type { Id, TenantId } from '#ids.ts'
 import type { Endpoint } from './endpoint.ts'
@@ -154,26 +155,22 @@ export async function countEndpoints(tx: Tx, tenantId: TenantId): Promise<number
   return Number(row?.count ?? 0)
 }
 
-export interface EndpointFilter {
+export interface EndpointFilter extends CreationFilter {
   status?: Endpoint['status'] | undefined
-  sort: '-createdAt' | 'createdAt'
 }
 
 export async function pageEndpoints(
   db: Db,
   tenantId: TenantId,
-  { status, sort }: EndpointFilter,
+  filter: EndpointFilter,
   page: PageRequest,
 ): Promise<Endpoint[]> {
-  const isNewestFirst = sort === '-createdAt'
-  let query = db
+  const all = db
     .selectFrom('webhook_endpoint')
     .select(columns)
     .where('tenant_id', '=', tenantId)
     .where('deleted_at', 'is', null)
-    .orderBy('id', isNewestFirst ? 'desc' : 'asc')
-    .limit(page.limit + 1)
-  if (status !== undefined) query = query.where('status', '=', status)
-  if (page.after) query = query.where('id', isNewestFirst ? '<' : '>', String(page.after[0]))
+  let query = inOrderOfCreation(all, { prefix: 'whe' }, filter, page)
+  if (filter.status !== undefined) query = query.where('status', '=', filter.status)
   return (await query.execute()).map(fromRow)
 }
