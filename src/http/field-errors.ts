@@ -209,8 +209,21 @@ function precision(step: number): string {
   return `must have at most ${places} decimal place${places === 1 ? '' : 's'}`
 }
 
-/** `^[^\u0000-\u001f…]*$` is how the contract says "no control characters". */
+/** What patterns of the contract mean, in words; of a pattern that is not here, itself. */
+const patternWords: readonly [pattern: RegExp, words: (match: RegExpExecArray) => string][] = [
+  [/^\^\[\^\\u0000[^\]]*\][*+]\$$/, () => 'must not contain control characters'],
+  [/^\^([a-z]{3})_\[0-6\]/, ([, prefix]) => `must be an id that begins with ${prefix}_`],
+  [/^\^\(19\|20\|21\).*T/, () => 'must be a moment in UTC, such as 2026-01-31T12:00:00Z'],
+  [/^\^\(19\|20\|21\)/, () => 'must be a date, such as 2026-01-31'],
+  [/^\^\(\\\*\|\(W\/\)\?"/, () => 'must be an ETag in quotes, such as "1", or several, or *'],
+  [/^\^https\?:/, () => 'must be a URL that begins with https://, or http://'],
+  [/^\^\[A-Z\]\{(\d)\}\$$/, ([, count]) => `must be ${count} capital letters`],
+]
+
 function patternMessage(pattern: string): string {
-  if (/^\^\[\^\\u0000[^\]]*\][*+]\$$/.test(pattern)) return 'must not contain control characters'
+  for (const [known, words] of patternWords) {
+    const match = known.exec(pattern)
+    if (match) return words(match)
+  }
   return `must match ${pattern}`
 }

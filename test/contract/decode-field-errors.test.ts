@@ -5,6 +5,8 @@ import { describe, test } from 'vitest'
 import { formats } from '../../scripts/generate/runtime.js'
 import { fieldErrorsOf, type Place } from '../../src/http/field-errors.ts'
 
+const idPattern = '^cli_[0-6][0-9a-hjkmnp-tv-z]{25}$'
+
 const { Ajv2020: Constructor } = createRequire(import.meta.url)('ajv/dist/2020.js') as {
   Ajv2020: typeof Ajv2020
 }
@@ -39,7 +41,9 @@ describe('each keyword has its code and says in words what it wants', () => {
     [number({ multipleOf: 0.01 }), 0.001, 'precision', 'must have at most 2 decimal places'],
     [number({ multipleOf: 5 }), 3, 'precision', 'must be a multiple of 5'],
     [{ type: 'array', uniqueItems: true }, [1, 1], 'repeated', 'must not repeat item 0 as item 1'],
-    [text({ pattern: '^[A-Z]{3}$' }), 'usd', 'pattern', 'must match ^[A-Z]{3}$'],
+    [text({ pattern: '^[A-Z]{3}$' }), 'usd', 'pattern', 'must be 3 capital letters'],
+    [text({ pattern: '^[a-d]$' }), 'usd', 'pattern', 'must match ^[a-d]$'],
+    [text({ pattern: idPattern }), '1', 'pattern', 'must be an id that begins with cli_'],
     [
       text({ pattern: '^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$' }),
       '\n',
