@@ -7,7 +7,7 @@ export const problems = {
     type: '/problems/amount_exceeds_rest',
     status: 409,
     title: 'More than what is left',
-    description: 'The amount is larger than what is left of the payment.',
+    description: 'The amount is larger than what is left of the payment, or than what is due of the invoice.',
   },
   amount_out_of_range: {
     type: '/problems/amount_out_of_range',
@@ -194,6 +194,12 @@ export const problems = {
     status: 429,
     title: 'Too many requests',
     description: 'You have used up what your plan allows for now. `Retry-After` says when to go on.',
+  },
+  reference_mismatch: {
+    type: '/problems/reference_mismatch',
+    status: 409,
+    title: 'A resource named in the body does not fit',
+    description: 'The body refers to a resource that belongs to another client or is in another currency than the body says. `errors` points at what differs.',
   },
   reference_unknown: {
     type: '/problems/reference_unknown',

@@ -121,16 +121,58 @@ export type EventTypeList = components['schemas']['EventTypeList']
 /** One event type, or `*` for all of them, those of the future included. */
 export type EventTypeSelector = components['schemas']['EventTypeSelector']
 
+/** An invoice was drafted. */
+export type InvoiceCreatedEvent = components['schemas']['InvoiceCreatedEvent']
+
+/** An invoice with lines of its own. */
+export type InvoiceFromLinesInput = components['schemas']['InvoiceFromLinesInput']
+
+/** An invoice over what an accepted proposal says. */
+export type InvoiceFromProposalInput = components['schemas']['InvoiceFromProposalInput']
+
+/** Identifies an invoice. Ids are made by us, never reused, and sort by time of creation. */
+export type InvoiceId = components['schemas']['InvoiceId']
+
+/** What a client is asked to pay, with its lines and what is due of it. */
+export type InvoiceInfo = components['schemas']['InvoiceInfo']
+
+/** A new invoice, with lines of its own or those of an accepted proposal. It begins as a draft. */
+export type InvoiceInput = components['schemas']['InvoiceInput']
+
+/** An invoice was issued and has its number. */
+export type InvoiceIssuedEvent = components['schemas']['InvoiceIssuedEvent']
+
+/** One page of invoices. */
+export type InvoiceList = components['schemas']['InvoiceList']
+
+/** The number that your client sees: `INV-` and at least six digits. It is given at issuance, and numbers have no gaps. */
+export type InvoiceNumber = components['schemas']['InvoiceNumber']
+
+/** Nothing is due of an invoice any more. */
+export type InvoicePaidEvent = components['schemas']['InvoicePaidEvent']
+
+/** Changes to a draft, as a JSON merge patch: what is absent stays, `null` clears, lines are replaced as a whole. */
+export type InvoicePatch = components['schemas']['InvoicePatch']
+
+/** An invoice begins as `DRAFT` and is `OPEN` by its issuance. It is `PAID` when nothing is due any more, and `OPEN` again when a refund gives something back. `VOIDED` is what was withdrawn. */
+export type InvoiceStatus = components['schemas']['InvoiceStatus']
+
+/** A draft changed, or a payment or a refund changed what is due of an invoice. */
+export type InvoiceUpdatedEvent = components['schemas']['InvoiceUpdatedEvent']
+
+/** An invoice was withdrawn. */
+export type InvoiceVoidedEvent = components['schemas']['InvoiceVoidedEvent']
+
 /** How much may be asked of us at once, by each key and by the tenant as a whole. */
 export type LimitsInfo = components['schemas']['LimitsInfo']
 
 /** Limits to change; `null` brings the usual one back. */
 export type LimitsPatch = components['schemas']['LimitsPatch']
 
-/** One line of an offer. */
+/** One line of an offer or an invoice. */
 export type LineInfo = components['schemas']['LineInfo']
 
-/** One line of an offer. Its amount is computed by us. */
+/** One line of an offer or an invoice. Its amount is computed by us. */
 export type LineInput = components['schemas']['LineInput']
 
 /** The process runs. */

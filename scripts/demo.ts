@@ -6,9 +6,9 @@ import { type Program, postgresOf, startProgram } from './demo/program.ts'
 import { type ReceivedEvent, startDemoReceiver } from './demo/receiver.ts'
 
 /*
- * The tour: a fresh installation, a webhook receiver, a client, a proposal that is accepted, and a
- * payment taken twice under one key, while every process is killed on the way. Ends with 0 when
- * nothing that was acknowledged is missing and nothing happened twice.
+ * The tour: a fresh installation, a webhook receiver, a client, a proposal that is accepted and
+ * invoiced, and a payment taken twice under one key, while every process is killed on the way. Ends
+ * with 0 when nothing that was acknowledged is missing and nothing happened twice.
  */
 
 const say = (line: string) => console.log(line)
@@ -68,7 +68,13 @@ async function tour(): Promise<void> {
   await killPostgres()
   await arrived('proposal.accepted', proposal.id)
 
-  say('5. A payment, sent twice with the same Idempotency-Key')
+  say('5. An invoice over what was accepted, issued')
+  const invoice = await post(key, '/invoices', { proposalId: proposal.id })
+  const { number, amountDue } = await post(key, `/invoices/${invoice.id}/issuance`)
+  say(`   acknowledged ${invoice.id}, ${number}, ${amountDue} GBP due`)
+  await arrived('invoice.issued', invoice.id)
+
+  say('6. A payment, sent twice with the same Idempotency-Key')
   const headers = { 'idempotency-key': '123e4567-e89b-12d3-a456-426614174000' }
   const amount = { amount: 100, currency: 'USD' }
   const first = await post(key, '/payments', amount, headers)
@@ -91,7 +97,7 @@ async function conclude(key: string, paymentId: string): Promise<void> {
     throw new Error(`${distinct.size} payments were told of`)
   }
   if (receiver.rejected.length > 0) throw new Error(`not verified: ${receiver.rejected[0]}`)
-  say('6. What the receiver has, each verified by the library standardwebhooks:')
+  say('7. What the receiver has, each verified by the library standardwebhooks:')
   const seen = new Set<string>()
   for (const { id, type, data } of receiver.events) {
     const again = seen.has(id) ? '  (again, with the same webhook-id)' : ''

@@ -11,6 +11,7 @@ export type IdPrefix =
   | 'key'
   | 'cli'
   | 'pro'
+  | 'inv'
   | 'pay'
   | 'ref'
   | 'whe'

@@ -17,6 +17,14 @@ import {
 import { getEvent, getEventType, listEvents, listEventTypes } from './events/event.http.ts'
 import { getLiveness, getMetrics, getReadiness } from './http/health.http.ts'
 import type { Handlers } from './http/operation.ts'
+import {
+  createInvoice,
+  getInvoice,
+  issueInvoice,
+  listInvoices,
+  updateInvoice,
+  voidInvoice,
+} from './invoices/invoice.http.ts'
 import { getLimits, getTenantLimits, updateTenantLimits } from './organizations/limits.http.ts'
 import {
   createOrganization,
@@ -56,6 +64,7 @@ export const operations = {
   acceptProposal,
   createApiKey,
   createClient,
+  createInvoice,
   createOrganization,
   createOrganizationAdminKey,
   createPayment,
@@ -72,6 +81,7 @@ export const operations = {
   getEvent,
   getEventType,
   getLimits,
+  getInvoice,
   getLiveness,
   getMe,
   getMetrics,
@@ -83,11 +93,13 @@ export const operations = {
   getTenantLimits,
   getWebhookDelivery,
   getWebhookEndpoint,
+  issueInvoice,
   listApiKeys,
   listClients,
   listDeliveryAttempts,
   listEvents,
   listEventTypes,
+  listInvoices,
   listOrganizations,
   listPayments,
   listProposals,
@@ -100,7 +112,9 @@ export const operations = {
   submitProposal,
   updateApiKey,
   updateClient,
+  updateInvoice,
   updateProposal,
   updateTenantLimits,
   updateWebhookEndpoint,
+  voidInvoice,
 } satisfies Handlers

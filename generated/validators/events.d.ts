@@ -16,6 +16,11 @@ export declare const validateClientUpdatedEvent: Validate
 export declare const validateEventEnvelope: Validate
 export declare const validateEventTypeInfo: Validate
 export declare const validateEventTypeList: Validate
+export declare const validateInvoiceCreatedEvent: Validate
+export declare const validateInvoiceIssuedEvent: Validate
+export declare const validateInvoicePaidEvent: Validate
+export declare const validateInvoiceUpdatedEvent: Validate
+export declare const validateInvoiceVoidedEvent: Validate
 export declare const validateOrganizationCreatedEvent: Validate
 export declare const validatePaymentReceivedEvent: Validate
 export declare const validatePaymentRefundedEvent: Validate

@@ -3,6 +3,7 @@ import { formats, ucs2length } from './runtime.js'
 import {
   validateClientId,
   validateCurrency,
+  validateInvoiceId,
   validateNextCursor,
   validatePaymentId,
   validatePaymentInfo,
@@ -405,7 +406,7 @@ export function listPaymentsQuery(data, {instancePath="", parentData, parentData
     if(data && typeof data == "object" && !Array.isArray(data)){
       const _errs1 = errors;
       for(const key0 in data){
-        if(!(((((((key0 === "clientId") || (key0 === "status")) || (key0 === "createdAfter")) || (key0 === "createdBefore")) || (key0 === "limit")) || (key0 === "cursor")) || (key0 === "sort"))){
+        if(!((((((((key0 === "clientId") || (key0 === "invoiceId")) || (key0 === "status")) || (key0 === "createdAfter")) || (key0 === "createdBefore")) || (key0 === "limit")) || (key0 === "cursor")) || (key0 === "sort"))){
           listPaymentsQuery.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
           return false;
           break;
@@ -424,10 +425,10 @@ export function listPaymentsQuery(data, {instancePath="", parentData, parentData
           var valid0 = true;
         }
         if(valid0){
-          if(data.status !== undefined){
+          if(data.invoiceId !== undefined){
             const _errs3 = errors;
-            if(!(validatePaymentStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
-              vErrors = vErrors === null ? validatePaymentStatus.errors : vErrors.concat(validatePaymentStatus.errors);
+            if(!(validateInvoiceId(data.invoiceId, {instancePath:instancePath+"/invoiceId",parentData:data,parentDataProperty:"invoiceId",rootData}))){
+              vErrors = vErrors === null ? validateInvoiceId.errors : vErrors.concat(validateInvoiceId.errors);
               errors = vErrors.length;
             }
             var valid0 = _errs3 === errors;
@@ -436,10 +437,10 @@ export function listPaymentsQuery(data, {instancePath="", parentData, parentData
             var valid0 = true;
           }
           if(valid0){
-            if(data.createdAfter !== undefined){
+            if(data.status !== undefined){
               const _errs4 = errors;
-              if(!(validateTimestamp(data.createdAfter, {instancePath:instancePath+"/createdAfter",parentData:data,parentDataProperty:"createdAfter",rootData}))){
-                vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+              if(!(validatePaymentStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
+                vErrors = vErrors === null ? validatePaymentStatus.errors : vErrors.concat(validatePaymentStatus.errors);
                 errors = vErrors.length;
               }
               var valid0 = _errs4 === errors;
@@ -448,9 +449,9 @@ export function listPaymentsQuery(data, {instancePath="", parentData, parentData
               var valid0 = true;
             }
             if(valid0){
-              if(data.createdBefore !== undefined){
+              if(data.createdAfter !== undefined){
                 const _errs5 = errors;
-                if(!(validateTimestamp(data.createdBefore, {instancePath:instancePath+"/createdBefore",parentData:data,parentDataProperty:"createdBefore",rootData}))){
+                if(!(validateTimestamp(data.createdAfter, {instancePath:instancePath+"/createdAfter",parentData:data,parentDataProperty:"createdAfter",rootData}))){
                   vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                   errors = vErrors.length;
                 }
@@ -460,32 +461,11 @@ export function listPaymentsQuery(data, {instancePath="", parentData, parentData
                 var valid0 = true;
               }
               if(valid0){
-                if(data.limit !== undefined){
-                  let data4 = data.limit;
+                if(data.createdBefore !== undefined){
                   const _errs6 = errors;
-                  if(!(((typeof data4 == "number") && (!(data4 % 1) && !isNaN(data4))) && (isFinite(data4)))){
-                    listPaymentsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
-                    return false;
-                  }
-                  if(errors === _errs6){
-                    if((typeof data4 == "number") && (isFinite(data4))){
-                      if(data4 > 200 || isNaN(data4)){
-                        listPaymentsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/maximum",keyword:"maximum",params:{comparison: "<=", limit: 200},message:"must be <= 200"}];
-                        return false;
-                      }
-                      else {
-                        if(data4 < 1 || isNaN(data4)){
-                          listPaymentsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
-                          return false;
-                        }
-                        else {
-                          if(!(listPaymentsQuery_0.validate(data4))){
-                            listPaymentsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
-                            return false;
-                          }
-                        }
-                      }
-                    }
+                  if(!(validateTimestamp(data.createdBefore, {instancePath:instancePath+"/createdBefore",parentData:data,parentDataProperty:"createdBefore",rootData}))){
+                    vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                    errors = vErrors.length;
                   }
                   var valid0 = _errs6 === errors;
                 }
@@ -493,54 +473,88 @@ export function listPaymentsQuery(data, {instancePath="", parentData, parentData
                   var valid0 = true;
                 }
                 if(valid0){
-                  if(data.cursor !== undefined){
-                    let data5 = data.cursor;
-                    const _errs8 = errors;
-                    if(errors === _errs8){
-                      if(typeof data5 === "string"){
-                        if(ucs2length(data5) > 512){
-                          listPaymentsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                  if(data.limit !== undefined){
+                    let data5 = data.limit;
+                    const _errs7 = errors;
+                    if(!(((typeof data5 == "number") && (!(data5 % 1) && !isNaN(data5))) && (isFinite(data5)))){
+                      listPaymentsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                      return false;
+                    }
+                    if(errors === _errs7){
+                      if((typeof data5 == "number") && (isFinite(data5))){
+                        if(data5 > 200 || isNaN(data5)){
+                          listPaymentsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/maximum",keyword:"maximum",params:{comparison: "<=", limit: 200},message:"must be <= 200"}];
                           return false;
                         }
                         else {
-                          if(ucs2length(data5) < 1){
-                            listPaymentsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                          if(data5 < 1 || isNaN(data5)){
+                            listPaymentsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
                             return false;
                           }
                           else {
-                            if(!listPaymentsQuery_1.test(data5)){
-                              listPaymentsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_-]+$"+"\""}];
+                            if(!(listPaymentsQuery_0.validate(data5))){
+                              listPaymentsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
                               return false;
                             }
                           }
                         }
                       }
-                      else {
-                        listPaymentsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                        return false;
-                      }
                     }
-                    var valid0 = _errs8 === errors;
+                    var valid0 = _errs7 === errors;
                   }
                   else {
                     var valid0 = true;
                   }
                   if(valid0){
-                    if(data.sort !== undefined){
-                      let data6 = data.sort;
-                      const _errs10 = errors;
-                      if(typeof data6 !== "string"){
-                        listPaymentsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                        return false;
+                    if(data.cursor !== undefined){
+                      let data6 = data.cursor;
+                      const _errs9 = errors;
+                      if(errors === _errs9){
+                        if(typeof data6 === "string"){
+                          if(ucs2length(data6) > 512){
+                            listPaymentsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                            return false;
+                          }
+                          else {
+                            if(ucs2length(data6) < 1){
+                              listPaymentsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                              return false;
+                            }
+                            else {
+                              if(!listPaymentsQuery_1.test(data6)){
+                                listPaymentsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_-]+$"+"\""}];
+                                return false;
+                              }
+                            }
+                          }
+                        }
+                        else {
+                          listPaymentsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                          return false;
+                        }
                       }
-                      if(!((data6 === "-createdAt") || (data6 === "createdAt"))){
-                        listPaymentsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/enum",keyword:"enum",params:{allowedValues: listPaymentsQuery_2},message:"must be equal to one of the allowed values"}];
-                        return false;
-                      }
-                      var valid0 = _errs10 === errors;
+                      var valid0 = _errs9 === errors;
                     }
                     else {
                       var valid0 = true;
+                    }
+                    if(valid0){
+                      if(data.sort !== undefined){
+                        let data7 = data.sort;
+                        const _errs11 = errors;
+                        if(typeof data7 !== "string"){
+                          listPaymentsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                          return false;
+                        }
+                        if(!((data7 === "-createdAt") || (data7 === "createdAt"))){
+                          listPaymentsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/enum",keyword:"enum",params:{allowedValues: listPaymentsQuery_2},message:"must be equal to one of the allowed values"}];
+                          return false;
+                        }
+                        var valid0 = _errs11 === errors;
+                      }
+                      else {
+                        var valid0 = true;
+                      }
                     }
                   }
                 }
@@ -681,7 +695,7 @@ export function validatePaymentInput(data, {instancePath="", parentData, parentD
       else {
         const _errs1 = errors;
         for(const key0 in data){
-          if(!(((((key0 === "amount") || (key0 === "currency")) || (key0 === "clientId")) || (key0 === "method")) || (key0 === "receivedAt"))){
+          if(!((((((key0 === "amount") || (key0 === "currency")) || (key0 === "clientId")) || (key0 === "invoiceId")) || (key0 === "method")) || (key0 === "receivedAt"))){
             validatePaymentInput.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
             return false;
             break;
@@ -724,10 +738,10 @@ export function validatePaymentInput(data, {instancePath="", parentData, parentD
                 var valid0 = true;
               }
               if(valid0){
-                if(data.method !== undefined){
+                if(data.invoiceId !== undefined){
                   const _errs5 = errors;
-                  if(!(validatePaymentMethod(data.method, {instancePath:instancePath+"/method",parentData:data,parentDataProperty:"method",rootData}))){
-                    vErrors = vErrors === null ? validatePaymentMethod.errors : vErrors.concat(validatePaymentMethod.errors);
+                  if(!(validateInvoiceId(data.invoiceId, {instancePath:instancePath+"/invoiceId",parentData:data,parentDataProperty:"invoiceId",rootData}))){
+                    vErrors = vErrors === null ? validateInvoiceId.errors : vErrors.concat(validateInvoiceId.errors);
                     errors = vErrors.length;
                   }
                   var valid0 = _errs5 === errors;
@@ -736,16 +750,29 @@ export function validatePaymentInput(data, {instancePath="", parentData, parentD
                   var valid0 = true;
                 }
                 if(valid0){
-                  if(data.receivedAt !== undefined){
+                  if(data.method !== undefined){
                     const _errs6 = errors;
-                    if(!(validateTimestamp(data.receivedAt, {instancePath:instancePath+"/receivedAt",parentData:data,parentDataProperty:"receivedAt",rootData}))){
-                      vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                    if(!(validatePaymentMethod(data.method, {instancePath:instancePath+"/method",parentData:data,parentDataProperty:"method",rootData}))){
+                      vErrors = vErrors === null ? validatePaymentMethod.errors : vErrors.concat(validatePaymentMethod.errors);
                       errors = vErrors.length;
                     }
                     var valid0 = _errs6 === errors;
                   }
                   else {
                     var valid0 = true;
+                  }
+                  if(valid0){
+                    if(data.receivedAt !== undefined){
+                      const _errs7 = errors;
+                      if(!(validateTimestamp(data.receivedAt, {instancePath:instancePath+"/receivedAt",parentData:data,parentDataProperty:"receivedAt",rootData}))){
+                        vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                        errors = vErrors.length;
+                      }
+                      var valid0 = _errs7 === errors;
+                    }
+                    else {
+                      var valid0 = true;
+                    }
                   }
                 }
               }

@@ -7,8 +7,6 @@ export declare const deleteProposalHeaders: Validate
 export declare const getProposalHeaders: Validate
 export declare const listProposalsHeaders: Validate
 export declare const listProposalsQuery: Validate
-export declare const validateCalendarDate: Validate
-export declare const validateLineInput: Validate
 export declare const validateProposalDeclinationInput: Validate
 export declare const validateProposalInput: Validate
 export declare const validateProposalList: Validate

@@ -7,6 +7,7 @@ export declare const validateApiKeyId: Validate
 export declare const validateApiKeyInfo: Validate
 export declare const validateApiKeyScope: Validate
 export declare const validateApiKeyStatus: Validate
+export declare const validateCalendarDate: Validate
 export declare const validateCalendarDateOrNull: Validate
 export declare const validateClientId: Validate
 export declare const validateClientInfo: Validate
@@ -15,8 +16,13 @@ export declare const validateEnvironment: Validate
 export declare const validateEventId: Validate
 export declare const validateEventType: Validate
 export declare const validateEventTypeSelector: Validate
+export declare const validateInvoiceId: Validate
+export declare const validateInvoiceInfo: Validate
+export declare const validateInvoiceNumber: Validate
+export declare const validateInvoiceStatus: Validate
 export declare const validateLimitsInfo: Validate
 export declare const validateLineInfo: Validate
+export declare const validateLineInput: Validate
 export declare const validateMetadata: Validate
 export declare const validateNextCursor: Validate
 export declare const validateOrganizationId: Validate

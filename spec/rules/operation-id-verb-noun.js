@@ -2,7 +2,7 @@ import { eachOperation, report } from './walk.js'
 
 const verbs = {
   get: ['get', 'list'],
-  post: ['create', 'submit', 'accept', 'decline', 'rotate', 'revoke', 'redeliver'],
+  post: ['create', 'submit', 'accept', 'decline', 'issue', 'void', 'rotate', 'revoke', 'redeliver'],
   patch: ['update'],
   delete: ['delete'],
 }

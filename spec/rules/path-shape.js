@@ -6,9 +6,20 @@ const singletons = new Set(['me'])
 const noun = /^[a-z]+(-[a-z]+)*$/
 const parameter = /^\{[a-z][A-Za-z]*(Id|Type|Code|Name)\}$/
 const verbs = new Set([
-  ...['accept', 'add', 'cancel', 'create', 'decline', 'delete', 'disable', 'enable', 'get'],
+  ...[
+    'accept',
+    'add',
+    'cancel',
+    'create',
+    'decline',
+    'delete',
+    'disable',
+    'enable',
+    'get',
+    'issue',
+  ],
   ...['list', 'redeliver', 'refund', 'remove', 'replay', 'resend', 'revoke', 'rotate', 'search'],
-  ...['send', 'submit', 'update'],
+  ...['send', 'submit', 'update', 'void'],
 ])
 
 /**

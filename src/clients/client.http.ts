@@ -9,6 +9,7 @@ import { requireMatch } from '#http/revision.ts'
 import {
   deleteClient as deleteRow,
   findClient,
+  findOpenInvoice,
   insertClient,
   lockClient,
   pageClients,
@@ -70,6 +71,11 @@ export const deleteClient: Operation<'deleteClient'> = async (
 ) => {
   const client = found(await lockClient(tx, call.tenantId, path.clientId))
   requireMatch(headers['if-match'], client.revision)
+  // Whoever issues an invoice holds the client, so none can become open behind this.
+  const openInvoice = await findOpenInvoice(tx, call.tenantId, client.id)
+  if (openInvoice) {
+    throw problem('resource_in_use', { detail: `Invoice ${openInvoice} to the client is OPEN.` })
+  }
 
   deleteRow(tx, call.tenantId, client, call.now)
   record(tx, call, 'client.deleted', client.id, { before: toClient(client) })

@@ -147,6 +147,22 @@ export async function holdClient(tx: Tx, tenantId: TenantId, id: string) {
 
 const clientHeld = statement('client_held', (a: OneClient) => selectOne(a).forShare())
 
+/** The number of an invoice that the client has still to pay, if there is one. */
+export async function findOpenInvoice(tx: Tx, tenantId: TenantId, id: string) {
+  const row = await fetchOne(tx, clientOpenInvoice.bind({ tenantId, id }))
+  return row?.number
+}
+
+const clientOpenInvoice = statement('client_open_invoice', (a: OneClient) =>
+  build
+    .selectFrom('invoice')
+    .select('number')
+    .where('tenant_id', '=', a.tenantId)
+    .where('client_id', '=', a.id)
+    .where('status', '=', 'OPEN')
+    .limit(1),
+)
+
 interface OneClient {
   tenantId: TenantId
   id: string

@@ -14,6 +14,7 @@ const constraints: Record<string, [ProblemCode, ProblemFace]> = {
     },
   ],
   proposal_client_fkey: noSuchClient(),
+  invoice_client_fkey: noSuchClient(),
   payment_client_fkey: noSuchClient(),
 }
 

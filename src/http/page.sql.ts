@@ -37,7 +37,7 @@ export function inOrderOfCreation<DB, TB extends keyof DB, Row>(
 const idLagMs = 60_000
 
 /** By the row's own date; the id, which carries about the same one, says where to look. */
-function duringPeriod<DB, TB extends keyof DB, Row>(
+export function duringPeriod<DB, TB extends keyof DB, Row>(
   query: SelectQueryBuilder<DB, TB, Row>,
   columns: CreationColumns,
   { createdAfter, createdBefore }: Omit<CreationFilter, 'sort'>,

@@ -6,6 +6,20 @@ export function etagOf(revision: number): string {
 }
 
 /**
+ * Like `requireMatch`, where nobody may change what they have not seen: a missing `If-Match` is
+ * `precondition_required`.
+ */
+export function demandMatch(ifMatch: string | undefined, revision: number): void {
+  if (ifMatch === undefined) {
+    throw problem('precondition_required', {
+      detail: 'Send the ETag of the revision that you have seen as If-Match.',
+      errors: [{ header: 'If-Match', code: 'required', message: 'is required' }],
+    })
+  }
+  requireMatch(ifMatch, revision)
+}
+
+/**
  * Holds a thing's revision against `If-Match` (RFC 9110 §13.1.1); throws `precondition_failed`.
  * A weak tag never matches, since a change needs the strong one.
  */

@@ -13,6 +13,7 @@ import type { Payment } from './payment.ts'
 const columns = [
   'id',
   'client_id',
+  'invoice_id',
   'amount',
   'currency',
   'method',
@@ -30,6 +31,7 @@ function fromRow(row: Row): Payment {
   return {
     id: row.id as Id<'pay'>,
     clientId: row.client_id,
+    invoiceId: row.invoice_id,
     amount: exactOf(row.amount),
     currency: row.currency,
     method: row.method as Payment['method'],
@@ -59,6 +61,7 @@ const paymentInsert = statement('payment_insert', (a: Written) =>
     tenant_id: a.tenantId,
     id: a.id,
     client_id: a.clientId,
+    invoice_id: a.invoiceId,
     amount: a.amount,
     currency: a.currency,
     method: a.method,
@@ -125,6 +128,7 @@ const paymentLocked = statement('payment_locked', (a: { tenantId: TenantId; id: 
 
 export interface PaymentFilter extends CreationFilter {
   clientId?: string | undefined
+  invoiceId?: string | undefined
   status?: PaymentStatus | undefined
 }
 
@@ -136,8 +140,9 @@ export async function pagePayments(
 ): Promise<Payment[]> {
   const all = db.selectFrom('payment').select(columns).where('tenant_id', '=', tenantId)
   let query = inOrderOfCreation(all, { prefix: 'pay' }, filter, page)
-  const { clientId, status } = filter
+  const { clientId, invoiceId, status } = filter
   if (clientId !== undefined) query = query.where('client_id', '=', clientId)
+  if (invoiceId !== undefined) query = query.where('invoice_id', '=', invoiceId)
   if (status !== undefined) query = query.where('status', '=', status)
   return (await query.execute()).map(fromRow)
 }

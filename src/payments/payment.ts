@@ -12,6 +12,7 @@ export interface Payment {
   amount: Exact
   currency: string
   clientId: string | null
+  invoiceId: string | null
   method: PaymentInfo['method']
   status: PaymentStatus
   receivedAt: Date
@@ -27,6 +28,7 @@ export function newPayment(id: Id<'pay'>, input: PaymentInput, now: Date): Payme
     amount: exactOf(input.amount),
     currency: input.currency,
     clientId: input.clientId ?? null,
+    invoiceId: input.invoiceId ?? null,
     method: input.method ?? null,
     status: 'RECEIVED',
     receivedAt: input.receivedAt === undefined ? now : new Date(input.receivedAt),
@@ -55,6 +57,7 @@ export function toPayment(payment: Payment): PaymentInfo {
     amount: numberOf(payment.amount),
     currency: payment.currency,
     clientId: payment.clientId,
+    invoiceId: payment.invoiceId,
     method: payment.method,
     status: payment.status,
     receivedAt: payment.receivedAt.toISOString(),

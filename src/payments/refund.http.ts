@@ -7,6 +7,8 @@ import { requirePrecision } from '#http/money.ts'
 import type { Operation } from '#http/operation.ts'
 import { pageOf, toPage } from '#http/page.ts'
 import { found, problem } from '#http/problem.ts'
+import { lockInvoice } from '#invoices/invoice.sql.ts'
+import { unsettle } from '#invoices/settlement.ts'
 import { findPayment, lockPayment, updatePayment } from './payment.sql.ts'
 import { type Payment, refundPayment, toPayment } from './payment.ts'
 import { findRefund, insertRefund, pageRefunds } from './refund.sql.ts'
@@ -19,6 +21,8 @@ export const createRefund: Operation<'createRefund'> = async (_ctx, call, { path
   const refunded = refundPayment(payment, amount, call.now)
   const [before, after, view] = [toPayment(payment), toPayment(refunded), toRefund(refund)]
   const changedFields = changedFieldsOf(before, after)
+  const { invoiceId } = payment
+  const invoice = invoiceId ? await lockInvoice(tx, call.tenantId, invoiceId) : undefined
 
   insertRefund(tx, call.tenantId, refund)
   updatePayment(tx, call.tenantId, refunded)
@@ -28,6 +32,7 @@ export const createRefund: Operation<'createRefund'> = async (_ctx, call, { path
     after: pick(after, changedFields),
   })
   publish(tx, call, 'payment.refunded', after)
+  if (invoice) unsettle(tx, call, invoice, amount)
   const location = `/api/v1/payments/${payment.id}/refunds/${refund.id}`
   return { status: 201, headers: { Location: location }, body: view }
 }

@@ -9,6 +9,7 @@ import { found, problem } from '#http/problem.ts'
 import { requireMatch } from '#http/revision.ts'
 import {
   deleteProposal as deleteRow,
+  findOpenInvoice,
   findProposal,
   insertProposal,
   lockProposal,
@@ -79,6 +80,10 @@ export const deleteProposal: Operation<'deleteProposal'> = async (_ctx, call, re
   const { path, headers } = request
   const proposal = found(await lockProposal(tx, call.tenantId, path.proposalId))
   requireMatch(headers['if-match'], proposal.revision)
+  const openInvoice = await findOpenInvoice(tx, call.tenantId, proposal.id)
+  if (openInvoice) {
+    throw problem('resource_in_use', { detail: `Invoice ${openInvoice} of the proposal is OPEN.` })
+  }
   const view = toProposal(proposal, call.now)
 
   deleteRow(tx, call.tenantId, proposal, call.now)

@@ -149,14 +149,7 @@ export async function findProposal(db: Db, tenantId: TenantId, id: string) {
   return row && fromRow(row)
 }
 
-const proposalById = statement('proposal_by_id', (a: { tenantId: TenantId; id: string }) =>
-  build
-    .selectFrom('proposal')
-    .select(columns)
-    .where('tenant_id', '=', a.tenantId)
-    .where('id', '=', a.id)
-    .where('deleted_at', 'is', null),
-)
+const proposalById = statement('proposal_by_id', selectOne)
 
 /** The proposal, held against other changes until the transaction ends. */
 export async function lockProposal(tx: Tx, tenantId: TenantId, id: string) {
@@ -164,15 +157,47 @@ export async function lockProposal(tx: Tx, tenantId: TenantId, id: string) {
   return row && fromRow(row)
 }
 
-const proposalLocked = statement('proposal_locked', (a: { tenantId: TenantId; id: string }) =>
+const proposalLocked = statement('proposal_locked', (a: OneProposal) =>
+  selectOne(a).forNoKeyUpdate(),
+)
+
+/** The proposal that something will refer to: it stays as it is until the transaction ends. */
+export async function holdProposal(tx: Tx, tenantId: TenantId, id: string) {
+  const row = await fetchOne(tx, proposalHeld.bind({ tenantId, id }))
+  return row && fromRow(row)
+}
+
+const proposalHeld = statement('proposal_held', (a: OneProposal) => selectOne(a).forShare())
+
+/** The number of an invoice from the proposal that is still to be paid, if there is one. */
+export async function findOpenInvoice(tx: Tx, tenantId: TenantId, id: string) {
+  const row = await fetchOne(tx, proposalOpenInvoice.bind({ tenantId, id }))
+  return row?.number
+}
+
+const proposalOpenInvoice = statement('proposal_open_invoice', (a: OneProposal) =>
   build
+    .selectFrom('invoice')
+    .select('number')
+    .where('tenant_id', '=', a.tenantId)
+    .where('proposal_id', '=', a.id)
+    .where('status', '=', 'OPEN')
+    .limit(1),
+)
+
+interface OneProposal {
+  tenantId: TenantId
+  id: string
+}
+
+function selectOne(a: OneProposal) {
+  return build
     .selectFrom('proposal')
     .select(columns)
     .where('tenant_id', '=', a.tenantId)
     .where('id', '=', a.id)
     .where('deleted_at', 'is', null)
-    .forNoKeyUpdate(),
-)
+}
 
 export interface ProposalFilter extends CreationFilter {
   clientId?: string | undefined

@@ -40,7 +40,9 @@ async function makeOneOfEach(api: Api): Promise<Record<string, string>> {
   const clientId = await post('clients', { name: 'Theirs', currency: 'EUR', externalId: 'theirs' })
   const lines = [{ description: 'Work', quantity: 1, unitAmount: 10 }]
   const proposalId = await post('proposals', { clientId, title: 'O', currency: 'EUR', lines })
-  const paymentId = await post('payments', { clientId, amount: 10, currency: 'EUR' })
+  const invoiceId = await post('invoices', { clientId, currency: 'EUR', lines })
+  await api.post(`/api/v1/invoices/${invoiceId}/issuance`)
+  const paymentId = await post('payments', { invoiceId, amount: 10, currency: 'EUR' })
   const refundId = await post(`payments/${paymentId}/refunds`, { amount: 1 })
   const apiKeyId = await post('api-keys', { name: 'K', scopes: ['clients:read'] })
   await world.drain()
@@ -49,6 +51,7 @@ async function makeOneOfEach(api: Api): Promise<Record<string, string>> {
     webhookEndpointId,
     clientId,
     proposalId,
+    invoiceId,
     paymentId,
     refundId,
     apiKeyId,
@@ -67,6 +70,7 @@ const lists = ofTenants.filter(({ url, method }) => method === 'GET' && !url.inc
 const bodies: Record<string, object> = {
   createRefund: { amount: 1 },
   updateApiKey: { name: 'Taken over' },
+  updateInvoice: { dueDate: null },
   updateClient: { name: 'Taken over' },
   updateProposal: { title: 'Taken over' },
   updateWebhookEndpoint: { description: 'Taken over' },
@@ -130,11 +134,15 @@ async function nothingOfTheirs(): Promise<void> {
 
 /** Filters and references are ways to another tenant's things too. */
 async function nothingByReference(): Promise<void> {
-  const { clientId, eventId, webhookEndpointId } = ids
+  const { clientId, proposalId, invoiceId, eventId, webhookEndpointId } = ids
   for (const filter of [
     'clients?externalId=theirs',
     `proposals?clientId=${clientId}`,
     `payments?clientId=${clientId}`,
+    `payments?invoiceId=${invoiceId}`,
+    `invoices?clientId=${clientId}`,
+    `invoices?proposalId=${proposalId}`,
+    'invoices?number=INV-000001',
     `webhook-deliveries?eventId=${eventId}`,
     `webhook-deliveries?endpointId=${webhookEndpointId}`,
   ]) {
@@ -143,10 +151,15 @@ async function nothingByReference(): Promise<void> {
   }
   const lines = [{ description: 'Work', quantity: 1, unitAmount: 10 }]
   const offer = { clientId, title: 'O', currency: 'EUR', lines }
+  const bill = { clientId, currency: 'EUR', lines }
   const payment = { clientId, amount: 1, currency: 'EUR' }
+  const settling = { invoiceId, amount: 1, currency: 'EUR' }
   const referring = [
     await ours.post('/api/v1/proposals', offer),
     await ours.post('/api/v1/payments', payment, { 'idempotency-key': 'theirs' }),
+    await ours.post('/api/v1/payments', settling, { 'idempotency-key': 'theirs' }),
+    await ours.post('/api/v1/invoices', bill),
+    await ours.post('/api/v1/invoices', { proposalId }),
   ]
   for (const { status, body } of referring) {
     expect([status, body.code]).toEqual([409, 'reference_unknown'])

@@ -71,7 +71,14 @@ test('every event type of the contract is published by some operation', async ()
   await make(`proposals/${declined}/declination`, undefined, 200)
   await api.delete(`/api/v1/proposals/${deleted}`)
 
-  const amount = { amount: 10, currency: 'GBP' }
+  const bill = async () => (await make('invoices', { proposalId: accepted })).id
+  const [paid, voided] = [await bill(), await bill()]
+  const seen = { 'if-match': '"1"' }
+  await api.patch(`/api/v1/invoices/${paid}`, { dueDate: '2199-01-01' }, seen)
+  await make(`invoices/${paid}/issuance`, undefined, 200)
+  await make(`invoices/${voided}/voidance`, undefined, 200)
+
+  const amount = { amount: 10, currency: 'GBP', invoiceId: paid }
   const once = (value: string) => ({ 'idempotency-key': value })
   const payment = await api.post('/api/v1/payments', amount, once('payment-0001'))
   await api.post(`/api/v1/payments/${payment.body.id}/refunds`, { amount: 10 }, once('refund-0001'))

@@ -18,6 +18,7 @@ test('an amount and a currency make a payment, received now', () => {
     amount: 100,
     currency: 'USD',
     clientId: null,
+    invoiceId: null,
     method: null,
     status: 'RECEIVED',
     receivedAt: '2026-02-04T10:04:00.000Z',
