@@ -83,15 +83,18 @@ describe('the validators say what the contract says', () => {
   })
 
   test('and so does ajv as it comes, of thousands of spoilt examples', () => {
-    const judged = samples.map(({ pointer, ...sample }) => {
-      return { ...sample, expected: oracle.compile({ $ref: `house:#${encodeURI(pointer)}` }) }
-    })
-    const good = judged.filter(({ values }) => values.length > 0)
+    const good = samples.filter(({ values }) => values.length > 0)
+    // Refusals are shared by all operations: each is compiled once.
+    const schemas = [...new Set(good.map(({ pointer }) => pointer))].map(
+      (pointer) => [pointer, oracle.compile({ $ref: `house:#${encodeURI(pointer)}` })] as const,
+    )
+    const judges = new Map(schemas)
     fc.assert(
       fc.property(fc.nat(), fc.nat(), edits, (which, pick, edit) => {
-        const { name, validate, values, expected } = good[which % good.length] ?? assert.fail()
+        const { name, pointer, validate, values } = good[which % good.length] ?? assert.fail()
         const value = spoilt(values[pick % values.length] ?? null, edit)
-        assert.equal(validate(value), expected(value), `${name}: ${JSON.stringify(value)}`)
+        const expected = judges.get(pointer)?.(value)
+        assert.equal(validate(value), expected, `${name}: ${JSON.stringify(value)}`)
       }),
       { numRuns: 5000 },
     )
