@@ -2,6 +2,7 @@
 import type { OperationId } from './operations.ts'
 import type { Validate } from './validate.ts'
 import * as apiKeysValidators from './validators/api-keys.js'
+import * as auditValidators from './validators/audit.js'
 import * as clientsValidators from './validators/clients.js'
 import * as eventsValidators from './validators/events.js'
 import * as invoicesValidators from './validators/invoices.js'
@@ -16,6 +17,7 @@ export type Scope =
   | '*'
   | 'api_keys:read'
   | 'api_keys:write'
+  | 'audit:read'
   | 'clients:read'
   | 'clients:write'
   | 'events:read'
@@ -39,6 +41,7 @@ export const scopes: readonly Scope[] = [
   '*',
   'api_keys:read',
   'api_keys:write',
+  'audit:read',
   'clients:read',
   'clients:write',
   'events:read',
@@ -95,6 +98,8 @@ export interface Route {
   cost: number
   ifMatch: 'required' | 'optional' | null
   deprecation: { since: string; sunset: string; successor?: string; reason?: string } | null
+  /** What the audit calls it when this is read; null: nobody writes down that it was. */
+  auditedRead: string | null
   body: null | { isRequired: boolean; mediaTypes: readonly string[] }
   parameters: readonly Parameter[]
   /** Every declared status, errors included. */
@@ -109,10 +114,50 @@ export interface Route {
   }
 }
 
+const actionInQuery: Parameter = {
+  name: 'action',
+  in: 'query',
+  key: 'action',
+  isRequired: false,
+  style: 'form',
+  explode: true,
+  type: 'string',
+}
+
+const actorIdInQuery: Parameter = {
+  name: 'actorId',
+  in: 'query',
+  key: 'actorId',
+  isRequired: false,
+  style: 'form',
+  explode: true,
+  type: 'string',
+}
+
+const actorTypeInQuery: Parameter = {
+  name: 'actorType',
+  in: 'query',
+  key: 'actorType',
+  isRequired: false,
+  style: 'form',
+  explode: true,
+  type: 'string',
+}
+
 const apiKeyIdInPath: Parameter = {
   name: 'apiKeyId',
   in: 'path',
   key: 'apiKeyId',
+  isRequired: true,
+  style: 'simple',
+  explode: false,
+  type: 'string',
+}
+
+const auditEntryIdInPath: Parameter = {
+  name: 'auditEntryId',
+  in: 'path',
+  key: 'auditEntryId',
   isRequired: true,
   style: 'simple',
   explode: false,
@@ -133,6 +178,16 @@ const clientIdInQuery: Parameter = {
   name: 'clientId',
   in: 'query',
   key: 'clientId',
+  isRequired: false,
+  style: 'form',
+  explode: true,
+  type: 'string',
+}
+
+const correlationIdInQuery: Parameter = {
+  name: 'correlationId',
+  in: 'query',
+  key: 'correlationId',
   isRequired: false,
   style: 'form',
   explode: true,
@@ -410,6 +465,26 @@ const refundIdInPath: Parameter = {
   type: 'string',
 }
 
+const requestIdInQuery: Parameter = {
+  name: 'requestId',
+  in: 'query',
+  key: 'requestId',
+  isRequired: false,
+  style: 'form',
+  explode: true,
+  type: 'string',
+}
+
+const resourceIdInQuery: Parameter = {
+  name: 'resourceId',
+  in: 'query',
+  key: 'resourceId',
+  isRequired: false,
+  style: 'form',
+  explode: true,
+  type: 'string',
+}
+
 const sortInQuery: Parameter = {
   name: 'sort',
   in: 'query',
@@ -429,10 +504,32 @@ const sortInQuery2: Parameter = {
   style: 'form',
   explode: true,
   type: 'string',
-  default: 'number',
+  default: '-number',
 }
 
 const sortInQuery3: Parameter = {
+  name: 'sort',
+  in: 'query',
+  key: 'sort',
+  isRequired: false,
+  style: 'form',
+  explode: true,
+  type: 'string',
+  default: '-occurredAt',
+}
+
+const sortInQuery4: Parameter = {
+  name: 'sort',
+  in: 'query',
+  key: 'sort',
+  isRequired: false,
+  style: 'form',
+  explode: true,
+  type: 'string',
+  default: 'number',
+}
+
+const sortInQuery5: Parameter = {
   name: 'sort',
   in: 'query',
   key: 'sort',
@@ -718,6 +815,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 2,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [
       proposalIdInPath,
@@ -775,6 +873,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 2,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     statuses: [201, 400, 401, 403, 406, 409, 413, 415, 422, 429, 500, 503],
@@ -825,6 +924,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 2,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     statuses: [201, 400, 401, 403, 406, 409, 413, 415, 422, 429, 500, 503],
@@ -925,6 +1025,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 5,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     statuses: [201, 400, 401, 403, 406, 409, 413, 415, 422, 429, 500, 503],
@@ -975,6 +1076,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 2,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [
       organizationIdInPath,
@@ -1032,6 +1134,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 2,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader2, xCorrelationIdInHeader, traceparentInHeader],
     statuses: [201, 400, 401, 403, 406, 409, 413, 415, 422, 429, 500, 503],
@@ -1082,6 +1185,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 2,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     statuses: [201, 400, 401, 403, 406, 409, 413, 415, 422, 429, 500, 503],
@@ -1132,6 +1236,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 2,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [
       paymentIdInPath,
@@ -1189,6 +1294,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 2,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [
       webhookEndpointIdInPath,
@@ -1246,6 +1352,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 2,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     statuses: [201, 400, 401, 403, 406, 409, 413, 415, 422, 429, 500, 503],
@@ -1296,6 +1403,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 2,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: { isRequired: false, mediaTypes: ['application/json'] },
     parameters: [
       proposalIdInPath,
@@ -1353,6 +1461,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 2,
     ifMatch: 'optional',
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [
       clientIdInPath,
@@ -1409,6 +1518,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 2,
     ifMatch: 'optional',
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [
       proposalIdInPath,
@@ -1465,6 +1575,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 2,
     ifMatch: 'optional',
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [
       webhookEndpointIdInPath,
@@ -1521,6 +1632,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 1,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [
       apiKeyIdInPath,
@@ -1560,6 +1672,51 @@ export const routes: Record<OperationId, Route> = {
       },
     },
   },
+  getAuditEntry: {
+    operationId: 'getAuditEntry',
+    method: 'GET',
+    path: '/api/v1/audit-entries/{auditEntryId}',
+    url: '/api/v1/audit-entries/:auditEntryId',
+    tag: 'audit',
+    kind: 'read',
+    scopes: ['audit:read'],
+    idempotency: null,
+    cost: 1,
+    ifMatch: null,
+    deprecation: null,
+    auditedRead: 'audit_entry.read',
+    body: null,
+    parameters: [auditEntryIdInPath, xCorrelationIdInHeader, traceparentInHeader],
+    statuses: [200, 400, 401, 403, 404, 406, 429, 500, 503],
+    replies: {
+      '200': jsonRateLimitRateLimitPolicy,
+      '400': problemRateLimitRateLimitPolicy,
+      '401': problemWWWAuthenticate,
+      '403': problem,
+      '404': problemRateLimitRateLimitPolicy,
+      '406': problemRateLimitRateLimitPolicy,
+      '429': problemRateLimitRateLimitPolicyRetryAfter,
+      '500': problemRateLimitRateLimitPolicy,
+      '503': problemRateLimitRateLimitPolicyRetryAfter,
+    },
+    validate: {
+      path: auditValidators.getAuditEntryPath,
+      query: null,
+      headers: auditValidators.getAuditEntryHeaders,
+      body: null,
+      replies: {
+        '200': auditValidators.validateAuditEntryInfo,
+        '400': sharedValidators.validateProblem,
+        '401': sharedValidators.validateProblem,
+        '403': sharedValidators.validateProblem,
+        '404': sharedValidators.validateProblem,
+        '406': sharedValidators.validateProblem,
+        '429': sharedValidators.validateProblem,
+        '500': sharedValidators.validateProblem,
+        '503': sharedValidators.validateProblem,
+      },
+    },
+  },
   getClient: {
     operationId: 'getClient',
     method: 'GET',
@@ -1572,6 +1729,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 1,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [
       clientIdInPath,
@@ -1623,6 +1781,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 1,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [eventIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     statuses: [200, 400, 401, 403, 404, 406, 429, 500, 503],
@@ -1667,6 +1826,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 1,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [eventTypeInPath, xCorrelationIdInHeader, traceparentInHeader],
     statuses: [200, 400, 401, 403, 404, 406, 429, 500, 503],
@@ -1762,6 +1922,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 1,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [ifNoneMatchInHeader, xCorrelationIdInHeader, traceparentInHeader],
     statuses: [200, 304, 400, 401, 403, 406, 429, 500, 503],
@@ -1806,6 +1967,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 1,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [xCorrelationIdInHeader, traceparentInHeader],
     statuses: [200, 400, 406, 500],
@@ -1840,6 +2002,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 1,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [xCorrelationIdInHeader, traceparentInHeader],
     statuses: [200, 400, 401, 403, 406, 429, 500, 503],
@@ -1882,6 +2045,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 1,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [xCorrelationIdInHeader, traceparentInHeader],
     statuses: [200, 400, 403, 406, 500],
@@ -1918,6 +2082,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 1,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [organizationIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     statuses: [200, 400, 401, 403, 404, 406, 429, 500, 503],
@@ -1962,6 +2127,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 1,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [
       paymentIdInPath,
@@ -2013,6 +2179,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 1,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [
       proposalIdInPath,
@@ -2064,6 +2231,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 1,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [xCorrelationIdInHeader, traceparentInHeader],
     statuses: [200, 400, 406, 500, 503],
@@ -2100,6 +2268,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 1,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [paymentIdInPath, refundIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     statuses: [200, 400, 401, 403, 404, 406, 429, 500, 503],
@@ -2144,6 +2313,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 1,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [
       organizationIdInPath,
@@ -2196,6 +2366,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 1,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [webhookDeliveryIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     statuses: [200, 400, 401, 403, 404, 406, 429, 500, 503],
@@ -2240,6 +2411,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 1,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [
       webhookEndpointIdInPath,
@@ -2351,6 +2523,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 1,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [
       limitInQuery,
@@ -2387,6 +2560,112 @@ export const routes: Record<OperationId, Route> = {
       },
     },
   },
+  listAuditAnchors: {
+    operationId: 'listAuditAnchors',
+    method: 'GET',
+    path: '/api/v1/audit-anchors',
+    url: '/api/v1/audit-anchors',
+    tag: 'audit',
+    kind: 'read',
+    scopes: ['operators:read'],
+    idempotency: null,
+    cost: 1,
+    ifMatch: null,
+    deprecation: null,
+    auditedRead: null,
+    body: null,
+    parameters: [
+      limitInQuery,
+      cursorInQuery,
+      sortInQuery2,
+      xCorrelationIdInHeader,
+      traceparentInHeader,
+    ],
+    statuses: [200, 400, 401, 403, 406, 429, 500, 503],
+    replies: {
+      '200': jsonLinkRateLimitRateLimitPolicy,
+      '400': problemRateLimitRateLimitPolicy,
+      '401': problemWWWAuthenticate,
+      '403': problem,
+      '406': problemRateLimitRateLimitPolicy,
+      '429': problemRateLimitRateLimitPolicyRetryAfter,
+      '500': problemRateLimitRateLimitPolicy,
+      '503': problemRateLimitRateLimitPolicyRetryAfter,
+    },
+    validate: {
+      path: null,
+      query: auditValidators.listAuditAnchorsQuery,
+      headers: auditValidators.getAuditEntryHeaders,
+      body: null,
+      replies: {
+        '200': auditValidators.validateAuditAnchorList,
+        '400': sharedValidators.validateProblem,
+        '401': sharedValidators.validateProblem,
+        '403': sharedValidators.validateProblem,
+        '406': sharedValidators.validateProblem,
+        '429': sharedValidators.validateProblem,
+        '500': sharedValidators.validateProblem,
+        '503': sharedValidators.validateProblem,
+      },
+    },
+  },
+  listAuditEntries: {
+    operationId: 'listAuditEntries',
+    method: 'GET',
+    path: '/api/v1/audit-entries',
+    url: '/api/v1/audit-entries',
+    tag: 'audit',
+    kind: 'read',
+    scopes: ['audit:read'],
+    idempotency: null,
+    cost: 1,
+    ifMatch: null,
+    deprecation: null,
+    auditedRead: 'audit_entry.listed',
+    body: null,
+    parameters: [
+      actionInQuery,
+      resourceIdInQuery,
+      actorTypeInQuery,
+      actorIdInQuery,
+      correlationIdInQuery,
+      requestIdInQuery,
+      occurredAfterInQuery,
+      occurredBeforeInQuery,
+      limitInQuery,
+      cursorInQuery,
+      sortInQuery3,
+      xCorrelationIdInHeader,
+      traceparentInHeader,
+    ],
+    statuses: [200, 400, 401, 403, 406, 429, 500, 503],
+    replies: {
+      '200': jsonLinkRateLimitRateLimitPolicy,
+      '400': problemRateLimitRateLimitPolicy,
+      '401': problemWWWAuthenticate,
+      '403': problem,
+      '406': problemRateLimitRateLimitPolicy,
+      '429': problemRateLimitRateLimitPolicyRetryAfter,
+      '500': problemRateLimitRateLimitPolicy,
+      '503': problemRateLimitRateLimitPolicyRetryAfter,
+    },
+    validate: {
+      path: null,
+      query: auditValidators.listAuditEntriesQuery,
+      headers: auditValidators.getAuditEntryHeaders,
+      body: null,
+      replies: {
+        '200': auditValidators.validateAuditEntryList,
+        '400': sharedValidators.validateProblem,
+        '401': sharedValidators.validateProblem,
+        '403': sharedValidators.validateProblem,
+        '406': sharedValidators.validateProblem,
+        '429': sharedValidators.validateProblem,
+        '500': sharedValidators.validateProblem,
+        '503': sharedValidators.validateProblem,
+      },
+    },
+  },
   listClients: {
     operationId: 'listClients',
     method: 'GET',
@@ -2399,6 +2678,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 1,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [
       externalIdInQuery,
@@ -2451,12 +2731,13 @@ export const routes: Record<OperationId, Route> = {
     cost: 1,
     ifMatch: null,
     deprecation: null,
+    auditedRead: 'webhook_delivery.attempts_read',
     body: null,
     parameters: [
       webhookDeliveryIdInPath,
       limitInQuery,
       cursorInQuery,
-      sortInQuery2,
+      sortInQuery4,
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
@@ -2502,11 +2783,12 @@ export const routes: Record<OperationId, Route> = {
     cost: 1,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [
       limitInQuery,
       cursorInQuery,
-      sortInQuery3,
+      sortInQuery5,
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
@@ -2550,6 +2832,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 1,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [
       typeInQuery,
@@ -2657,6 +2940,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 1,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [
       limitInQuery,
@@ -2705,6 +2989,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 1,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [
       clientIdInQuery,
@@ -2758,6 +3043,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 1,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [
       clientIdInQuery,
@@ -2810,6 +3096,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 1,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [
       paymentIdInPath,
@@ -2861,6 +3148,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 1,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [
       endpointIdInQuery,
@@ -2915,6 +3203,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 1,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [
       statusInQuery,
@@ -2964,6 +3253,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 2,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [
       webhookDeliveryIdInPath,
@@ -3021,6 +3311,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 2,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [
       apiKeyIdInPath,
@@ -3078,6 +3369,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 2,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: { isRequired: false, mediaTypes: ['application/json'] },
     parameters: [
       apiKeyIdInPath,
@@ -3135,6 +3427,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 2,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [
       proposalIdInPath,
@@ -3192,6 +3485,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 2,
     ifMatch: 'optional',
     deprecation: null,
+    auditedRead: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [
       apiKeyIdInPath,
@@ -3252,6 +3546,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 2,
     ifMatch: 'optional',
     deprecation: null,
+    auditedRead: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [
       clientIdInPath,
@@ -3374,6 +3669,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 2,
     ifMatch: 'optional',
     deprecation: null,
+    auditedRead: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [
       proposalIdInPath,
@@ -3434,6 +3730,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 2,
     ifMatch: 'optional',
     deprecation: null,
+    auditedRead: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [
       organizationIdInPath,
@@ -3495,6 +3792,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 2,
     ifMatch: 'optional',
     deprecation: null,
+    auditedRead: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [
       webhookEndpointIdInPath,

@@ -61,6 +61,27 @@ export type ApiKeyUpdatedEvent = components['schemas']['ApiKeyUpdatedEvent']
 /** `DELIVERED`: a 2xx answer. `REFUSED`: any other answer, but for these: `THROTTLED` (429), `GONE` (410, which disables the endpoint), `REDIRECTED` (3xx; we do not follow). `TIMED_OUT`: no complete answer in time. `NAME_UNRESOLVED`, `CONNECTION_FAILED`, `TLS_FAILED`: we did not get through. `PROTOCOL_ERROR`: what came back was not HTTP. `ADDRESS_FORBIDDEN`: the name led to a private or local address. `INTERRUPTED`: our own process stopped in between; the endpoint may have received it. */
 export type AttemptOutcome = components['schemas']['AttemptOutcome']
 
+/** What was done, as `noun.verb`: the kind of resource, and what happened to it. `api_key.refused` is a key that was not let in; verbs such as `read` and `listed` are reads of confidential things. */
+export type AuditAction = components['schemas']['AuditAction']
+
+/** `API_KEY` is a key of yours, `OPERATOR` one of the operator of the installation, `SYSTEM` a part of the installation itself. `ANONYMOUS` is a caller whose key nobody knows. */
+export type AuditActorType = components['schemas']['AuditActorType']
+
+/** The state of all audit chains at one moment, in one hash. Keep anchors outside of this installation: with them `npm run audit:verify` finds out whether the past was changed, or an older copy was restored. */
+export type AuditAnchorInfo = components['schemas']['AuditAnchorInfo']
+
+/** One page of audit anchors. */
+export type AuditAnchorList = components['schemas']['AuditAnchorList']
+
+/** Identifies an audit entry. Ids are made by us, never reused, and sort by time of creation. */
+export type AuditEntryId = components['schemas']['AuditEntryId']
+
+/** Who did what to what, when, and from where. Entries are written with the change itself, never change, and are chained by hashes, so that damage shows. */
+export type AuditEntryInfo = components['schemas']['AuditEntryInfo']
+
+/** One page of audit entries. */
+export type AuditEntryList = components['schemas']['AuditEntryList']
+
 /** A calendar day by RFC 3339, without a time. Days begin and end in UTC. */
 export type CalendarDate = components['schemas']['CalendarDate']
 

@@ -1,6 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 import { routes } from '#generated/routes.ts'
 import { createAuthenticator } from './api-keys/authenticate.ts'
+import { runChainer } from './audit/chainer.ts'
+import { blindObserver, createObserver } from './audit/observer.ts'
 import type { Context } from './context.ts'
 import { runSequencer } from './events/sequencer.ts'
 import type { Door } from './http/admit.ts'
@@ -47,29 +49,33 @@ export async function startApi(ctx: Context): Promise<Running & { url: string }>
 export function openDoor(ctx: Context): Door & { close(): Promise<void> } {
   const authenticator = createAuthenticator(ctx)
   const limiter = createLimiter(ctx)
+  const observer = createObserver(ctx)
   return {
     ctx,
     authenticate: authenticator.authenticate,
     limiter,
     concurrency: createConcurrency(),
+    observer,
     async close() {
       authenticator.stop()
+      await observer.stop()
       await limiter.stop()
     },
   }
 }
 
-/** Sequencer, dispatcher and timetable. */
+/** Sequencer, dispatcher, the chain of the audit, and the timetable. */
 export function startWorker(ctx: Context): Running {
   const presence = runPresence(ctx)
   const dispatcher = runDispatcher(ctx, presence, (claimed) => disableGone(ctx, claimed))
   const orphanage = runOrphanage(ctx, dispatcher.wake)
   const sequencer = runSequencer(ctx, reactions(ctx), dispatcher.wake)
+  const chainer = runChainer(ctx)
   const recurring = runTimetable(ctx, timetable)
   ctx.db.eventsCommitted.listen(sequencer.wake)
   return {
     async stop(drainMs) {
-      await Promise.all([sequencer.stop(), recurring.stop(), orphanage.stop()])
+      await Promise.all([sequencer.stop(), chainer.stop(), recurring.stop(), orphanage.stop()])
       await dispatcher.stop(drainMs)
       await presence.stop()
     },
@@ -84,7 +90,13 @@ export async function startAdmin(ctx: Context): Promise<Running & { url: string 
   const limiter = { take: nobody, stop: async () => undefined }
   mount(
     app,
-    { ctx, authenticate: nobody, limiter, concurrency: createConcurrency() },
+    {
+      ctx,
+      authenticate: nobody,
+      limiter,
+      concurrency: createConcurrency(),
+      observer: blindObserver,
+    },
     open,
     operations,
   )

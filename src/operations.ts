@@ -7,6 +7,8 @@ import {
   rotateApiKey,
   updateApiKey,
 } from './api-keys/api-key.http.ts'
+import { listAuditAnchors } from './audit/anchor.http.ts'
+import { getAuditEntry, listAuditEntries } from './audit/entry.http.ts'
 import {
   createClient,
   deleteClient,
@@ -77,6 +79,7 @@ export const operations = {
   deleteProposal,
   deleteWebhookEndpoint,
   getApiKey,
+  getAuditEntry,
   getClient,
   getEvent,
   getEventType,
@@ -95,6 +98,8 @@ export const operations = {
   getWebhookEndpoint,
   issueInvoice,
   listApiKeys,
+  listAuditAnchors,
+  listAuditEntries,
   listClients,
   listDeliveryAttempts,
   listEvents,

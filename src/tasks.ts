@@ -1,3 +1,4 @@
+import { anchorAudit } from './audit/anchor.task.ts'
 import type { Recurring } from './jobs/timetable.ts'
 import {
   makePartitions,
@@ -6,7 +7,8 @@ import {
   pruneReplies,
 } from './retention/prune.sql.ts'
 
-const hour = 60 * 60 * 1_000
+const minute = 60 * 1_000
+const hour = 60 * minute
 
 /** What is done again and again for the whole installation, and how often. */
 export const timetable: readonly Recurring[] = [
@@ -14,4 +16,6 @@ export const timetable: readonly Recurring[] = [
   { name: 'prune-replies', everyMs: hour, run: pruneReplies },
   { name: 'prune-key-changes', everyMs: hour, run: pruneKeyChanges },
   { name: 'prune-quotas', everyMs: hour, run: pruneQuotas },
+  // Hourly, whichever worker it falls to: each looks more often whether it is due.
+  { name: 'anchor-audit', everyMs: 5 * minute, run: anchorAudit },
 ]

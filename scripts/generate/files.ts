@@ -9,6 +9,7 @@ import { printOperations } from './operations.ts'
 import { header } from './print.ts'
 import { printProblems } from './problems.ts'
 import { printRoutes } from './routes.ts'
+import { printSensitive } from './sensitive.ts'
 import { printTypes } from './types.ts'
 import { collectParts } from './validator-parts.ts'
 import { printValidators } from './validators.ts'
@@ -41,6 +42,7 @@ function printFiles({ document }: Bundle, rootFile: string): Map<string, string>
     ['operations.ts', printOperations(operations)],
     ['routes.ts', printRoutes(document, operations, places)],
     ['problems.ts', printProblems(document)],
+    ['sensitive.ts', printSensitive(document)],
     ['events.ts', printEvents(events, places)],
     ['validate.ts', validateType],
     ['validators/runtime.js', `${header}${runtime}`],

@@ -88,4 +88,9 @@ export function judgeDeprecation(value: Json): string | undefined {
   return mustBe(hasDates, '{since, sunset, successor?, reason?}, with dates such as 2026-01-31')
 }
 
+/** What the audit calls a read that it keeps: a noun, and what was done. */
+export function judgeAction(value: Json): string | undefined {
+  return mustBe(/^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$/.test(String(value)), 'an action, noun.verb')
+}
+
 const isDate = (value: Json | undefined): boolean => /^\d{4}-\d\d-\d\d$/.test(String(value))

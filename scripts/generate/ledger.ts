@@ -1,6 +1,7 @@
 import type { Json, JsonObject } from './json.ts'
 import {
   isCount,
+  judgeAction,
   judgeDeprecation,
   judgeFormat,
   judgeName,
@@ -136,9 +137,16 @@ const operation: Record<string, Field> = {
     judge: (value) => mustBe(value === 'required' || value === 'optional', 'required or optional'),
   },
   'x-deprecation': { by: ['routes'], judge: judgeDeprecation },
+  'x-audited-read': { by: ['routes'], judge: judgeAction },
 }
 
-const { operationId: _, 'x-cost': __, 'x-idempotency': ___, ...webhook } = operation
+const {
+  operationId: _,
+  'x-cost': __,
+  'x-idempotency': ___,
+  'x-audited-read': ____,
+  ...webhook
+} = operation
 
 /** Every kind of object in a contract, and what it may hold. */
 export const ledger: Record<Kind, Record<string, Field>> = {

@@ -27,6 +27,7 @@ export interface Operation {
   idempotency: 'required' | 'optional' | null
   cost: number
   deprecation: JsonObject | null
+  auditedRead: string | null
   parameters: readonly Parameter[]
   body: Body | null
   replies: readonly Reply[]
@@ -97,6 +98,7 @@ function readOperation(
     idempotency: idempotency === 'required' || idempotency === 'optional' ? idempotency : null,
     cost: typeof source['x-cost'] === 'number' ? source['x-cost'] : 1,
     deprecation: isObject(source['x-deprecation']) ? source['x-deprecation'] : null,
+    auditedRead: asText(source['x-audited-read']) || null,
     parameters: readParameters(document, at('/paths', path), item, method),
     body: readBody(document, source, pointer),
     replies: readReplies(document, source, pointer),

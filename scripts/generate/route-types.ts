@@ -37,6 +37,8 @@ export interface Route {
   cost: number
   ifMatch: 'required' | 'optional' | null
   deprecation: { since: string; sunset: string; successor?: string; reason?: string } | null
+  /** What the audit calls it when this is read; null: nobody writes down that it was. */
+  auditedRead: string | null
   body: null | { isRequired: boolean; mediaTypes: readonly string[] }
   parameters: readonly Parameter[]
   /** Every declared status, errors included. */

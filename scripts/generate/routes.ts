@@ -92,6 +92,7 @@ function routeEntry(table: Table, operation: Operation) {
     cost: operation.cost,
     ifMatch: ifMatch ? (ifMatch.isRequired ? 'required' : 'optional') : null,
     deprecation: operation.deprecation,
+    auditedRead: operation.auditedRead,
     body: body && { isRequired: body.isRequired, mediaTypes: body.mediaTypes },
     parameters: operation.parameters.map((parameter) => parameterConstant(table, parameter)),
     statuses: replies.map(({ status }) => status),

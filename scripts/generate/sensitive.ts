@@ -1,4 +1,5 @@
-import { asObject, isObject, type Json, type JsonObject } from './json.ts'
+import { asObject, byName, isObject, type Json, type JsonObject } from './json.ts'
+import { header, literal } from './print.ts'
 
 /** Tells of a schema whether a field marked `x-sensitive` can be reached from it. */
 export function sensitivity(document: JsonObject): (schema: Json | undefined) => boolean {
@@ -34,4 +35,25 @@ function look(schema: Json | undefined): Findings {
   }
   visit(schema)
   return findings
+}
+
+/** `generated/sensitive.ts`: the names of the fields that are marked `x-sensitive` anywhere. */
+export function printSensitive(document: JsonObject): string {
+  const names = [...namesWithin(document)].sort(byName)
+  return [
+    header,
+    '\n/** Fields whose values are shown once, if at all: nothing that is kept may show them. */\n',
+    `export const sensitiveFields: ReadonlySet<string> = new Set(${literal(names, '', 66)})\n`,
+  ].join('')
+}
+
+function namesWithin(value: Json | undefined, names = new Set<string>()): Set<string> {
+  if (typeof value !== 'object' || value === null) return names
+  if (isObject(value)) {
+    for (const [name, schema] of Object.entries(asObject(value.properties))) {
+      if (isObject(schema) && schema['x-sensitive'] === true) names.add(name)
+    }
+  }
+  for (const member of Object.values(value)) namesWithin(member, names)
+  return names
 }

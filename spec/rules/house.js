@@ -1,3 +1,4 @@
+import { auditedReads } from './audited-reads.js'
 import { bounded } from './bounded.js'
 import { camelCaseFields } from './camel-case-fields.js'
 import { conditionalRequests } from './conditional-requests.js'
@@ -28,6 +29,7 @@ export default function house() {
     id: 'house',
     rules: {
       oas3: {
+        'audited-reads': auditedReads,
         bounded,
         'camel-case-fields': camelCaseFields,
         'conditional-requests': conditionalRequests,

@@ -5,6 +5,7 @@ const known = new Set([
   'x-cost',
   'x-deprecation',
   'x-sensitive',
+  'x-audited-read',
   'x-limits',
   'x-websocket',
   'x-problems',

@@ -24,6 +24,7 @@ import {
   patchApiKey,
   revokeApiKey as revoked,
   rotateApiKey as rotated,
+  statusOf,
   toApiKey,
 } from './api-key.ts'
 
@@ -120,7 +121,10 @@ export const revokeApiKey: Operation<'revokeApiKey'> = async (_ctx, call, { path
   const view = toApiKey(next, call.environment, call.now)
 
   updateRow(tx, call.tenantId, next, call.now)
-  record(tx, call, 'api_key.revoked', key.id)
+  record(tx, call, 'api_key.revoked', key.id, {
+    before: { status: statusOf(key, call.now) },
+    after: { status: view.status },
+  })
   publish(tx, call, 'api_key.revoked', view)
   return { status: 200, body: view }
 }

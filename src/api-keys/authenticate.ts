@@ -88,13 +88,15 @@ async function findVerified(ctx: Context, hash: Buffer): Promise<Verified> {
   }
 }
 
-function requireValid({ key, revokedAt, secretExpiresAt }: Verified, now: Date): void {
+function requireValid(verified: Verified, now: Date): void {
+  const { key, revokedAt, secretExpiresAt } = verified
   const status = statusOf({ expiresAt: key.expiresAt, revokedAt }, now)
-  if (status === 'REVOKED') throw problem('key_revoked')
-  if (status === 'EXPIRED') throw problem('key_expired')
+  if (status === 'REVOKED') throw problem('key_revoked', { principal: verified })
+  if (status === 'EXPIRED') throw problem('key_expired', { principal: verified })
   if (secretExpiresAt !== null && secretExpiresAt <= now) {
     throw problem('key_expired', {
       detail: 'This secret was rotated out, and its overlap is over.',
+      principal: verified,
     })
   }
 }

@@ -1,8 +1,9 @@
 import type { Tx } from '#db/transact.ts'
 import type { Cause } from '#http/operation.ts'
-import { dayOf } from '#ids.ts'
+import { dayOf, timeOf } from '#ids.ts'
+import { maskedJson } from './mask.ts'
 
-/** What changed, field by field, without secrets. */
+/** What changed, field by field; secrets are hidden. */
 export interface Change {
   before?: object
   after?: object
@@ -23,7 +24,8 @@ export function record(
   tx.envelope.audits.push({
     id,
     createdOn: dayOf(id),
-    occurredAt: cause.now,
+    // The moment inside the id, so that a search by time is one by id.
+    occurredAt: new Date(timeOf(id)),
     action,
     resourceId,
     actorType: cause.actor.type,
@@ -31,7 +33,7 @@ export function record(
     requestId: cause.requestId,
     correlationId: cause.correlationId,
     ip: cause.ip,
-    before: before ? JSON.stringify(before) : null,
-    after: after ? JSON.stringify(after) : null,
+    before: before ? maskedJson(before) : null,
+    after: after ? maskedJson(after) : null,
   })
 }

@@ -29,7 +29,7 @@ export interface AuditRow {
   createdOn: string
   occurredAt: Date
   action: string
-  resourceId: string
+  resourceId: string | null
   actorType: string
   actorId: string
   requestId: string
@@ -70,6 +70,9 @@ event_rows as (
     $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[])
     as a (id, created_on, occurred_at, action, resource_id, actor_type,
       actor_id, request_id, correlation_id, ip, before, after)
+), audit_pending_rows as (
+  insert into audit_pending (tenant_id, audit_id, created_on)
+  select $1, id, created_on from unnest($11::text[], $12::date[]) as p (id, created_on)
 )`
 
 /** A key that a live row holds is a clash; a row older than the cut-off is taken over. */

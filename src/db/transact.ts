@@ -22,6 +22,8 @@ export type Tx = Db & {
   queue(statement: BoundStatement<unknown>): void
   /** The same transaction inside another tenant's fence: for operators who open new tenants. */
   forTenant(tenantId: TenantId): Tx
+  /** Whether something is queued in a tenant in whose audit nothing is. */
+  isUnrecorded(): boolean
 }
 
 /** An idempotency key under which the transaction runs, and how its result is kept. */
@@ -107,6 +109,7 @@ function createSession(
       envelope: section.envelope,
       queue: (statement: BoundStatement<unknown>) => void section.writes.push(statement),
       forTenant: open,
+      isUnrecorded: () => sections.some(isSilent),
     })
   }
 
@@ -135,6 +138,11 @@ function createSession(
 
   const hasEvents = () => sections.some(({ envelope }) => envelope.events.length > 0)
   return { tx: open(tenantId), flush, abandon, hasEvents }
+}
+
+/** Whether a part of the transaction changes something and leaves no entry of it. */
+function isSilent({ envelope: { events, audits }, writes }: Section): boolean {
+  return audits.length === 0 && events.length + writes.length > 0
 }
 
 /** The first message: the fence and, under a key, the lock that keeps a twin of the call away. */

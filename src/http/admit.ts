@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Observer } from '#audit/observer.ts'
 import type { Context } from '#context.ts'
 import type { Route, Scope } from '#generated/routes.ts'
 import { operatorTenantId } from '#ids.ts'
@@ -8,7 +9,7 @@ import { bucketsFor, concurrentPolicy, limitsWith, policiesText, restsText } fro
 import type { Limiter } from './limiter.ts'
 import { contentTypeOf, preferred } from './media.ts'
 import type { Actor, Authenticate, Call, OpenCall, Principal } from './operation.ts'
-import { type Problem, problem } from './problem.ts'
+import { Problem, problem } from './problem.ts'
 import { covers } from './scopes.ts'
 import { traceparentOf } from './trace.ts'
 import { vendorTypeOf } from './versions.ts'
@@ -19,6 +20,7 @@ export interface Door {
   authenticate: Authenticate
   limiter: Limiter
   concurrency: Concurrency
+  observer: Observer
 }
 
 /**
@@ -49,12 +51,32 @@ export async function admit(
   if (open.bearer === undefined) {
     throw problem('unauthorized', { detail: 'Send your API key as Authorization: Bearer <key>.' })
   }
-  const principal = await door.authenticate(open.bearer, now)
-  requireScopes(route.scopes, principal.key.scopes)
+  const principal = await identify(door, route, open, open.bearer)
   await requireQuota(door, route, principal, now, reply)
   requireMedia(route, media, request)
   const { bearer: _, isLocal: __, ...cause } = open
   return { ...cause, ...principal, actor: actorOf(principal) }
+}
+
+/** Whom the key speaks for, when it may do this; a key that is refused is written down. */
+async function identify(
+  { authenticate, observer }: Door,
+  route: Route,
+  cause: OpenCall,
+  bearer: string,
+): Promise<Principal> {
+  let principal: Principal | undefined
+  try {
+    principal = await authenticate(bearer, cause.now)
+    requireScopes(route.scopes ?? [], principal.key.scopes)
+    return principal
+  } catch (error) {
+    if (error instanceof Problem && (error.status === 401 || error.status === 403)) {
+      const { code, principal: known = principal } = error
+      observer.refused(cause, { code, operation: route.operationId, principal: known })
+    }
+    throw error
+  }
 }
 
 function actorOf({ tenantId, key }: Principal): Actor {

@@ -1,8 +1,9 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Observer } from '#audit/observer.ts'
 import type { Context } from '#context.ts'
 import type { StoredReply } from '#db/envelope.ts'
 import { problemOf } from '#db/errors.ts'
-import { type Claim, transact } from '#db/transact.ts'
+import { type Claim, type Tx, transact } from '#db/transact.ts'
 import type { Route } from '#generated/routes.ts'
 import { admit, type Door, type Media, mediaOf } from './admit.ts'
 import { parseJson } from './body.ts'
@@ -54,7 +55,6 @@ export function mount(
   routes: readonly Route[],
   handlers: Handlers,
 ): void {
-  const { ctx } = door
   app.decorateRequest('call', undefined)
   for (const route of routes) {
     // The table binds each id to its own handler; here, where all meet, the types are the union.
@@ -68,14 +68,14 @@ export function mount(
         request.call = await admit(door, route, media, request, reply)
       },
       handler: async (request, reply) => {
-        return send(request, reply, media, await serve(ctx, route, handler, request))
+        return send(request, reply, media, await serve(door, route, handler, request))
       },
     })
   }
 }
 
 async function serve(
-  ctx: Context,
+  { ctx, observer }: Door,
   route: Route,
   handler: AnyHandler,
   request: FastifyRequest,
@@ -87,10 +87,24 @@ async function serve(
     const store = route.scopes === null ? undefined : ctx.db.readers.of(call.tenantId)
     const answer = await handler(ctx, call, decoded, store)
     if (mustCheck(ctx)) checkReply(route, answer)
+    if (route.auditedRead) observeRead(observer, route, route.auditedRead, call, decoded)
     return render(route, answer, request.url)
   }
-  const write: Write = { ctx, route, call, url: request.url }
+  const write: Write = { ctx, route, call, url: request.url, observer }
   return await perform(write, handler, decoded, raw)
+}
+
+/** Writes down that something confidential was read, and which part of it was asked for. */
+function observeRead(
+  observer: Observer,
+  { operationId }: Route,
+  action: string,
+  call: Call,
+  { path, query: { cursor: _, ...query } }: DecodedRequest,
+): void {
+  const resourceId = Object.values(path).at(-1)
+  const details = { operation: operationId, ...(Object.keys(query).length > 0 ? { query } : {}) }
+  observer.read(call, action, resourceId === undefined ? null : String(resourceId), details)
 }
 
 function mustCheck({ config }: Context): boolean {
@@ -169,6 +183,7 @@ interface Write {
   route: Route
   call: Call
   url: string
+  observer: Observer
 }
 
 /**
@@ -181,11 +196,13 @@ async function perform(
   decoded: DecodedRequest,
   raw: Buffer,
 ): Promise<StoredReply> {
-  const { ctx, route, call, url } = write
+  const { ctx, route, call, url, observer } = write
   const key = route.idempotency && idempotencyKeyOf(decoded.headers['idempotency-key'])
-  const work = async (tx: unknown) => {
+  const work = async (tx: Tx) => {
     const answer = await handler(ctx, call, decoded, tx)
     checkReply(route, answer)
+    // Who changed it would not be known: such a change is our mistake, and never commits.
+    if (tx.isUnrecorded()) throw new Error(`${route.operationId} changes what it does not record`)
     return answer
   }
   if (!key) {
@@ -207,6 +224,8 @@ async function perform(
       ? await findReply(ctx, call.tenantId, key, fingerprint, call.now).catch(unlessRefused)
       : undefined
     if (kept === undefined) throw error
+    if (kept.isSealed)
+      observer.read(call, 'secret.replayed', null, { operation: route.operationId })
     return { ...kept, headers: { ...kept.headers, 'idempotent-replayed': 'true' } }
   }
 }

@@ -3,6 +3,7 @@ import type { Db } from '#db/database.ts'
 import type { Tx } from '#db/transact.ts'
 import type { OperationId, Operations } from '#generated/operations.ts'
 import type { Scope } from '#generated/routes.ts'
+import type { AuditActorType } from '#generated/types.ts'
 import type { Id, TenantId } from '#ids.ts'
 import type { LimitOverrides } from './limit.ts'
 
@@ -35,7 +36,7 @@ export interface Cause {
 }
 
 export interface Actor {
-  readonly type: 'API_KEY' | 'OPERATOR' | 'SYSTEM'
+  readonly type: Exclude<AuditActorType, 'ANONYMOUS'>
   /** The key, or the part of the system. */
   readonly id: string
 }
@@ -82,5 +83,8 @@ export type Operation<Id extends OperationId> = (
 /** Every operation of the contract with its handler: the compiler finds a missing one. */
 export type Handlers = { readonly [Id in OperationId]: Operation<Id> }
 
-/** Finds the principal of a bearer key; throws `unauthorized` and its kin. */
+/**
+ * Finds the principal of a bearer key; throws `unauthorized` and its kin, with the principal where
+ * the key is known all the same.
+ */
 export type Authenticate = (key: string, now: Date) => Promise<Principal>

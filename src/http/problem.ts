@@ -1,6 +1,7 @@
 import { problems } from '#generated/problems.ts'
 import type { ProblemCode } from '#generated/types.ts'
 import type { FieldError } from './field-errors.ts'
+import type { Principal } from './operation.ts'
 
 /**
  * A refusal with a code of the contract (RFC 9457). It has two faces: `detail` and `errors` are for
@@ -14,6 +15,7 @@ export class Problem extends Error {
   readonly errors: readonly FieldError[]
   readonly headers: Readonly<Record<string, string>>
   readonly violatedPolicies: readonly string[]
+  readonly principal: Principal | undefined
 
   constructor(code: ProblemCode, face: ProblemFace) {
     super(code, face.cause === undefined ? {} : { cause: face.cause })
@@ -23,6 +25,7 @@ export class Problem extends Error {
     this.errors = face.errors ?? []
     this.headers = face.headers ?? {}
     this.violatedPolicies = face.violatedPolicies ?? []
+    this.principal = face.principal
   }
 }
 
@@ -36,6 +39,8 @@ export interface ProblemFace {
   violatedPolicies?: readonly string[]
   /** For the log only. */
   cause?: unknown
+  /** Whose key it was that is refused; for the audit only. */
+  principal?: Principal
 }
 
 /** `throw problem('not_found')`. Codes come from the contract. */

@@ -1,5 +1,5 @@
 import { lockUnrevokedApiKeys, updateApiKey } from '#api-keys/api-key.sql.ts'
-import { revokeApiKey, toApiKey } from '#api-keys/api-key.ts'
+import { revokeApiKey, statusOf, toApiKey } from '#api-keys/api-key.ts'
 import { record } from '#audit/record.ts'
 import type { Context } from '#context.ts'
 import { type Tx, transact } from '#db/transact.ts'
@@ -34,8 +34,12 @@ export async function replaceOperatorKey(ctx: Context): Promise<string> {
     for (const key of await activeKeys(tx)) {
       const revoked = revokeApiKey(key, cause.now)
       updateApiKey(tx, operatorTenantId, revoked, cause.now)
-      record(tx, cause, 'api_key.revoked', key.id)
-      publish(tx, cause, 'api_key.revoked', toApiKey(revoked, 'PRODUCTION', cause.now))
+      const view = toApiKey(revoked, 'PRODUCTION', cause.now)
+      record(tx, cause, 'api_key.revoked', key.id, {
+        before: { status: statusOf(key, cause.now) },
+        after: { status: view.status },
+      })
+      publish(tx, cause, 'api_key.revoked', view)
     }
     return openOperator(ctx, tx, cause)
   })

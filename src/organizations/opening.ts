@@ -60,7 +60,9 @@ export function openOperator(ctx: Context, tx: Tx, cause: Cause): string {
   return queueKey(ctx, tx, cause, 'op', 'Operator', operatorScopes).secret
 }
 
+/** `audit:read` reads what every key reads with it: the entries of its own tenant. */
 const operatorScopes: Scope[] = [
+  'audit:read',
   'organizations:read',
   'organizations:write',
   'operators:read',

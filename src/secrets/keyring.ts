@@ -6,7 +6,7 @@ import { createSecretKey, hkdfSync, type KeyObject } from 'node:crypto'
  * help against another. The *key id* names the master key without telling anything of it;
  * it is written into every seal, so that a wrong master key is recognised as such.
  */
-export type KeyPurpose = 'seal' | 'api-key' | 'cursor'
+export type KeyPurpose = 'seal' | 'api-key' | 'cursor' | 'audit'
 
 /** The sub-keys are `KeyObject`s: printed or serialised by mistake, they show no bytes. */
 export interface Keyring {
@@ -37,6 +37,7 @@ export function keyringFrom(masterKeyBase64: string): Keyring {
       seal: createSecretKey(derive(master, 'seal')),
       'api-key': createSecretKey(derive(master, 'api-key')),
       cursor: createSecretKey(derive(master, 'cursor')),
+      audit: createSecretKey(derive(master, 'audit')),
     },
   }
 }

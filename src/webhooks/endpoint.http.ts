@@ -119,10 +119,10 @@ export const createTestEvent: Operation<'createTestEvent'> = async (_ctx, call, 
   const endpoint = found(await findEndpoint(tx, call.tenantId, path.webhookEndpointId))
   if (endpoint.status === 'DISABLED') throw problem('endpoint_disabled')
 
-  record(tx, call, 'webhook_endpoint.tested', endpoint.id)
   const event = publish(tx, call, 'webhook_endpoint.tested', toEndpoint(endpoint), {
     endpointId: endpoint.id,
   })
+  record(tx, call, 'webhook_endpoint.tested', endpoint.id, { after: { eventId: event.id } })
   return { status: 202, body: { ...event, position: null } }
 }
 

@@ -18,7 +18,7 @@ test('one master key gives the same sub-keys in every process, and each purpose 
     bytes,
     Object.values(same.keys).map((key) => key.export().toString('hex')),
   )
-  assert.equal(new Set(bytes).size, 3)
+  assert.equal(new Set(bytes).size, 4)
   assert.match(one.id, /^[0-9a-f]{8}$/)
   assert.equal(one.id, same.id)
 })
