@@ -188,7 +188,7 @@ export interface paths {
         post?: never;
         /**
          * Delete a client
-         * @description Removes a client. From then on it is not found and appears in no list, and its `externalId` is free. Its proposals and payments remain.
+         * @description Removes a client. From then on it is not found and appears in no list, and its `externalId` is free. Its proposals, invoices and payments remain. While it has invoices that are `OPEN`, you get `resource_in_use`.
          */
         delete: operations["deleteClient"];
         options?: never;
@@ -274,6 +274,94 @@ export interface paths {
         get: operations["getEvent"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/invoices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List invoices
+         * @description Your invoices, newest first, or in the order in which they are due. What is overdue: `status=OPEN`, `dueBefore` today, `sort=dueDate`.
+         */
+        get: operations["listInvoices"];
+        put?: never;
+        /**
+         * Draft an invoice
+         * @description Drafts an invoice to one of your clients, either with a currency and lines, or from a proposal that the client accepted: `proposalId` alone takes over its client, its currency and its lines. Amounts, tax, totals and the number are computed by us; do not send them. A client or proposal that does not exist is refused with `reference_unknown`, a proposal to another client with `reference_mismatch`, one that is not `ACCEPTED` with `invalid_state`. A proposal may have several invoices, such as a deposit and the rest.
+         */
+        post: operations["createInvoice"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/invoices/{invoiceId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get an invoice
+         * @description One of your invoices, with its lines and totals, and what is due of it.
+         */
+        get: operations["getInvoice"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change a draft
+         * @description Changes what you send and leaves the rest; lines are replaced as a whole. Only those who have seen the draft may change it: without `If-Match` you get `precondition_required`. Only drafts can be changed: what is issued stays as it is (`invalid_state`).
+         */
+        patch: operations["updateInvoice"];
+        trace?: never;
+    };
+    "/api/v1/invoices/{invoiceId}/issuance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Issue an invoice
+         * @description Makes a draft into an `OPEN` invoice and gives it the next number of yours: numbers have no gaps, and none is given twice. Without an issue date it is today's, in UTC; without a due date it is 30 days after the issue date. An invoice over nothing is `PAID` at once. You get `invalid_state` if it is not a draft, if it would be due before it is issued, or if its client was deleted.
+         */
+        post: operations["issueInvoice"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/invoices/{invoiceId}/voidance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Void an invoice
+         * @description Withdraws an invoice, or gives up a draft. It is kept, with the number that it may have, and nothing is due of it any more. What was paid or partly paid is not voided (`invalid_state`): refund its payments first.
+         */
+        post: operations["voidInvoice"];
         delete?: never;
         options?: never;
         head?: never;
@@ -423,7 +511,7 @@ export interface paths {
         put?: never;
         /**
          * Record a payment
-         * @description Records money that you received. An amount and a currency are enough. Send an `Idempotency-Key`: whatever happens on the way, the payment is recorded once. A client that does not exist is refused with `reference_unknown`.
+         * @description Records money that you received. An amount and a currency are enough. Send an `Idempotency-Key`: whatever happens on the way, the payment is recorded once. A client that does not exist is refused with `reference_unknown`. With `invoiceId` it pays an invoice, in parts or at once: what is due becomes less, and when nothing is due the invoice is `PAID`. An invoice that does not exist is refused with `reference_unknown`, one that is not `OPEN` with `invalid_state`, one to another client or in another currency with `reference_mismatch`, and more than what is due with `amount_exceeds_rest`.
          */
         post: operations["createPayment"];
         delete?: never;
@@ -467,7 +555,7 @@ export interface paths {
         put?: never;
         /**
          * Refund a payment
-         * @description Gives back a part of a payment, or with `{}` all that is left of it. More than what is left is refused with `amount_exceeds_rest`; a payment that went back entirely with `invalid_state`. Send an `Idempotency-Key`: whatever happens on the way, the money goes back once.
+         * @description Gives back a part of a payment, or with `{}` all that is left of it. More than what is left is refused with `amount_exceeds_rest`; a payment that went back entirely with `invalid_state`. Of the invoice that the payment was for, that much is due again, and a `PAID` one is `OPEN`. Send an `Idempotency-Key`: whatever happens on the way, the money goes back once.
          */
         post: operations["createRefund"];
         delete?: never;
@@ -536,7 +624,7 @@ export interface paths {
         post?: never;
         /**
          * Delete a proposal
-         * @description Removes a proposal in whatever state it is. From then on it is not found and appears in no list.
+         * @description Removes a proposal in whatever state it is. From then on it is not found and appears in no list. While invoices from it are `OPEN`, you get `resource_in_use`.
          */
         delete: operations["deleteProposal"];
         options?: never;
@@ -1329,6 +1417,386 @@ export interface webhooks {
             requestBody: {
                 content: {
                     "application/json": components["schemas"]["ClientUpdatedEvent"];
+                };
+            };
+            responses: {
+                /** @description You have it. We do not send it to you again. */
+                "2XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description You do not want any more. We disable the endpoint. */
+                410: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "invoice.created": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * An invoice was drafted
+         * @description An invoice was drafted. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
+                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    "webhook-id": components["parameters"]["WebhookId"];
+                    /**
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
+                     */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                    /**
+                     * @description When this attempt was sent, in seconds since 1970. Refuse what is more than five minutes off.
+                     * @example 1770199200
+                     */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
+                    /**
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
+                     */
+                    "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["InvoiceCreatedEvent"];
+                };
+            };
+            responses: {
+                /** @description You have it. We do not send it to you again. */
+                "2XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description You do not want any more. We disable the endpoint. */
+                410: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "invoice.issued": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * An invoice was issued
+         * @description An invoice was issued and has its number. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
+                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    "webhook-id": components["parameters"]["WebhookId"];
+                    /**
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
+                     */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                    /**
+                     * @description When this attempt was sent, in seconds since 1970. Refuse what is more than five minutes off.
+                     * @example 1770199200
+                     */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
+                    /**
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
+                     */
+                    "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["InvoiceIssuedEvent"];
+                };
+            };
+            responses: {
+                /** @description You have it. We do not send it to you again. */
+                "2XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description You do not want any more. We disable the endpoint. */
+                410: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "invoice.paid": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * An invoice is paid
+         * @description Nothing is due of an invoice any more. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
+                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    "webhook-id": components["parameters"]["WebhookId"];
+                    /**
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
+                     */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                    /**
+                     * @description When this attempt was sent, in seconds since 1970. Refuse what is more than five minutes off.
+                     * @example 1770199200
+                     */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
+                    /**
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
+                     */
+                    "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["InvoicePaidEvent"];
+                };
+            };
+            responses: {
+                /** @description You have it. We do not send it to you again. */
+                "2XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description You do not want any more. We disable the endpoint. */
+                410: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "invoice.updated": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A draft changed, or what is due of an invoice
+         * @description A draft changed, or a payment or a refund changed what is due of an invoice. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
+                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    "webhook-id": components["parameters"]["WebhookId"];
+                    /**
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
+                     */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                    /**
+                     * @description When this attempt was sent, in seconds since 1970. Refuse what is more than five minutes off.
+                     * @example 1770199200
+                     */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
+                    /**
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
+                     */
+                    "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["InvoiceUpdatedEvent"];
+                };
+            };
+            responses: {
+                /** @description You have it. We do not send it to you again. */
+                "2XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description You do not want any more. We disable the endpoint. */
+                410: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "invoice.voided": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * An invoice was voided
+         * @description An invoice was withdrawn. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
+                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    "webhook-id": components["parameters"]["WebhookId"];
+                    /**
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
+                     */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                    /**
+                     * @description When this attempt was sent, in seconds since 1970. Refuse what is more than five minutes off.
+                     * @example 1770199200
+                     */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
+                    /**
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
+                     */
+                    "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["InvoiceVoidedEvent"];
                 };
             };
             responses: {
@@ -2617,7 +3085,7 @@ export interface components {
          * @description What a key may do: `noun:read` or `noun:write`. Writing does not include reading. `*` is everything within the tenant, and is meant for admin keys. `organizations:*` and `operators:*` belong to the operator of the installation alone.
          * @enum {string}
          */
-        ApiKeyScope: "*" | "api_keys:read" | "api_keys:write" | "audit:read" | "clients:read" | "clients:write" | "events:read" | "operators:read" | "operators:write" | "organizations:read" | "organizations:write" | "payments:read" | "payments:write" | "proposals:read" | "proposals:write" | "webhook_deliveries:read" | "webhook_deliveries:write" | "webhook_endpoints:read" | "webhook_endpoints:write";
+        ApiKeyScope: "*" | "api_keys:read" | "api_keys:write" | "audit:read" | "clients:read" | "clients:write" | "events:read" | "invoices:read" | "invoices:write" | "operators:read" | "operators:write" | "organizations:read" | "organizations:write" | "payments:read" | "payments:write" | "proposals:read" | "proposals:write" | "webhook_deliveries:read" | "webhook_deliveries:write" | "webhook_endpoints:read" | "webhook_endpoints:write";
         /**
          * @description `ACTIVE` keys work. `EXPIRED` ones have passed their `expiresAt`. `REVOKED` ones were withdrawn and never work again.
          * @enum {string}
@@ -2920,7 +3388,7 @@ export interface components {
          * @description What happened: a noun and a verb in the past tense. New types are added over time, so ignore those that you do not know.
          * @enum {string}
          */
-        EventType: "organization.created" | "api_key.created" | "api_key.updated" | "api_key.rotated" | "api_key.revoked" | "client.created" | "client.updated" | "client.deleted" | "proposal.created" | "proposal.updated" | "proposal.deleted" | "proposal.sent" | "proposal.accepted" | "proposal.declined" | "payment.received" | "payment.refunded" | "webhook_endpoint.created" | "webhook_endpoint.updated" | "webhook_endpoint.deleted" | "webhook_endpoint.disabled" | "webhook_endpoint.tested";
+        EventType: "organization.created" | "api_key.created" | "api_key.updated" | "api_key.rotated" | "api_key.revoked" | "client.created" | "client.updated" | "client.deleted" | "proposal.created" | "proposal.updated" | "proposal.deleted" | "proposal.sent" | "proposal.accepted" | "proposal.declined" | "invoice.created" | "invoice.updated" | "invoice.issued" | "invoice.paid" | "invoice.voided" | "payment.received" | "payment.refunded" | "webhook_endpoint.created" | "webhook_endpoint.updated" | "webhook_endpoint.deleted" | "webhook_endpoint.disabled" | "webhook_endpoint.tested";
         /** @description One kind of event that you can subscribe to. */
         EventTypeInfo: {
             /** @description What has happened when you receive it. */
@@ -2945,6 +3413,192 @@ export interface components {
         };
         /** @description One event type, or `*` for all of them, those of the future included. */
         EventTypeSelector: components["schemas"]["EventType"] | "*";
+        /** @description An invoice was drafted. */
+        InvoiceCreatedEvent: {
+            data: components["schemas"]["InvoiceInfo"];
+            id: components["schemas"]["EventId"];
+            /** @description When it happened. */
+            timestamp: components["schemas"]["Timestamp"];
+            /**
+             * @description What happened.
+             * @constant
+             */
+            type: "invoice.created";
+            /**
+             * @description The version of the shape of `data`.
+             * @constant
+             */
+            version: 1;
+        };
+        /**
+         * With lines of its own
+         * @description An invoice with lines of its own.
+         */
+        InvoiceFromLinesInput: {
+            clientId: components["schemas"]["ClientId"];
+            currency: components["schemas"]["Currency"];
+            /** @description The last day to pay. Without it, 30 days after the issue date. */
+            dueDate?: components["schemas"]["CalendarDate"];
+            /** @description The day on the invoice. Without it, the day of its issuance, in UTC. */
+            issueDate?: components["schemas"]["CalendarDate"];
+            /** @description What is invoiced, in the order shown to the client. */
+            lines: components["schemas"]["LineInput"][];
+            /** @description The proposal that it came from, if any: accepted, and by the same client. */
+            proposalId?: components["schemas"]["ProposalId"];
+        };
+        /**
+         * With the lines of a proposal
+         * @description An invoice over what an accepted proposal says.
+         */
+        InvoiceFromProposalInput: {
+            /** @description The client of the proposal, if you like to be sure. */
+            clientId?: components["schemas"]["ClientId"];
+            /** @description The last day to pay. Without it, 30 days after the issue date. */
+            dueDate?: components["schemas"]["CalendarDate"];
+            /** @description The day on the invoice. Without it, the day of its issuance, in UTC. */
+            issueDate?: components["schemas"]["CalendarDate"];
+            /** @description The accepted proposal whose client, currency and lines are taken over. */
+            proposalId: components["schemas"]["ProposalId"];
+        };
+        /**
+         * @description Identifies an invoice. Ids are made by us, never reused, and sort by time of creation.
+         * @example inv_01kgm5ght0fw3q7h2c5d9k6mta
+         */
+        InvoiceId: string;
+        /** @description What a client is asked to pay, with its lines and what is due of it. */
+        InvoiceInfo: {
+            /** @description What is still to be paid: the total less `amountPaid`, and nothing once it is `VOIDED`. */
+            amountDue: components["schemas"]["Amount"];
+            /** @description What came in for it, less what went back. */
+            amountPaid: components["schemas"]["Amount"];
+            clientId: components["schemas"]["ClientId"];
+            /** @description When the invoice was created. */
+            createdAt: components["schemas"]["Timestamp"];
+            currency: components["schemas"]["Currency"];
+            /** @description The last day to pay; in a draft `null` if the issuance is to set it. */
+            dueDate: components["schemas"]["CalendarDateOrNull"];
+            id: components["schemas"]["InvoiceId"];
+            /** @description When it was issued. */
+            issuedAt: components["schemas"]["TimestampOrNull"];
+            /** @description The day on the invoice; in a draft `null` if the issuance is to set it. */
+            issueDate: components["schemas"]["CalendarDateOrNull"];
+            /** @description What is invoiced, in the order shown to the client. */
+            lines: components["schemas"]["LineInfo"][];
+            /** @description The number that your client sees; `null` until the issuance. */
+            number: components["schemas"]["InvoiceNumber"] | null;
+            /** @description Since when it is `PAID`. */
+            paidAt: components["schemas"]["TimestampOrNull"];
+            /** @description The proposal that it came from, if any. */
+            proposalId: components["schemas"]["ProposalId"] | null;
+            revision: components["schemas"]["Revision"];
+            status: components["schemas"]["InvoiceStatus"];
+            totals: components["schemas"]["Totals"];
+            /** @description When the invoice last changed. */
+            updatedAt: components["schemas"]["Timestamp"];
+            /** @description When it was voided. */
+            voidedAt: components["schemas"]["TimestampOrNull"];
+        };
+        /** @description A new invoice, with lines of its own or those of an accepted proposal. It begins as a draft. */
+        InvoiceInput: components["schemas"]["InvoiceFromLinesInput"] | components["schemas"]["InvoiceFromProposalInput"];
+        /** @description An invoice was issued and has its number. */
+        InvoiceIssuedEvent: {
+            data: components["schemas"]["InvoiceInfo"];
+            id: components["schemas"]["EventId"];
+            /** @description When it happened. */
+            timestamp: components["schemas"]["Timestamp"];
+            /**
+             * @description What happened.
+             * @constant
+             */
+            type: "invoice.issued";
+            /**
+             * @description The version of the shape of `data`.
+             * @constant
+             */
+            version: 1;
+        };
+        /** @description One page of invoices. */
+        InvoiceList: {
+            /** @description The page, in the order asked for. */
+            data: components["schemas"]["InvoiceInfo"][];
+            nextCursor: components["schemas"]["NextCursor"];
+        };
+        /**
+         * @description The number that your client sees: `INV-` and at least six digits. It is given at issuance, and numbers have no gaps.
+         * @example INV-000001
+         */
+        InvoiceNumber: string;
+        /** @description Nothing is due of an invoice any more. */
+        InvoicePaidEvent: {
+            data: components["schemas"]["InvoiceInfo"];
+            id: components["schemas"]["EventId"];
+            /** @description When it happened. */
+            timestamp: components["schemas"]["Timestamp"];
+            /**
+             * @description What happened.
+             * @constant
+             */
+            type: "invoice.paid";
+            /**
+             * @description The version of the shape of `data`.
+             * @constant
+             */
+            version: 1;
+        };
+        /** @description Changes to a draft, as a JSON merge patch: what is absent stays, `null` clears, lines are replaced as a whole. */
+        InvoicePatch: {
+            clientId?: components["schemas"]["ClientId"];
+            currency?: components["schemas"]["Currency"];
+            /** @description The last day to pay. `null` leaves it to the issuance. */
+            dueDate?: components["schemas"]["CalendarDateOrNull"];
+            /** @description The day on the invoice. `null` leaves it to the issuance. */
+            issueDate?: components["schemas"]["CalendarDateOrNull"];
+            /** @description What is invoiced, in the order shown to the client. */
+            lines?: components["schemas"]["LineInput"][];
+            /** @description The proposal that it came from: accepted, and by the same client. Lines stay as they are. */
+            proposalId?: components["schemas"]["ProposalId"] | null;
+        };
+        /**
+         * @description An invoice begins as `DRAFT` and is `OPEN` by its issuance. It is `PAID` when nothing is due any more, and `OPEN` again when a refund gives something back. `VOIDED` is what was withdrawn.
+         * @enum {string}
+         */
+        InvoiceStatus: "DRAFT" | "OPEN" | "PAID" | "VOIDED";
+        /** @description A draft changed, or a payment or a refund changed what is due of an invoice. */
+        InvoiceUpdatedEvent: {
+            /** @description The names of the fields of `data` that changed. */
+            changedFields: string[];
+            data: components["schemas"]["InvoiceInfo"];
+            id: components["schemas"]["EventId"];
+            /** @description When it happened. */
+            timestamp: components["schemas"]["Timestamp"];
+            /**
+             * @description What happened.
+             * @constant
+             */
+            type: "invoice.updated";
+            /**
+             * @description The version of the shape of `data`.
+             * @constant
+             */
+            version: 1;
+        };
+        /** @description An invoice was withdrawn. */
+        InvoiceVoidedEvent: {
+            data: components["schemas"]["InvoiceInfo"];
+            id: components["schemas"]["EventId"];
+            /** @description When it happened. */
+            timestamp: components["schemas"]["Timestamp"];
+            /**
+             * @description What happened.
+             * @constant
+             */
+            type: "invoice.voided";
+            /**
+             * @description The version of the shape of `data`.
+             * @constant
+             */
+            version: 1;
+        };
         /** @description How much may be asked of us at once, by each key and by the tenant as a whole. */
         LimitsInfo: {
             /**
@@ -2976,11 +3630,11 @@ export interface components {
             };
             tenant?: components["schemas"]["RateLimitsPatch"];
         };
-        /** @description One line of an offer. */
+        /** @description One line of an offer or an invoice. */
         LineInfo: {
             /** @description Quantity times unit amount before tax, rounded half up to the minor digits of the currency. */
             amount: components["schemas"]["Amount"];
-            /** @description What is offered. */
+            /** @description What it is for. */
             description: string;
             quantity: components["schemas"]["Quantity"];
             /** @description Tax in percent; 0 where none was given. */
@@ -2988,9 +3642,9 @@ export interface components {
             /** @description The price of one unit, before tax. */
             unitAmount: components["schemas"]["Amount"];
         };
-        /** @description One line of an offer. Its amount is computed by us. */
+        /** @description One line of an offer or an invoice. Its amount is computed by us. */
         LineInput: {
-            /** @description What is offered. */
+            /** @description What it is for. */
             description: string;
             quantity: components["schemas"]["Quantity"];
             taxRate?: components["schemas"]["TaxRate"];
@@ -3111,6 +3765,8 @@ export interface components {
             createdAt: components["schemas"]["Timestamp"];
             currency: components["schemas"]["Currency"];
             id: components["schemas"]["PaymentId"];
+            /** @description The invoice that it is for, if any. */
+            invoiceId: components["schemas"]["InvoiceId"] | null;
             /** @description How the money came, if known. */
             method: components["schemas"]["PaymentMethod"] | null;
             /** @description When the money came. */
@@ -3125,9 +3781,11 @@ export interface components {
         /** @description Money that you received. */
         PaymentInput: {
             amount: components["schemas"]["PositiveAmount"];
-            /** @description The client who paid, if you know. */
+            /** @description The client who paid, if you know. Without it, the client of the invoice. */
             clientId?: components["schemas"]["ClientId"];
             currency: components["schemas"]["Currency"];
+            /** @description The invoice that it is for. It must be `OPEN`, in the same currency, and owe that much. */
+            invoiceId?: components["schemas"]["InvoiceId"];
             method?: components["schemas"]["PaymentMethod"];
             /** @description When the money came. Without it, now. */
             receivedAt?: components["schemas"]["Timestamp"];
@@ -3213,7 +3871,7 @@ export interface components {
          * @description The kind of problem, for programs. Codes keep their meaning; new ones are added over time, so fall back on `status` for those that you do not know.
          * @enum {string}
          */
-        ProblemCode: "invalid_request" | "malformed_json" | "unknown_parameter" | "invalid_cursor" | "idempotency_key_required" | "currency_unknown" | "amount_precision" | "amount_out_of_range" | "endpoint_url_forbidden" | "unauthorized" | "key_expired" | "key_revoked" | "insufficient_scope" | "scope_escalation" | "forbidden_address" | "not_found" | "route_not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "idempotency_in_progress" | "conflict" | "external_id_taken" | "reference_unknown" | "invalid_state" | "resource_in_use" | "limit_reached" | "amount_exceeds_rest" | "delivery_in_progress" | "endpoint_disabled" | "precondition_failed" | "payload_too_large" | "uri_too_long" | "unsupported_media_type" | "idempotency_key_reused" | "precondition_required" | "quota_exceeded" | "headers_too_large" | "internal_error" | "commit_unknown" | "overloaded" | "unavailable";
+        ProblemCode: "invalid_request" | "malformed_json" | "unknown_parameter" | "invalid_cursor" | "idempotency_key_required" | "currency_unknown" | "amount_precision" | "amount_out_of_range" | "endpoint_url_forbidden" | "unauthorized" | "key_expired" | "key_revoked" | "insufficient_scope" | "scope_escalation" | "forbidden_address" | "not_found" | "route_not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "idempotency_in_progress" | "conflict" | "external_id_taken" | "reference_unknown" | "reference_mismatch" | "invalid_state" | "resource_in_use" | "limit_reached" | "amount_exceeds_rest" | "delivery_in_progress" | "endpoint_disabled" | "precondition_failed" | "payload_too_large" | "uri_too_long" | "unsupported_media_type" | "idempotency_key_reused" | "precondition_required" | "quota_exceeded" | "headers_too_large" | "internal_error" | "commit_unknown" | "overloaded" | "unavailable";
         /** @description One thing that is wrong, and where: `pointer` for the body, or else `parameter` or `header`. */
         ProblemError: {
             /** @description What is wrong, for programs: `required`, `unknown_field`, `wrong_type`, `format`, `too_long` and the like. */
@@ -3973,6 +4631,20 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description The resource may only be changed by those who have seen it. Nothing was done. */
+        PreconditionRequired: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                traceparent: components["headers"]["Traceparent"];
+                "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                "X-Request-Id": components["headers"]["XRequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /** @description You have used up what you may ask for now. */
         TooManyRequests: {
             headers: {
@@ -4058,6 +4730,11 @@ export interface components {
         CreatedBefore: components["schemas"]["Timestamp"];
         /** @description Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
         Cursor: string;
+        /**
+         * @description The `ETag` of what you have seen. It is demanded here: without it nothing is done and you get 428, and if the resource has changed since, 412.
+         * @example "1"
+         */
+        DemandedIfMatch: string;
         /** @description Which event. */
         EventId: components["schemas"]["EventId"];
         /**
@@ -4077,6 +4754,8 @@ export interface components {
          * @example "1"
          */
         IfNoneMatch: string;
+        /** @description Which invoice. */
+        InvoiceId: components["schemas"]["InvoiceId"];
         /** @description How many to return at most. */
         Limit: number;
         /** @description Only what happened at this moment or later. Not with `sort=position`. */
@@ -4105,6 +4784,8 @@ export interface components {
         SortEvents: "-createdAt" | "position";
         /** @description In which order: alphabetical, or with `-type` backwards. */
         SortEventTypes: "type" | "-type";
+        /** @description In which order: newest first, or with `createdAt` oldest first; or by the last day to pay, where drafts without one come last with `dueDate` and first with `-dueDate`. */
+        SortInvoices: "-createdAt" | "createdAt" | "dueDate" | "-dueDate";
         /** @description Which of its tenants. */
         TenantId: components["schemas"]["TenantId"];
         /**
@@ -5215,6 +5896,372 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    listInvoices: {
+        parameters: {
+            query?: {
+                /** @description Only invoices to this client. */
+                clientId?: components["schemas"]["ClientId"];
+                /** @description Only what was made at this moment or later. */
+                createdAfter?: components["parameters"]["CreatedAfter"];
+                /** @description Only what was made before this moment. */
+                createdBefore?: components["parameters"]["CreatedBefore"];
+                /** @description Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only invoices that are due on this day or later. */
+                dueAfter?: components["schemas"]["CalendarDate"];
+                /** @description Only invoices that are due before this day. */
+                dueBefore?: components["schemas"]["CalendarDate"];
+                /** @description How many to return at most. */
+                limit?: components["parameters"]["Limit"];
+                /** @description Only the invoice with this number. */
+                number?: components["schemas"]["InvoiceNumber"];
+                /** @description Only invoices from this proposal. */
+                proposalId?: components["schemas"]["ProposalId"];
+                /** @description In which order: newest first, or with `createdAt` oldest first; or by the last day to pay, where drafts without one come last with `dueDate` and first with `-dueDate`. */
+                sort?: components["parameters"]["SortInvoices"];
+                /** @description Only invoices in this state. */
+                status?: components["schemas"]["InvoiceStatus"];
+            };
+            header?: {
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of invoices. */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvoiceList"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createInvoice: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InvoiceInput"];
+            };
+        };
+        responses: {
+            /** @description The draft. */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvoiceInfo"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getInvoice: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The `ETag` of what you have. If it is still current you get 304 without a body.
+                 * @example "1"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which invoice. */
+                invoiceId: components["parameters"]["InvoiceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The invoice. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvoiceInfo"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    updateInvoice: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The `ETag` of what you have seen. It is demanded here: without it nothing is done and you get 428, and if the resource has changed since, 412.
+                 * @example "1"
+                 */
+                "If-Match"?: components["parameters"]["DemandedIfMatch"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which invoice. */
+                invoiceId: components["parameters"]["InvoiceId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InvoicePatch"];
+                "application/merge-patch+json": components["schemas"]["InvoicePatch"];
+            };
+        };
+        responses: {
+            /** @description The draft as it is now. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvoiceInfo"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            428: components["responses"]["PreconditionRequired"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    issueInvoice: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412.
+                 * @example "1"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which invoice. */
+                invoiceId: components["parameters"]["InvoiceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The invoice, issued. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvoiceInfo"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    voidInvoice: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412.
+                 * @example "1"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which invoice. */
+                invoiceId: components["parameters"]["InvoiceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The invoice, voided. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvoiceInfo"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     getLimits: {
         parameters: {
             query?: never;
@@ -5655,6 +6702,8 @@ export interface operations {
                 createdBefore?: components["parameters"]["CreatedBefore"];
                 /** @description Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
                 cursor?: components["parameters"]["Cursor"];
+                /** @description Only payments for this invoice. */
+                invoiceId?: components["schemas"]["InvoiceId"];
                 /** @description How many to return at most. */
                 limit?: components["parameters"]["Limit"];
                 /** @description In which order: newest first, or with `createdAt` oldest first. */

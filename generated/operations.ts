@@ -15,6 +15,7 @@ import type {
   AuditEntryId,
   AuditEntryInfo,
   AuditEntryList,
+  CalendarDate,
   ClientId,
   ClientInfo,
   ClientInput,
@@ -25,6 +26,13 @@ import type {
   EventType,
   EventTypeInfo,
   EventTypeList,
+  InvoiceId,
+  InvoiceInfo,
+  InvoiceInput,
+  InvoiceList,
+  InvoiceNumber,
+  InvoicePatch,
+  InvoiceStatus,
   LimitsInfo,
   LimitsPatch,
   LivenessInfo,
@@ -137,6 +145,29 @@ export interface CreateClient201 {
   status: 201
   headers: { Location: string; traceparent?: string }
   body: ClientInfo
+}
+
+/** POST /api/v1/invoices */
+export interface CreateInvoiceRequest {
+  path: Record<never, never>
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: InvoiceInput
+}
+
+export type CreateInvoiceReply = CreateInvoice201
+
+export interface CreateInvoice201 {
+  status: 201
+  headers: { Location: string; traceparent?: string }
+  body: InvoiceInfo
 }
 
 /** POST /api/v1/organizations */
@@ -531,6 +562,31 @@ export interface GetEventType200 {
   body: EventTypeInfo
 }
 
+/** GET /api/v1/invoices/{invoiceId} */
+export interface GetInvoiceRequest {
+  path: {
+    /** Which invoice. */
+    invoiceId: InvoiceId
+  }
+  query: Record<never, never>
+  headers: {
+    /** The `ETag` of what you have. If it is still current you get 304 without a body. */
+    'if-none-match'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetInvoiceReply = GetInvoice200
+
+export interface GetInvoice200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: InvoiceInfo
+}
+
 /** GET /api/v1/limits */
 export interface GetLimitsRequest {
   path: Record<never, never>
@@ -806,6 +862,33 @@ export interface GetWebhookEndpoint200 {
   body: WebhookEndpointInfo
 }
 
+/** POST /api/v1/invoices/{invoiceId}/issuance */
+export interface IssueInvoiceRequest {
+  path: {
+    /** Which invoice. */
+    invoiceId: InvoiceId
+  }
+  query: Record<never, never>
+  headers: {
+    /** The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412. */
+    'if-match'?: string
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type IssueInvoiceReply = IssueInvoice200
+
+export interface IssueInvoice200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: InvoiceInfo
+}
+
 /** GET /api/v1/api-keys */
 export interface ListApiKeysRequest {
   path: Record<never, never>
@@ -1028,6 +1111,49 @@ export interface ListEvents200 {
   body: WebhookEventList
 }
 
+/** GET /api/v1/invoices */
+export interface ListInvoicesRequest {
+  path: Record<never, never>
+  query: {
+    /** Only invoices to this client. */
+    clientId?: ClientId
+    /** Only invoices from this proposal. */
+    proposalId?: ProposalId
+    /** Only invoices in this state. */
+    status?: InvoiceStatus
+    /** Only the invoice with this number. */
+    number?: InvoiceNumber
+    /** Only invoices that are due before this day. */
+    dueBefore?: CalendarDate
+    /** Only invoices that are due on this day or later. */
+    dueAfter?: CalendarDate
+    /** Only what was made at this moment or later. */
+    createdAfter?: Timestamp
+    /** Only what was made before this moment. */
+    createdBefore?: Timestamp
+    /** How many to return at most. */
+    limit: number
+    /** Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
+    cursor?: string
+    /** In which order: newest first, or with `createdAt` oldest first; or by the last day to pay, where drafts without one come last with `dueDate` and first with `-dueDate`. */
+    sort: '-createdAt' | 'createdAt' | 'dueDate' | '-dueDate'
+  }
+  headers: {
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type ListInvoicesReply = ListInvoices200
+
+export interface ListInvoices200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: InvoiceList
+}
+
 /** GET /api/v1/organizations */
 export interface ListOrganizationsRequest {
   path: Record<never, never>
@@ -1061,6 +1187,8 @@ export interface ListPaymentsRequest {
   query: {
     /** Only payments of this client. */
     clientId?: ClientId
+    /** Only payments for this invoice. */
+    invoiceId?: InvoiceId
     /** Only payments in this state. */
     status?: PaymentStatus
     /** Only what was made at this moment or later. */
@@ -1380,6 +1508,34 @@ export interface UpdateClient200 {
   body: ClientInfo
 }
 
+/** PATCH /api/v1/invoices/{invoiceId} */
+export interface UpdateInvoiceRequest {
+  path: {
+    /** Which invoice. */
+    invoiceId: InvoiceId
+  }
+  query: Record<never, never>
+  headers: {
+    /** The `ETag` of what you have seen. It is demanded here: without it nothing is done and you get 428, and if the resource has changed since, 412. */
+    'if-match'?: string
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: InvoicePatch
+}
+
+export type UpdateInvoiceReply = UpdateInvoice200
+
+export interface UpdateInvoice200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: InvoiceInfo
+}
+
 /** PATCH /api/v1/proposals/{proposalId} */
 export interface UpdateProposalRequest {
   path: {
@@ -1466,6 +1622,33 @@ export interface UpdateWebhookEndpoint200 {
   body: WebhookEndpointInfo
 }
 
+/** POST /api/v1/invoices/{invoiceId}/voidance */
+export interface VoidInvoiceRequest {
+  path: {
+    /** Which invoice. */
+    invoiceId: InvoiceId
+  }
+  query: Record<never, never>
+  headers: {
+    /** The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412. */
+    'if-match'?: string
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type VoidInvoiceReply = VoidInvoice200
+
+export interface VoidInvoice200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: InvoiceInfo
+}
+
 /** Every operation of the contract; `open` ones need no key. */
 export interface Operations {
   acceptProposal: {
@@ -1483,6 +1666,12 @@ export interface Operations {
   createClient: {
     request: CreateClientRequest
     reply: CreateClientReply
+    kind: 'write'
+    access: 'key'
+  }
+  createInvoice: {
+    request: CreateInvoiceRequest
+    reply: CreateInvoiceReply
     kind: 'write'
     access: 'key'
   }
@@ -1582,6 +1771,12 @@ export interface Operations {
     kind: 'read'
     access: 'key'
   }
+  getInvoice: {
+    request: GetInvoiceRequest
+    reply: GetInvoiceReply
+    kind: 'read'
+    access: 'key'
+  }
   getLimits: {
     request: GetLimitsRequest
     reply: GetLimitsReply
@@ -1654,6 +1849,12 @@ export interface Operations {
     kind: 'read'
     access: 'key'
   }
+  issueInvoice: {
+    request: IssueInvoiceRequest
+    reply: IssueInvoiceReply
+    kind: 'write'
+    access: 'key'
+  }
   listApiKeys: {
     request: ListApiKeysRequest
     reply: ListApiKeysReply
@@ -1693,6 +1894,12 @@ export interface Operations {
   listEvents: {
     request: ListEventsRequest
     reply: ListEventsReply
+    kind: 'read'
+    access: 'key'
+  }
+  listInvoices: {
+    request: ListInvoicesRequest
+    reply: ListInvoicesReply
     kind: 'read'
     access: 'key'
   }
@@ -1768,6 +1975,12 @@ export interface Operations {
     kind: 'write'
     access: 'key'
   }
+  updateInvoice: {
+    request: UpdateInvoiceRequest
+    reply: UpdateInvoiceReply
+    kind: 'write'
+    access: 'key'
+  }
   updateProposal: {
     request: UpdateProposalRequest
     reply: UpdateProposalReply
@@ -1783,6 +1996,12 @@ export interface Operations {
   updateWebhookEndpoint: {
     request: UpdateWebhookEndpointRequest
     reply: UpdateWebhookEndpointReply
+    kind: 'write'
+    access: 'key'
+  }
+  voidInvoice: {
+    request: VoidInvoiceRequest
+    reply: VoidInvoiceReply
     kind: 'write'
     access: 'key'
   }

@@ -975,6 +975,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 2,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     statuses: [201, 400, 401, 403, 406, 409, 413, 415, 422, 429, 500, 503],
@@ -1871,6 +1872,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 1,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [
       invoiceIdInPath,
@@ -2463,6 +2465,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 2,
     ifMatch: 'optional',
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [
       invoiceIdInPath,
@@ -2884,6 +2887,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 1,
     ifMatch: null,
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [
       clientIdInQuery,
@@ -3607,6 +3611,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 2,
     ifMatch: 'optional',
     deprecation: null,
+    auditedRead: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [
       invoiceIdInPath,
@@ -3853,6 +3858,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 2,
     ifMatch: 'optional',
     deprecation: null,
+    auditedRead: null,
     body: null,
     parameters: [
       invoiceIdInPath,

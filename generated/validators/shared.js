@@ -5,17 +5,21 @@ const validateAddressInfo_0 = new RegExp("^[A-Z]{2}$", "u")
 const validateAddressInfo_1 = ["string","null"]
 const validateAmount_0 = formats["double"]
 const validateApiKeyId_0 = new RegExp("^key_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
-const validateApiKeyScope_0 = ["*","api_keys:read","api_keys:write","audit:read","clients:read","clients:write","events:read","operators:read","operators:write","organizations:read","organizations:write","payments:read","payments:write","proposals:read","proposals:write","webhook_deliveries:read","webhook_deliveries:write","webhook_endpoints:read","webhook_endpoints:write"]
+const validateApiKeyScope_0 = ["*","api_keys:read","api_keys:write","audit:read","clients:read","clients:write","events:read","invoices:read","invoices:write","operators:read","operators:write","organizations:read","organizations:write","payments:read","payments:write","proposals:read","proposals:write","webhook_deliveries:read","webhook_deliveries:write","webhook_endpoints:read","webhook_endpoints:write"]
 const validateApiKeyStatus_0 = ["ACTIVE","EXPIRED","REVOKED"]
-const validateCalendarDateOrNull_0 = formats["date"]
-const validateCalendarDateOrNull_1 = new RegExp("^(19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}$", "u")
+const validateCalendarDate_0 = formats["date"]
+const validateCalendarDate_1 = new RegExp("^(19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}$", "u")
 const validateClientId_0 = new RegExp("^cli_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateCurrency_0 = new RegExp("^[A-Z]{3}$", "u")
 const validateEnvironment_0 = ["PRODUCTION","SANDBOX"]
 const validateEventId_0 = new RegExp("^evt_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
-const validateEventType_0 = ["organization.created","api_key.created","api_key.updated","api_key.rotated","api_key.revoked","client.created","client.updated","client.deleted","proposal.created","proposal.updated","proposal.deleted","proposal.sent","proposal.accepted","proposal.declined","payment.received","payment.refunded","webhook_endpoint.created","webhook_endpoint.updated","webhook_endpoint.deleted","webhook_endpoint.disabled","webhook_endpoint.tested"]
+const validateEventType_0 = ["organization.created","api_key.created","api_key.updated","api_key.rotated","api_key.revoked","client.created","client.updated","client.deleted","proposal.created","proposal.updated","proposal.deleted","proposal.sent","proposal.accepted","proposal.declined","invoice.created","invoice.updated","invoice.issued","invoice.paid","invoice.voided","payment.received","payment.refunded","webhook_endpoint.created","webhook_endpoint.updated","webhook_endpoint.deleted","webhook_endpoint.disabled","webhook_endpoint.tested"]
+const validateInvoiceId_0 = new RegExp("^inv_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
+const validateInvoiceNumber_0 = new RegExp("^INV-[0-9]{6,36}$", "u")
+const validateInvoiceStatus_0 = ["DRAFT","OPEN","PAID","VOIDED"]
 const validateLimitsInfo_0 = formats["int32"]
 const validateLimitsInfo_1 = new RegExp("^[a-z][A-Za-z0-9]*$", "u")
+const validateLineInput_0 = new RegExp("^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$", "u")
 const validateMetadata_0 = new RegExp("^[A-Za-z0-9_.:-]+$", "u")
 const validateMetadata_1 = new RegExp("^[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f\\ud800-\\udfff]*$", "u")
 const validateNextCursor_0 = new RegExp("^[A-Za-z0-9_-]+$", "u")
@@ -24,7 +28,7 @@ const validatePaymentId_0 = new RegExp("^pay_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validatePaymentMethod_0 = ["BANK_TRANSFER","CARD","CASH","CHEQUE","DIRECT_DEBIT","OTHER"]
 const validatePaymentStatus_0 = ["RECEIVED","PARTIALLY_REFUNDED","REFUNDED"]
 const validateProblem_1 = new RegExp("^(/problems/[a-z][a-z0-9_]*|https://iana\\.org/assignments/http-problem-types#[a-z-]+)$", "u")
-const validateProblemCode_0 = ["invalid_request","malformed_json","unknown_parameter","invalid_cursor","idempotency_key_required","currency_unknown","amount_precision","amount_out_of_range","endpoint_url_forbidden","unauthorized","key_expired","key_revoked","insufficient_scope","scope_escalation","forbidden_address","not_found","route_not_found","method_not_allowed","not_acceptable","request_timeout","idempotency_in_progress","conflict","external_id_taken","reference_unknown","invalid_state","resource_in_use","limit_reached","amount_exceeds_rest","delivery_in_progress","endpoint_disabled","precondition_failed","payload_too_large","uri_too_long","unsupported_media_type","idempotency_key_reused","precondition_required","quota_exceeded","headers_too_large","internal_error","commit_unknown","overloaded","unavailable"]
+const validateProblemCode_0 = ["invalid_request","malformed_json","unknown_parameter","invalid_cursor","idempotency_key_required","currency_unknown","amount_precision","amount_out_of_range","endpoint_url_forbidden","unauthorized","key_expired","key_revoked","insufficient_scope","scope_escalation","forbidden_address","not_found","route_not_found","method_not_allowed","not_acceptable","request_timeout","idempotency_in_progress","conflict","external_id_taken","reference_unknown","reference_mismatch","invalid_state","resource_in_use","limit_reached","amount_exceeds_rest","delivery_in_progress","endpoint_disabled","precondition_failed","payload_too_large","uri_too_long","unsupported_media_type","idempotency_key_reused","precondition_required","quota_exceeded","headers_too_large","internal_error","commit_unknown","overloaded","unavailable"]
 const validateProblemError_0 = new RegExp("^[a-z][a-z0-9_]*$", "u")
 const validateProposalId_0 = new RegExp("^pro_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateProposalStatus_0 = ["DRAFT","SENT","ACCEPTED","DECLINED","EXPIRED"]
@@ -469,7 +473,7 @@ export function validateApiKeyScope(data, {instancePath="", parentData, parentDa
     validateApiKeyScope.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
     return false;
   }
-  if(!(((((((((((((((((((data === "*") || (data === "api_keys:read")) || (data === "api_keys:write")) || (data === "audit:read")) || (data === "clients:read")) || (data === "clients:write")) || (data === "events:read")) || (data === "operators:read")) || (data === "operators:write")) || (data === "organizations:read")) || (data === "organizations:write")) || (data === "payments:read")) || (data === "payments:write")) || (data === "proposals:read")) || (data === "proposals:write")) || (data === "webhook_deliveries:read")) || (data === "webhook_deliveries:write")) || (data === "webhook_endpoints:read")) || (data === "webhook_endpoints:write"))){
+  if(!(((((((((((((((((((((data === "*") || (data === "api_keys:read")) || (data === "api_keys:write")) || (data === "audit:read")) || (data === "clients:read")) || (data === "clients:write")) || (data === "events:read")) || (data === "invoices:read")) || (data === "invoices:write")) || (data === "operators:read")) || (data === "operators:write")) || (data === "organizations:read")) || (data === "organizations:write")) || (data === "payments:read")) || (data === "payments:write")) || (data === "proposals:read")) || (data === "proposals:write")) || (data === "webhook_deliveries:read")) || (data === "webhook_deliveries:write")) || (data === "webhook_endpoints:read")) || (data === "webhook_endpoints:write"))){
     validateApiKeyScope.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateApiKeyScope_0},message:"must be equal to one of the allowed values"}];
     return false;
   }
@@ -492,6 +496,39 @@ export function validateApiKeyStatus(data, {instancePath="", parentData, parentD
   return errors === 0;
 }
 
+export function validateCalendarDate(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(errors === 0){
+      if(typeof data === "string"){
+        if(ucs2length(data) > 10){
+          validateCalendarDate.errors = [{instancePath,schemaPath:"#/maxLength",keyword:"maxLength",params:{limit: 10},message:"must NOT have more than 10 characters"}];
+          return false;
+        }
+        else {
+          if(!validateCalendarDate_1.test(data)){
+            validateCalendarDate.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^(19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}$"},message:"must match pattern \""+"^(19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}$"+"\""}];
+            return false;
+          }
+          else {
+            if(!(validateCalendarDate_0.validate(data))){
+              validateCalendarDate.errors = [{instancePath,schemaPath:"#/format",keyword:"format",params:{format: "date"},message:"must match format \""+"date"+"\""}];
+              return false;
+            }
+          }
+        }
+      }
+      else {
+        validateCalendarDate.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+        return false;
+      }
+    }
+  }
+  validateCalendarDate.errors = vErrors;
+  return errors === 0;
+}
+
 export function validateCalendarDateOrNull(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
@@ -507,12 +544,12 @@ export function validateCalendarDateOrNull(data, {instancePath="", parentData, p
           return false;
         }
         else {
-          if(!validateCalendarDateOrNull_1.test(data)){
+          if(!validateCalendarDate_1.test(data)){
             validateCalendarDateOrNull.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^(19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}$"},message:"must match pattern \""+"^(19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}$"+"\""}];
             return false;
           }
           else {
-            if(!(validateCalendarDateOrNull_0.validate(data))){
+            if(!(validateCalendarDate_0.validate(data))){
               validateCalendarDateOrNull.errors = [{instancePath,schemaPath:"#/format",keyword:"format",params:{format: "date"},message:"must match format \""+"date"+"\""}];
               return false;
             }
@@ -893,7 +930,7 @@ export function validateEventType(data, {instancePath="", parentData, parentData
     validateEventType.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
     return false;
   }
-  if(!(((((((((((((((((((((data === "organization.created") || (data === "api_key.created")) || (data === "api_key.updated")) || (data === "api_key.rotated")) || (data === "api_key.revoked")) || (data === "client.created")) || (data === "client.updated")) || (data === "client.deleted")) || (data === "proposal.created")) || (data === "proposal.updated")) || (data === "proposal.deleted")) || (data === "proposal.sent")) || (data === "proposal.accepted")) || (data === "proposal.declined")) || (data === "payment.received")) || (data === "payment.refunded")) || (data === "webhook_endpoint.created")) || (data === "webhook_endpoint.updated")) || (data === "webhook_endpoint.deleted")) || (data === "webhook_endpoint.disabled")) || (data === "webhook_endpoint.tested"))){
+  if(!((((((((((((((((((((((((((data === "organization.created") || (data === "api_key.created")) || (data === "api_key.updated")) || (data === "api_key.rotated")) || (data === "api_key.revoked")) || (data === "client.created")) || (data === "client.updated")) || (data === "client.deleted")) || (data === "proposal.created")) || (data === "proposal.updated")) || (data === "proposal.deleted")) || (data === "proposal.sent")) || (data === "proposal.accepted")) || (data === "proposal.declined")) || (data === "invoice.created")) || (data === "invoice.updated")) || (data === "invoice.issued")) || (data === "invoice.paid")) || (data === "invoice.voided")) || (data === "payment.received")) || (data === "payment.refunded")) || (data === "webhook_endpoint.created")) || (data === "webhook_endpoint.updated")) || (data === "webhook_endpoint.deleted")) || (data === "webhook_endpoint.disabled")) || (data === "webhook_endpoint.tested"))){
     validateEventType.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateEventType_0},message:"must be equal to one of the allowed values"}];
     return false;
   }
@@ -962,6 +999,443 @@ export function validateEventTypeSelector(data, {instancePath="", parentData, pa
     }
   }
   validateEventTypeSelector.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateInvoiceId(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(typeof data === "string"){
+      if(ucs2length(data) > 30){
+        validateInvoiceId.errors = [{instancePath,schemaPath:"#/maxLength",keyword:"maxLength",params:{limit: 30},message:"must NOT have more than 30 characters"}];
+        return false;
+      }
+      else {
+        if(!validateInvoiceId_0.test(data)){
+          validateInvoiceId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^inv_[0-6][0-9a-hjkmnp-tv-z]{25}$"},message:"must match pattern \""+"^inv_[0-6][0-9a-hjkmnp-tv-z]{25}$"+"\""}];
+          return false;
+        }
+      }
+    }
+    else {
+      validateInvoiceId.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+      return false;
+    }
+  }
+  validateInvoiceId.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateInvoiceInfo(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((((((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.number === undefined) && (missing0 = "number"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.clientId === undefined) && (missing0 = "clientId"))) || ((data.proposalId === undefined) && (missing0 = "proposalId"))) || ((data.currency === undefined) && (missing0 = "currency"))) || ((data.lines === undefined) && (missing0 = "lines"))) || ((data.totals === undefined) && (missing0 = "totals"))) || ((data.amountPaid === undefined) && (missing0 = "amountPaid"))) || ((data.amountDue === undefined) && (missing0 = "amountDue"))) || ((data.issueDate === undefined) && (missing0 = "issueDate"))) || ((data.dueDate === undefined) && (missing0 = "dueDate"))) || ((data.issuedAt === undefined) && (missing0 = "issuedAt"))) || ((data.paidAt === undefined) && (missing0 = "paidAt"))) || ((data.voidedAt === undefined) && (missing0 = "voidedAt"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))){
+        validateInvoiceInfo.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.id !== undefined){
+          const _errs1 = errors;
+          if(!(validateInvoiceId(data.id, {instancePath:instancePath+"/id",parentData:data,parentDataProperty:"id",rootData}))){
+            vErrors = vErrors === null ? validateInvoiceId.errors : vErrors.concat(validateInvoiceId.errors);
+            errors = vErrors.length;
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.number !== undefined){
+            let data1 = data.number;
+            const _errs2 = errors;
+            const _errs3 = errors;
+            let valid1 = false;
+            const _errs4 = errors;
+            if(!(validateInvoiceNumber(data1, {instancePath:instancePath+"/number",parentData:data,parentDataProperty:"number",rootData}))){
+              vErrors = vErrors === null ? validateInvoiceNumber.errors : vErrors.concat(validateInvoiceNumber.errors);
+              errors = vErrors.length;
+            }
+            var _valid0 = _errs4 === errors;
+            valid1 = valid1 || _valid0;
+            if(!valid1){
+              const _errs5 = errors;
+              if(data1 !== null){
+                const err0 = {instancePath:instancePath+"/number",schemaPath:"#/properties/number/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                if(vErrors === null){
+                  vErrors = [err0];
+                }
+                else {
+                  vErrors.push(err0);
+                }
+                errors++;
+              }
+              var _valid0 = _errs5 === errors;
+              valid1 = valid1 || _valid0;
+            }
+            if(!valid1){
+              const err1 = {instancePath:instancePath+"/number",schemaPath:"#/properties/number/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+              if(vErrors === null){
+                vErrors = [err1];
+              }
+              else {
+                vErrors.push(err1);
+              }
+              errors++;
+              validateInvoiceInfo.errors = vErrors;
+              return false;
+            }
+            else {
+              errors = _errs3;
+              if(vErrors !== null){
+                if(_errs3){
+                  vErrors.length = _errs3;
+                }
+                else {
+                  vErrors = null;
+                }
+              }
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.status !== undefined){
+              const _errs7 = errors;
+              if(!(validateInvoiceStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
+                vErrors = vErrors === null ? validateInvoiceStatus.errors : vErrors.concat(validateInvoiceStatus.errors);
+                errors = vErrors.length;
+              }
+              var valid0 = _errs7 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.clientId !== undefined){
+                const _errs8 = errors;
+                if(!(validateClientId(data.clientId, {instancePath:instancePath+"/clientId",parentData:data,parentDataProperty:"clientId",rootData}))){
+                  vErrors = vErrors === null ? validateClientId.errors : vErrors.concat(validateClientId.errors);
+                  errors = vErrors.length;
+                }
+                var valid0 = _errs8 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+              if(valid0){
+                if(data.proposalId !== undefined){
+                  let data4 = data.proposalId;
+                  const _errs9 = errors;
+                  const _errs10 = errors;
+                  let valid2 = false;
+                  const _errs11 = errors;
+                  if(!(validateProposalId(data4, {instancePath:instancePath+"/proposalId",parentData:data,parentDataProperty:"proposalId",rootData}))){
+                    vErrors = vErrors === null ? validateProposalId.errors : vErrors.concat(validateProposalId.errors);
+                    errors = vErrors.length;
+                  }
+                  var _valid1 = _errs11 === errors;
+                  valid2 = valid2 || _valid1;
+                  if(!valid2){
+                    const _errs12 = errors;
+                    if(data4 !== null){
+                      const err2 = {instancePath:instancePath+"/proposalId",schemaPath:"#/properties/proposalId/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                      if(vErrors === null){
+                        vErrors = [err2];
+                      }
+                      else {
+                        vErrors.push(err2);
+                      }
+                      errors++;
+                    }
+                    var _valid1 = _errs12 === errors;
+                    valid2 = valid2 || _valid1;
+                  }
+                  if(!valid2){
+                    const err3 = {instancePath:instancePath+"/proposalId",schemaPath:"#/properties/proposalId/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                    if(vErrors === null){
+                      vErrors = [err3];
+                    }
+                    else {
+                      vErrors.push(err3);
+                    }
+                    errors++;
+                    validateInvoiceInfo.errors = vErrors;
+                    return false;
+                  }
+                  else {
+                    errors = _errs10;
+                    if(vErrors !== null){
+                      if(_errs10){
+                        vErrors.length = _errs10;
+                      }
+                      else {
+                        vErrors = null;
+                      }
+                    }
+                  }
+                  var valid0 = _errs9 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
+                if(valid0){
+                  if(data.currency !== undefined){
+                    const _errs14 = errors;
+                    if(!(validateCurrency(data.currency, {instancePath:instancePath+"/currency",parentData:data,parentDataProperty:"currency",rootData}))){
+                      vErrors = vErrors === null ? validateCurrency.errors : vErrors.concat(validateCurrency.errors);
+                      errors = vErrors.length;
+                    }
+                    var valid0 = _errs14 === errors;
+                  }
+                  else {
+                    var valid0 = true;
+                  }
+                  if(valid0){
+                    if(data.lines !== undefined){
+                      let data6 = data.lines;
+                      const _errs15 = errors;
+                      if(errors === _errs15){
+                        if(Array.isArray(data6)){
+                          if(data6.length > 100){
+                            validateInvoiceInfo.errors = [{instancePath:instancePath+"/lines",schemaPath:"#/properties/lines/maxItems",keyword:"maxItems",params:{limit: 100},message:"must NOT have more than 100 items"}];
+                            return false;
+                          }
+                          else {
+                            if(data6.length < 1){
+                              validateInvoiceInfo.errors = [{instancePath:instancePath+"/lines",schemaPath:"#/properties/lines/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                              return false;
+                            }
+                            else {
+                              var valid3 = true;
+                              const len0 = data6.length;
+                              for(let i0=0; i0<len0; i0++){
+                                const _errs17 = errors;
+                                if(!(validateLineInfo(data6[i0], {instancePath:instancePath+"/lines/" + i0,parentData:data6,parentDataProperty:i0,rootData}))){
+                                  vErrors = vErrors === null ? validateLineInfo.errors : vErrors.concat(validateLineInfo.errors);
+                                  errors = vErrors.length;
+                                }
+                                var valid3 = _errs17 === errors;
+                                if(!valid3){
+                                  break;
+                                }
+                              }
+                            }
+                          }
+                        }
+                        else {
+                          validateInvoiceInfo.errors = [{instancePath:instancePath+"/lines",schemaPath:"#/properties/lines/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                          return false;
+                        }
+                      }
+                      var valid0 = _errs15 === errors;
+                    }
+                    else {
+                      var valid0 = true;
+                    }
+                    if(valid0){
+                      if(data.totals !== undefined){
+                        const _errs18 = errors;
+                        if(!(validateTotals(data.totals, {instancePath:instancePath+"/totals",parentData:data,parentDataProperty:"totals",rootData}))){
+                          vErrors = vErrors === null ? validateTotals.errors : vErrors.concat(validateTotals.errors);
+                          errors = vErrors.length;
+                        }
+                        var valid0 = _errs18 === errors;
+                      }
+                      else {
+                        var valid0 = true;
+                      }
+                      if(valid0){
+                        if(data.amountPaid !== undefined){
+                          const _errs19 = errors;
+                          if(!(validateAmount(data.amountPaid, {instancePath:instancePath+"/amountPaid",parentData:data,parentDataProperty:"amountPaid",rootData}))){
+                            vErrors = vErrors === null ? validateAmount.errors : vErrors.concat(validateAmount.errors);
+                            errors = vErrors.length;
+                          }
+                          var valid0 = _errs19 === errors;
+                        }
+                        else {
+                          var valid0 = true;
+                        }
+                        if(valid0){
+                          if(data.amountDue !== undefined){
+                            const _errs20 = errors;
+                            if(!(validateAmount(data.amountDue, {instancePath:instancePath+"/amountDue",parentData:data,parentDataProperty:"amountDue",rootData}))){
+                              vErrors = vErrors === null ? validateAmount.errors : vErrors.concat(validateAmount.errors);
+                              errors = vErrors.length;
+                            }
+                            var valid0 = _errs20 === errors;
+                          }
+                          else {
+                            var valid0 = true;
+                          }
+                          if(valid0){
+                            if(data.issueDate !== undefined){
+                              const _errs21 = errors;
+                              if(!(validateCalendarDateOrNull(data.issueDate, {instancePath:instancePath+"/issueDate",parentData:data,parentDataProperty:"issueDate",rootData}))){
+                                vErrors = vErrors === null ? validateCalendarDateOrNull.errors : vErrors.concat(validateCalendarDateOrNull.errors);
+                                errors = vErrors.length;
+                              }
+                              var valid0 = _errs21 === errors;
+                            }
+                            else {
+                              var valid0 = true;
+                            }
+                            if(valid0){
+                              if(data.dueDate !== undefined){
+                                const _errs22 = errors;
+                                if(!(validateCalendarDateOrNull(data.dueDate, {instancePath:instancePath+"/dueDate",parentData:data,parentDataProperty:"dueDate",rootData}))){
+                                  vErrors = vErrors === null ? validateCalendarDateOrNull.errors : vErrors.concat(validateCalendarDateOrNull.errors);
+                                  errors = vErrors.length;
+                                }
+                                var valid0 = _errs22 === errors;
+                              }
+                              else {
+                                var valid0 = true;
+                              }
+                              if(valid0){
+                                if(data.issuedAt !== undefined){
+                                  const _errs23 = errors;
+                                  if(!(validateTimestampOrNull(data.issuedAt, {instancePath:instancePath+"/issuedAt",parentData:data,parentDataProperty:"issuedAt",rootData}))){
+                                    vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                                    errors = vErrors.length;
+                                  }
+                                  var valid0 = _errs23 === errors;
+                                }
+                                else {
+                                  var valid0 = true;
+                                }
+                                if(valid0){
+                                  if(data.paidAt !== undefined){
+                                    const _errs24 = errors;
+                                    if(!(validateTimestampOrNull(data.paidAt, {instancePath:instancePath+"/paidAt",parentData:data,parentDataProperty:"paidAt",rootData}))){
+                                      vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                                      errors = vErrors.length;
+                                    }
+                                    var valid0 = _errs24 === errors;
+                                  }
+                                  else {
+                                    var valid0 = true;
+                                  }
+                                  if(valid0){
+                                    if(data.voidedAt !== undefined){
+                                      const _errs25 = errors;
+                                      if(!(validateTimestampOrNull(data.voidedAt, {instancePath:instancePath+"/voidedAt",parentData:data,parentDataProperty:"voidedAt",rootData}))){
+                                        vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                                        errors = vErrors.length;
+                                      }
+                                      var valid0 = _errs25 === errors;
+                                    }
+                                    else {
+                                      var valid0 = true;
+                                    }
+                                    if(valid0){
+                                      if(data.createdAt !== undefined){
+                                        const _errs26 = errors;
+                                        if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
+                                          vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                                          errors = vErrors.length;
+                                        }
+                                        var valid0 = _errs26 === errors;
+                                      }
+                                      else {
+                                        var valid0 = true;
+                                      }
+                                      if(valid0){
+                                        if(data.updatedAt !== undefined){
+                                          const _errs27 = errors;
+                                          if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                                            vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                                            errors = vErrors.length;
+                                          }
+                                          var valid0 = _errs27 === errors;
+                                        }
+                                        else {
+                                          var valid0 = true;
+                                        }
+                                        if(valid0){
+                                          if(data.revision !== undefined){
+                                            const _errs28 = errors;
+                                            if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
+                                              vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                              errors = vErrors.length;
+                                            }
+                                            var valid0 = _errs28 === errors;
+                                          }
+                                          else {
+                                            var valid0 = true;
+                                          }
+                                        }
+                                      }
+                                    }
+                                  }
+                                }
+                              }
+                            }
+                          }
+                        }
+                      }
+                    }
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateInvoiceInfo.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateInvoiceInfo.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateInvoiceNumber(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(typeof data === "string"){
+      if(ucs2length(data) > 40){
+        validateInvoiceNumber.errors = [{instancePath,schemaPath:"#/maxLength",keyword:"maxLength",params:{limit: 40},message:"must NOT have more than 40 characters"}];
+        return false;
+      }
+      else {
+        if(!validateInvoiceNumber_0.test(data)){
+          validateInvoiceNumber.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^INV-[0-9]{6,36}$"},message:"must match pattern \""+"^INV-[0-9]{6,36}$"+"\""}];
+          return false;
+        }
+      }
+    }
+    else {
+      validateInvoiceNumber.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+      return false;
+    }
+  }
+  validateInvoiceNumber.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateInvoiceStatus(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(typeof data !== "string"){
+    validateInvoiceStatus.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+    return false;
+  }
+  if(!((((data === "DRAFT") || (data === "OPEN")) || (data === "PAID")) || (data === "VOIDED"))){
+    validateInvoiceStatus.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateInvoiceStatus_0},message:"must be equal to one of the allowed values"}];
+    return false;
+  }
+  validateInvoiceStatus.errors = vErrors;
   return errors === 0;
 }
 
@@ -1239,6 +1713,109 @@ export function validateLineInfo(data, {instancePath="", parentData, parentDataP
     }
   }
   validateLineInfo.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateLineInput(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((((data.description === undefined) && (missing0 = "description")) || ((data.quantity === undefined) && (missing0 = "quantity"))) || ((data.unitAmount === undefined) && (missing0 = "unitAmount"))){
+        validateLineInput.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        const _errs1 = errors;
+        for(const key0 in data){
+          if(!((((key0 === "description") || (key0 === "quantity")) || (key0 === "unitAmount")) || (key0 === "taxRate"))){
+            validateLineInput.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+            return false;
+            break;
+          }
+        }
+        if(_errs1 === errors){
+          if(data.description !== undefined){
+            let data0 = data.description;
+            const _errs2 = errors;
+            if(errors === _errs2){
+              if(typeof data0 === "string"){
+                if(ucs2length(data0) > 500){
+                  validateLineInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                  return false;
+                }
+                else {
+                  if(ucs2length(data0) < 1){
+                    validateLineInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                    return false;
+                  }
+                  else {
+                    if(!validateLineInput_0.test(data0)){
+                      validateLineInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
+                      return false;
+                    }
+                  }
+                }
+              }
+              else {
+                validateLineInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                return false;
+              }
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.quantity !== undefined){
+              const _errs4 = errors;
+              if(!(validateQuantity(data.quantity, {instancePath:instancePath+"/quantity",parentData:data,parentDataProperty:"quantity",rootData}))){
+                vErrors = vErrors === null ? validateQuantity.errors : vErrors.concat(validateQuantity.errors);
+                errors = vErrors.length;
+              }
+              var valid0 = _errs4 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.unitAmount !== undefined){
+                const _errs5 = errors;
+                if(!(validateAmount(data.unitAmount, {instancePath:instancePath+"/unitAmount",parentData:data,parentDataProperty:"unitAmount",rootData}))){
+                  vErrors = vErrors === null ? validateAmount.errors : vErrors.concat(validateAmount.errors);
+                  errors = vErrors.length;
+                }
+                var valid0 = _errs5 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+              if(valid0){
+                if(data.taxRate !== undefined){
+                  const _errs6 = errors;
+                  if(!(validateTaxRate(data.taxRate, {instancePath:instancePath+"/taxRate",parentData:data,parentDataProperty:"taxRate",rootData}))){
+                    vErrors = vErrors === null ? validateTaxRate.errors : vErrors.concat(validateTaxRate.errors);
+                    errors = vErrors.length;
+                  }
+                  var valid0 = _errs6 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateLineInput.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateLineInput.errors = vErrors;
   return errors === 0;
 }
 
@@ -1554,7 +2131,7 @@ export function validatePaymentInfo(data, {instancePath="", parentData, parentDa
   if(errors === 0){
     if(data && typeof data == "object" && !Array.isArray(data)){
       let missing0;
-      if((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.amount === undefined) && (missing0 = "amount"))) || ((data.currency === undefined) && (missing0 = "currency"))) || ((data.clientId === undefined) && (missing0 = "clientId"))) || ((data.method === undefined) && (missing0 = "method"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.receivedAt === undefined) && (missing0 = "receivedAt"))) || ((data.refundedAmount === undefined) && (missing0 = "refundedAmount"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))){
+      if(((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.amount === undefined) && (missing0 = "amount"))) || ((data.currency === undefined) && (missing0 = "currency"))) || ((data.clientId === undefined) && (missing0 = "clientId"))) || ((data.invoiceId === undefined) && (missing0 = "invoiceId"))) || ((data.method === undefined) && (missing0 = "method"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.receivedAt === undefined) && (missing0 = "receivedAt"))) || ((data.refundedAmount === undefined) && (missing0 = "refundedAmount"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))){
         validatePaymentInfo.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
         return false;
       }
@@ -1651,14 +2228,14 @@ export function validatePaymentInfo(data, {instancePath="", parentData, parentDa
                 var valid0 = true;
               }
               if(valid0){
-                if(data.method !== undefined){
-                  let data4 = data.method;
+                if(data.invoiceId !== undefined){
+                  let data4 = data.invoiceId;
                   const _errs9 = errors;
                   const _errs10 = errors;
                   let valid2 = false;
                   const _errs11 = errors;
-                  if(!(validatePaymentMethod(data4, {instancePath:instancePath+"/method",parentData:data,parentDataProperty:"method",rootData}))){
-                    vErrors = vErrors === null ? validatePaymentMethod.errors : vErrors.concat(validatePaymentMethod.errors);
+                  if(!(validateInvoiceId(data4, {instancePath:instancePath+"/invoiceId",parentData:data,parentDataProperty:"invoiceId",rootData}))){
+                    vErrors = vErrors === null ? validateInvoiceId.errors : vErrors.concat(validateInvoiceId.errors);
                     errors = vErrors.length;
                   }
                   var _valid1 = _errs11 === errors;
@@ -1666,7 +2243,7 @@ export function validatePaymentInfo(data, {instancePath="", parentData, parentDa
                   if(!valid2){
                     const _errs12 = errors;
                     if(data4 !== null){
-                      const err2 = {instancePath:instancePath+"/method",schemaPath:"#/properties/method/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                      const err2 = {instancePath:instancePath+"/invoiceId",schemaPath:"#/properties/invoiceId/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
                       if(vErrors === null){
                         vErrors = [err2];
                       }
@@ -1679,7 +2256,7 @@ export function validatePaymentInfo(data, {instancePath="", parentData, parentDa
                     valid2 = valid2 || _valid1;
                   }
                   if(!valid2){
-                    const err3 = {instancePath:instancePath+"/method",schemaPath:"#/properties/method/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                    const err3 = {instancePath:instancePath+"/invoiceId",schemaPath:"#/properties/invoiceId/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
                     if(vErrors === null){
                       vErrors = [err3];
                     }
@@ -1707,11 +2284,55 @@ export function validatePaymentInfo(data, {instancePath="", parentData, parentDa
                   var valid0 = true;
                 }
                 if(valid0){
-                  if(data.status !== undefined){
+                  if(data.method !== undefined){
+                    let data5 = data.method;
                     const _errs14 = errors;
-                    if(!(validatePaymentStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
-                      vErrors = vErrors === null ? validatePaymentStatus.errors : vErrors.concat(validatePaymentStatus.errors);
+                    const _errs15 = errors;
+                    let valid3 = false;
+                    const _errs16 = errors;
+                    if(!(validatePaymentMethod(data5, {instancePath:instancePath+"/method",parentData:data,parentDataProperty:"method",rootData}))){
+                      vErrors = vErrors === null ? validatePaymentMethod.errors : vErrors.concat(validatePaymentMethod.errors);
                       errors = vErrors.length;
+                    }
+                    var _valid2 = _errs16 === errors;
+                    valid3 = valid3 || _valid2;
+                    if(!valid3){
+                      const _errs17 = errors;
+                      if(data5 !== null){
+                        const err4 = {instancePath:instancePath+"/method",schemaPath:"#/properties/method/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                        if(vErrors === null){
+                          vErrors = [err4];
+                        }
+                        else {
+                          vErrors.push(err4);
+                        }
+                        errors++;
+                      }
+                      var _valid2 = _errs17 === errors;
+                      valid3 = valid3 || _valid2;
+                    }
+                    if(!valid3){
+                      const err5 = {instancePath:instancePath+"/method",schemaPath:"#/properties/method/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                      if(vErrors === null){
+                        vErrors = [err5];
+                      }
+                      else {
+                        vErrors.push(err5);
+                      }
+                      errors++;
+                      validatePaymentInfo.errors = vErrors;
+                      return false;
+                    }
+                    else {
+                      errors = _errs15;
+                      if(vErrors !== null){
+                        if(_errs15){
+                          vErrors.length = _errs15;
+                        }
+                        else {
+                          vErrors = null;
+                        }
+                      }
                     }
                     var valid0 = _errs14 === errors;
                   }
@@ -1719,64 +2340,77 @@ export function validatePaymentInfo(data, {instancePath="", parentData, parentDa
                     var valid0 = true;
                   }
                   if(valid0){
-                    if(data.receivedAt !== undefined){
-                      const _errs15 = errors;
-                      if(!(validateTimestamp(data.receivedAt, {instancePath:instancePath+"/receivedAt",parentData:data,parentDataProperty:"receivedAt",rootData}))){
-                        vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                    if(data.status !== undefined){
+                      const _errs19 = errors;
+                      if(!(validatePaymentStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
+                        vErrors = vErrors === null ? validatePaymentStatus.errors : vErrors.concat(validatePaymentStatus.errors);
                         errors = vErrors.length;
                       }
-                      var valid0 = _errs15 === errors;
+                      var valid0 = _errs19 === errors;
                     }
                     else {
                       var valid0 = true;
                     }
                     if(valid0){
-                      if(data.refundedAmount !== undefined){
-                        const _errs16 = errors;
-                        if(!(validateAmount(data.refundedAmount, {instancePath:instancePath+"/refundedAmount",parentData:data,parentDataProperty:"refundedAmount",rootData}))){
-                          vErrors = vErrors === null ? validateAmount.errors : vErrors.concat(validateAmount.errors);
+                      if(data.receivedAt !== undefined){
+                        const _errs20 = errors;
+                        if(!(validateTimestamp(data.receivedAt, {instancePath:instancePath+"/receivedAt",parentData:data,parentDataProperty:"receivedAt",rootData}))){
+                          vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                           errors = vErrors.length;
                         }
-                        var valid0 = _errs16 === errors;
+                        var valid0 = _errs20 === errors;
                       }
                       else {
                         var valid0 = true;
                       }
                       if(valid0){
-                        if(data.createdAt !== undefined){
-                          const _errs17 = errors;
-                          if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
-                            vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                        if(data.refundedAmount !== undefined){
+                          const _errs21 = errors;
+                          if(!(validateAmount(data.refundedAmount, {instancePath:instancePath+"/refundedAmount",parentData:data,parentDataProperty:"refundedAmount",rootData}))){
+                            vErrors = vErrors === null ? validateAmount.errors : vErrors.concat(validateAmount.errors);
                             errors = vErrors.length;
                           }
-                          var valid0 = _errs17 === errors;
+                          var valid0 = _errs21 === errors;
                         }
                         else {
                           var valid0 = true;
                         }
                         if(valid0){
-                          if(data.updatedAt !== undefined){
-                            const _errs18 = errors;
-                            if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                          if(data.createdAt !== undefined){
+                            const _errs22 = errors;
+                            if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
                               vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                               errors = vErrors.length;
                             }
-                            var valid0 = _errs18 === errors;
+                            var valid0 = _errs22 === errors;
                           }
                           else {
                             var valid0 = true;
                           }
                           if(valid0){
-                            if(data.revision !== undefined){
-                              const _errs19 = errors;
-                              if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
-                                vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                            if(data.updatedAt !== undefined){
+                              const _errs23 = errors;
+                              if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                                vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                                 errors = vErrors.length;
                               }
-                              var valid0 = _errs19 === errors;
+                              var valid0 = _errs23 === errors;
                             }
                             else {
                               var valid0 = true;
+                            }
+                            if(valid0){
+                              if(data.revision !== undefined){
+                                const _errs24 = errors;
+                                if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
+                                  vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                  errors = vErrors.length;
+                                }
+                                var valid0 = _errs24 === errors;
+                              }
+                              else {
+                                var valid0 = true;
+                              }
                             }
                           }
                         }
@@ -2117,7 +2751,7 @@ export function validateProblemCode(data, {instancePath="", parentData, parentDa
     validateProblemCode.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
     return false;
   }
-  if(!((((((((((((((((((((((((((((((((((((((((((data === "invalid_request") || (data === "malformed_json")) || (data === "unknown_parameter")) || (data === "invalid_cursor")) || (data === "idempotency_key_required")) || (data === "currency_unknown")) || (data === "amount_precision")) || (data === "amount_out_of_range")) || (data === "endpoint_url_forbidden")) || (data === "unauthorized")) || (data === "key_expired")) || (data === "key_revoked")) || (data === "insufficient_scope")) || (data === "scope_escalation")) || (data === "forbidden_address")) || (data === "not_found")) || (data === "route_not_found")) || (data === "method_not_allowed")) || (data === "not_acceptable")) || (data === "request_timeout")) || (data === "idempotency_in_progress")) || (data === "conflict")) || (data === "external_id_taken")) || (data === "reference_unknown")) || (data === "invalid_state")) || (data === "resource_in_use")) || (data === "limit_reached")) || (data === "amount_exceeds_rest")) || (data === "delivery_in_progress")) || (data === "endpoint_disabled")) || (data === "precondition_failed")) || (data === "payload_too_large")) || (data === "uri_too_long")) || (data === "unsupported_media_type")) || (data === "idempotency_key_reused")) || (data === "precondition_required")) || (data === "quota_exceeded")) || (data === "headers_too_large")) || (data === "internal_error")) || (data === "commit_unknown")) || (data === "overloaded")) || (data === "unavailable"))){
+  if(!(((((((((((((((((((((((((((((((((((((((((((data === "invalid_request") || (data === "malformed_json")) || (data === "unknown_parameter")) || (data === "invalid_cursor")) || (data === "idempotency_key_required")) || (data === "currency_unknown")) || (data === "amount_precision")) || (data === "amount_out_of_range")) || (data === "endpoint_url_forbidden")) || (data === "unauthorized")) || (data === "key_expired")) || (data === "key_revoked")) || (data === "insufficient_scope")) || (data === "scope_escalation")) || (data === "forbidden_address")) || (data === "not_found")) || (data === "route_not_found")) || (data === "method_not_allowed")) || (data === "not_acceptable")) || (data === "request_timeout")) || (data === "idempotency_in_progress")) || (data === "conflict")) || (data === "external_id_taken")) || (data === "reference_unknown")) || (data === "reference_mismatch")) || (data === "invalid_state")) || (data === "resource_in_use")) || (data === "limit_reached")) || (data === "amount_exceeds_rest")) || (data === "delivery_in_progress")) || (data === "endpoint_disabled")) || (data === "precondition_failed")) || (data === "payload_too_large")) || (data === "uri_too_long")) || (data === "unsupported_media_type")) || (data === "idempotency_key_reused")) || (data === "precondition_required")) || (data === "quota_exceeded")) || (data === "headers_too_large")) || (data === "internal_error")) || (data === "commit_unknown")) || (data === "overloaded")) || (data === "unavailable"))){
     validateProblemCode.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateProblemCode_0},message:"must be equal to one of the allowed values"}];
     return false;
   }

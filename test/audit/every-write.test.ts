@@ -1,0 +1,204 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { insertClient } from '#clients/client.sql.ts'
+import { newClient, toClient } from '#clients/client.ts'
+import type { OperationId } from '#generated/operations.ts'
+import { routes } from '#generated/routes.ts'
+import type { Operation } from '#http/operation.ts'
+import { startMisbehaving } from '../http/fixture.ts'
+import { type Receiver, startReceiver } from '../receiver.ts'
+import { type Api, type Reply, startWorld, type World } from '../world.ts'
+import { rowsOf } from './fixture.ts'
+
+/*
+ * Whatever changes something leaves an entry. The operations come from the contract: a new one that
+ * writes is missing here until somebody says below how it is called.
+ */
+
+let world: World
+let admin: Api
+let receiver: Receiver
+beforeAll(async () => {
+  world = await startWorld()
+  admin = await world.newTenant()
+  receiver = await startReceiver()
+})
+afterAll(async () => {
+  await receiver.stop()
+  await world.stop()
+})
+
+type Deed = () => Promise<{ reply: Reply; actions: string[] }>
+
+const keyed = () => ({ 'idempotency-key': world.ctx.clock.newId('req') })
+const deed =
+  (act: () => Promise<Reply>, ...actions: string[]): Deed =>
+  async () => ({ reply: await act(), actions })
+
+async function made(path: string, body: object): Promise<string> {
+  const reply = await admin.post(`/api/v1/${path}`, body, keyed())
+  if (reply.status !== 201) throw new Error(JSON.stringify(reply.body))
+  return `/api/v1/${path}/${reply.body.id}`
+}
+const aClient = () => made('clients', { name: 'Ada', currency: 'GBP' })
+const aKey = () => made('api-keys', { name: 'K', scopes: ['clients:read'] })
+const anEndpoint = () => made('webhook-endpoints', { url: receiver.url })
+const aPayment = () => made('payments', { amount: 10, currency: 'EUR' })
+async function aProposal(...steps: string[]): Promise<string> {
+  const path = await made('proposals', {
+    clientId: (await aClient()).split('/').at(-1),
+    title: 'Engine',
+    currency: 'GBP',
+    lines: [{ description: 'Design', quantity: 1, unitAmount: 5 }],
+  })
+  for (const step of steps) await admin.post(`${path}/${step}`)
+  return path
+}
+async function aDelivery(): Promise<string> {
+  await anEndpoint()
+  await aClient()
+  await world.drain()
+  const { body } = await admin.get('/api/v1/webhook-deliveries?status=DELIVERED')
+  return `/api/v1/webhook-deliveries/${body.data[0].id}`
+}
+
+/** How each operation that writes is called so that it changes something, and what that is called. */
+const deeds: Partial<Record<OperationId, Deed>> = {
+  createOrganization: deed(
+    () => world.operator.post('/api/v1/organizations', { name: 'New' }),
+    'organization.created',
+    'api_key.created',
+    'api_key.created',
+  ),
+  createOrganizationAdminKey: deed(
+    async () => {
+      const { body } = await world.operator.post('/api/v1/organizations', { name: 'Lost' })
+      const path = `/api/v1/organizations/${body.id}/admin-keys`
+      return await world.operator.post(path, { environment: 'SANDBOX' })
+    },
+    'api_key.created',
+    'organization.admin_key_created',
+  ),
+  createApiKey: deed(
+    () => admin.post('/api/v1/api-keys', { name: 'K', scopes: ['*'] }),
+    'api_key.created',
+  ),
+  updateApiKey: deed(async () => admin.patch(await aKey(), { name: 'L' }), 'api_key.updated'),
+  rotateApiKey: deed(async () => admin.post(`${await aKey()}/rotations`, {}), 'api_key.rotated'),
+  revokeApiKey: deed(async () => admin.post(`${await aKey()}/revocation`), 'api_key.revoked'),
+  createClient: deed(
+    () => admin.post('/api/v1/clients', { name: 'Ada', currency: 'GBP' }),
+    'client.created',
+  ),
+  updateClient: deed(async () => admin.patch(await aClient(), { phone: '1' }), 'client.updated'),
+  deleteClient: deed(async () => admin.delete(await aClient()), 'client.deleted'),
+  createProposal: deed(async () => {
+    const clientId = (await aClient()).split('/').at(-1)
+    const lines = [{ description: 'Design', quantity: 1, unitAmount: 5 }]
+    return await admin.post('/api/v1/proposals', { clientId, title: 'E', currency: 'GBP', lines })
+  }, 'proposal.created'),
+  updateProposal: deed(
+    async () => admin.patch(await aProposal(), { title: 'F' }),
+    'proposal.updated',
+  ),
+  deleteProposal: deed(async () => admin.delete(await aProposal()), 'proposal.deleted'),
+  submitProposal: deed(async () => admin.post(`${await aProposal()}/submission`), 'proposal.sent'),
+  acceptProposal: deed(
+    async () => admin.post(`${await aProposal('submission')}/acceptance`),
+    'proposal.accepted',
+  ),
+  declineProposal: deed(
+    async () => admin.post(`${await aProposal('submission')}/declination`, {}),
+    'proposal.declined',
+  ),
+  createPayment: deed(
+    () => admin.post('/api/v1/payments', { amount: 3, currency: 'EUR' }, keyed()),
+    'payment.received',
+  ),
+  createRefund: deed(
+    async () => admin.post(`${await aPayment()}/refunds`, { amount: 1 }, keyed()),
+    'refund.created',
+    'payment.refunded',
+  ),
+  createWebhookEndpoint: deed(
+    () => admin.post('/api/v1/webhook-endpoints', { url: receiver.url }),
+    'webhook_endpoint.created',
+  ),
+  updateWebhookEndpoint: deed(
+    async () => admin.patch(await anEndpoint(), { description: 'Mine' }),
+    'webhook_endpoint.updated',
+  ),
+  deleteWebhookEndpoint: deed(
+    async () => admin.delete(await anEndpoint()),
+    'webhook_endpoint.deleted',
+  ),
+  createTestEvent: deed(
+    async () => admin.post(`${await anEndpoint()}/test-events`),
+    'webhook_endpoint.tested',
+  ),
+  redeliverWebhookDelivery: deed(
+    async () => admin.post(`${await aDelivery()}/redeliveries`),
+    'webhook_delivery.redelivered',
+  ),
+}
+
+const writes = Object.values(routes).filter(({ kind }) => kind === 'write')
+
+test.for(writes.map(({ operationId }) => operationId))(
+  '%s leaves an entry that says who, what, when and from where',
+  async (operationId) => {
+    const act = deeds[operationId]
+    if (act === undefined) throw new Error(`say in deeds how ${operationId} is called`)
+    const { reply, actions } = await act()
+    expect(reply.status, JSON.stringify(reply.body)).toBeLessThan(300)
+
+    const requestId = reply.headers.get('x-request-id')
+    const rows = await rowsOf(world, 'request_id = $1', [requestId])
+    expect(rows.map(({ action }) => action).sort()).toEqual([...actions].sort())
+    for (const row of rows) {
+      expect(row.action).toMatch(/^[a-z_]+\.[a-z_]+$/)
+      expect(row.actor_type).toBe(/rganization/.test(operationId) ? 'OPERATOR' : 'API_KEY')
+      expect(row.actor_id).toMatch(/^key_/)
+      expect(row.ip).toBe('127.0.0.1')
+      expect(row.before ?? row.after, `${row.action} says what changed`).not.toBeNull()
+    }
+  },
+)
+
+test('a change that leaves no entry is not made: the operation fails and nothing is kept', async () => {
+  const createClient: Operation<'createClient'> = async (_ctx, call, { body }, tx) => {
+    const client = newClient(tx.newId('cli'), body, call.now)
+    insertClient(tx, call.tenantId, client)
+    const location = `/api/v1/clients/${client.id}`
+    return { status: 201, headers: { Location: location }, body: toClient(client) }
+  }
+  const silent = await startMisbehaving(world, { createClient })
+  const response = await fetch(`${silent.url}/api/v1/clients`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${admin.key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ name: 'Silent', currency: 'EUR' }),
+  })
+  await silent.stop()
+  expect(response.status).toBe(500)
+  expect(await world.query("select from client where name = 'Silent'")).toEqual([])
+})
+
+test('what is refused, changes nothing, or was done before leaves no entry of a deed', async () => {
+  const path = await aClient()
+  const other = { 'if-match': '"9"' }
+  const key = keyed()
+  const once = await admin.post('/api/v1/payments', { amount: 3, currency: 'EUR' }, key)
+  const refusals = [
+    await admin.post('/api/v1/clients', { name: 'X' }),
+    await admin.patch(path, { phone: '2' }, other),
+    await admin.patch(path, {}),
+    await admin.post(`${await aProposal()}/acceptance`),
+    await admin.patch(`/api/v1/clients/cli_${'0'.repeat(26)}`, { phone: '2' }),
+    await admin.post('/api/v1/payments', { amount: 3, currency: 'EUR' }, key),
+    await admin.post('/api/v1/payments', { amount: 4, currency: 'EUR' }, key),
+  ]
+  expect(refusals.map(({ status }) => status)).toEqual([400, 412, 200, 409, 404, 201, 422])
+  for (const { headers } of refusals) {
+    expect(await rowsOf(world, 'request_id = $1', [headers.get('x-request-id')])).toEqual([])
+  }
+  expect(await rowsOf(world, 'resource_id = $1', [once.body.id])).toHaveLength(1)
+})
