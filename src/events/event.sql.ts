@@ -126,8 +126,10 @@ export async function pageFeed(
   // The head first: what it counts is there to be seen by then.
   const head = await findHead(db, tenantId)
   const events = (await query.execute()).map(fromRow)
-  const last = events.length === limit ? events.at(-1)?.position : undefined
-  return { events, lookedTo: last ?? Math.max(Math.min(head, start + lookedThroughMax), start) }
+  const last = events.at(-1)?.position ?? start
+  if (events.length === limit) return { events, lookedTo: last }
+  // The page may have seen what came behind the head: nobody is shown that again.
+  return { events, lookedTo: Math.max(last, Math.min(head, start + lookedThroughMax)) }
 }
 
 async function findHead(db: Db, tenantId: TenantId): Promise<number> {
