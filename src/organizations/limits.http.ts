@@ -40,10 +40,9 @@ export const updateTenantLimits: Operation<'updateTenantLimits'> = async (
   const inside = tx.forTenant(tenantId)
   updateLimits(inside, patched, call.now)
   announceChange(inside, tenantId, call.now)
-  record(tx, call, 'tenant.limits_updated', tenantId, {
-    before: pick(before, changedFields),
-    after: pick(view, changedFields),
-  })
+  const change = { before: pick(before, changedFields), after: pick(view, changedFields) }
+  // The operators know what they did, and the customer what was done to it.
+  for (const house of [tx, inside]) record(house, call, 'tenant.limits_updated', tenantId, change)
   return { status: 200, body: view }
 }
 

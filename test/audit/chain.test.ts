@@ -60,7 +60,7 @@ test('under writers and two chainers each entry is chained once, without a gap, 
   isWritten = true
   await looking
   await until(() => isChained(world))
-  expect(looks).toBeGreaterThan(1)
+  expect(looks).toBeGreaterThan(0)
   for (const api of callers) {
     const tenant = await tenantOf(api)
     const chain = await chainOf(tenant)

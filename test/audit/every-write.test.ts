@@ -78,6 +78,15 @@ const deeds: Partial<Record<OperationId, Deed>> = {
     'api_key.created',
     'organization.admin_key_created',
   ),
+  updateTenantLimits: deed(
+    async () => {
+      const { body } = await world.operator.post('/api/v1/organizations', { name: 'Busy' })
+      const path = `/api/v1/organizations/${body.id}/tenants/${body.tenants[0].id}/limits`
+      return await world.operator.patch(path, { key: { write: { quota: 9, windowSeconds: 10 } } })
+    },
+    'tenant.limits_updated',
+    'tenant.limits_updated',
+  ),
   createApiKey: deed(
     () => admin.post('/api/v1/api-keys', { name: 'K', scopes: ['*'] }),
     'api_key.created',
@@ -156,7 +165,7 @@ test.for(writes.map(({ operationId }) => operationId))(
     expect(rows.map(({ action }) => action).sort()).toEqual([...actions].sort())
     for (const row of rows) {
       expect(row.action).toMatch(/^[a-z_]+\.[a-z_]+$/)
-      expect(row.actor_type).toBe(/rganization/.test(operationId) ? 'OPERATOR' : 'API_KEY')
+      expect(row.actor_type).toBe(/rganization|Tenant/.test(operationId) ? 'OPERATOR' : 'API_KEY')
       expect(row.actor_id).toMatch(/^key_/)
       expect(row.ip).toBe('127.0.0.1')
       expect(row.before ?? row.after, `${row.action} says what changed`).not.toBeNull()
