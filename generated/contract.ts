@@ -9,13 +9,13 @@ export interface paths {
         };
         /**
          * List API keys
-         * @description All keys of your tenant, expired and revoked ones included. Secrets are never shown again.
+         * @description All keys of your tenant, expired and revoked ones included. Secrets are never shown again. `lastUsedAt` and `lastUsedIp` are a few seconds behind.
          */
         get: operations["listApiKeys"];
         put?: never;
         /**
          * Make an API key
-         * @description Makes a key in the environment of the key that you call with. Give it as few scopes as its purpose needs; scopes that your own key lacks are refused with `scope_escalation`. The secret is in this answer and nowhere else.
+         * @description Makes a key in the environment of the key that you call with. Give it as few scopes as its purpose needs, an end, and the addresses that it is used from. No key makes one that reaches further than itself. Scopes that your own key lacks are refused with `scope_escalation`. If your own key has an allow-list, an end or a service account, the new one must stay within the list, end no later and belong to the same account, else you get `key_escalation`. The secret is in this answer and nowhere else.
          */
         post: operations["createApiKey"];
         delete?: never;
@@ -33,7 +33,7 @@ export interface paths {
         };
         /**
          * Get an API key
-         * @description One key of your tenant, without its secret.
+         * @description One key of your tenant, without its secret. `lastUsedAt` and `lastUsedIp` are a few seconds behind. Its state also depends on the clock, its service account and its use, so `If-None-Match` is not taken here: `ETag` is for changes.
          */
         get: operations["getApiKey"];
         put?: never;
@@ -43,7 +43,7 @@ export interface paths {
         head?: never;
         /**
          * Change an API key
-         * @description Changes the name, the scopes or the expiry of a key. Scopes are replaced as a whole, by such as your own key has, else you get `scope_escalation`. A revoked key cannot be changed (`invalid_state`). Other processes learn of it within a second.
+         * @description Changes the name, the scopes, the allow-list or the expiry of a key. Lists are replaced as a whole. A key that has scopes which yours lacks is out of your reach (`scope_escalation`), and what you widen in any way must end up within your own key's scopes, allow-list, expiry and service account (`key_escalation`). An allow-list for your own key must hold the address that you call from (`self_lockout`). A revoked key cannot be changed (`invalid_state`). Other processes learn of it within a second.
          */
         patch: operations["updateApiKey"];
         trace?: never;
@@ -68,6 +68,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/api-keys/{apiKeyId}/risk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the risk of an API key
+         * @description A score from 0 to 100 and the reasons that it is made of, so that you know which key to see to first, and how.
+         */
+        get: operations["getApiKeyRisk"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/api-keys/{apiKeyId}/rotations": {
         parameters: {
             query?: never;
@@ -79,9 +99,49 @@ export interface paths {
         put?: never;
         /**
          * Rotate an API key
-         * @description Gives the key a new secret and keeps everything else: id, name, scopes. The old secret goes on working for `overlapSeconds`, a day unless you say otherwise, so that you can change it in your programs without haste. The new secret is in this answer and nowhere else.
+         * @description Gives the key a new secret and keeps everything else: id, name, scopes. The old secret goes on working for `overlapSeconds`, a day unless you say otherwise, so that you can change it in your programs without haste; `previousSecret.lastUsedAt` of the key tells whether one of them still has it. A key that reaches further than your own is not yours to rotate (`scope_escalation`, `key_escalation`). The new secret is in this answer and nowhere else.
          */
         post: operations["rotateApiKey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/api-keys/{apiKeyId}/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the usage of an API key
+         * @description How often the key opened the door, by day, by operation and by scope, over the last days, and which of its scopes nobody needed. Every call is counted for which the key was good, whatever came of it. The counts are a few seconds behind, and kept for 90 days.
+         */
+        get: operations["getApiKeyUsage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/api-security-events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List security events of API keys
+         * @description What happened around your keys: made, changed, rotated, revoked; and calls with keys that may not be used any more, or not from there. Of the latter you also hear by the event `api_key.suspicious`. Kept for 400 days.
+         */
+        get: operations["listApiSecurityEvents"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -696,6 +756,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/service-accounts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List service accounts
+         * @description All service accounts of your tenant, disabled ones included.
+         */
+        get: operations["listServiceAccounts"];
+        put?: never;
+        /**
+         * Make a service account
+         * @description Makes an account for a program or partner that shall have several keys. Make its keys with `serviceAccountId`. A key that belongs to a service account makes keys for that account only.
+         */
+        post: operations["createServiceAccount"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/service-accounts/{serviceAccountId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a service account
+         * @description One service account of your tenant.
+         */
+        get: operations["getServiceAccount"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a service account
+         * @description Removes an account. From then on it is not found and appears in no list. Revoke its keys before: with one that is not revoked you get `resource_in_use`.
+         */
+        delete: operations["deleteServiceAccount"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a service account
+         * @description Changes the name, the description, the scopes or the status. Disabling an account stops all of its keys, in every process within a second; enabling it brings back those that are not revoked. Whoever changes status or scopes must have all scopes of the account's keys, else you get `scope_escalation`.
+         */
+        patch: operations["updateServiceAccount"];
+        trace?: never;
+    };
     "/api/v1/webhook-deliveries": {
         parameters: {
             query?: never;
@@ -1138,6 +1250,82 @@ export interface webhooks {
         patch?: never;
         trace?: never;
     };
+    "api_key.suspicious": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A key was used that may not be, or not from there
+         * @description A key was used that may not be, or not from there. You hear of it at most once an hour for each key and kind; `count` is how often it had happened by then. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
+                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    "webhook-id": components["parameters"]["WebhookId"];
+                    /**
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
+                     */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                    /**
+                     * @description When this attempt was sent, in seconds since 1970. Refuse what is more than five minutes off.
+                     * @example 1770199200
+                     */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
+                    /**
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
+                     */
+                    "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["ApiKeySuspiciousEvent"];
+                };
+            };
+            responses: {
+                /** @description You have it. We do not send it to you again. */
+                "2XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description You do not want any more. We disable the endpoint. */
+                410: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "api_key.updated": {
         parameters: {
             query?: never;
@@ -1148,8 +1336,8 @@ export interface webhooks {
         get?: never;
         put?: never;
         /**
-         * An API key got another name, other scopes or another expiry
-         * @description An API key got another name, other scopes or another expiry. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
+         * An API key got another name, other scopes, addresses or expiry
+         * @description An API key got another name, other scopes, addresses or expiry. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
          */
         post: {
             parameters: {
@@ -2506,6 +2694,234 @@ export interface webhooks {
         patch?: never;
         trace?: never;
     };
+    "service_account.created": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A service account was made
+         * @description A service account was made. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
+                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    "webhook-id": components["parameters"]["WebhookId"];
+                    /**
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
+                     */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                    /**
+                     * @description When this attempt was sent, in seconds since 1970. Refuse what is more than five minutes off.
+                     * @example 1770199200
+                     */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
+                    /**
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
+                     */
+                    "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["ServiceAccountCreatedEvent"];
+                };
+            };
+            responses: {
+                /** @description You have it. We do not send it to you again. */
+                "2XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description You do not want any more. We disable the endpoint. */
+                410: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "service_account.deleted": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A service account was deleted
+         * @description A service account was deleted. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
+                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    "webhook-id": components["parameters"]["WebhookId"];
+                    /**
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
+                     */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                    /**
+                     * @description When this attempt was sent, in seconds since 1970. Refuse what is more than five minutes off.
+                     * @example 1770199200
+                     */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
+                    /**
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
+                     */
+                    "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["ServiceAccountDeletedEvent"];
+                };
+            };
+            responses: {
+                /** @description You have it. We do not send it to you again. */
+                "2XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description You do not want any more. We disable the endpoint. */
+                410: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "service_account.updated": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A service account was changed, disabled or enabled
+         * @description A service account was changed, disabled or enabled. With its status, all of its keys change theirs. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
+                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    "webhook-id": components["parameters"]["WebhookId"];
+                    /**
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
+                     */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                    /**
+                     * @description When this attempt was sent, in seconds since 1970. Refuse what is more than five minutes off.
+                     * @example 1770199200
+                     */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
+                    /**
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
+                     */
+                    "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["ServiceAccountUpdatedEvent"];
+                };
+            };
+            responses: {
+                /** @description You have it. We do not send it to you again. */
+                "2XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description You do not want any more. We disable the endpoint. */
+                410: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "webhook_endpoint.created": {
         parameters: {
             query?: never;
@@ -2947,6 +3363,13 @@ export interface components {
             environment: components["schemas"]["Environment"];
         };
         /**
+         * @description An IPv4 or IPv6 address, or a range in CIDR notation whose address is the first of the range. IPv4 written within IPv6 (`::ffff:203.0.113.7`) is IPv4.
+         * @example 203.0.113.7
+         * @example 198.51.100.0/24
+         * @example 2001:db8:12::/48
+         */
+        AllowedIp: string;
+        /**
          * Format: double
          * @description An amount of money in the currency beside it, in major units: `12.5` is twelve and a half. It has no more decimal places than the currency has minor digits, so two for GBP and none for JPY.
          * @example 99.9
@@ -2954,6 +3377,8 @@ export interface components {
         Amount: number;
         /** @description An API key with its secret, shown this once and never again. */
         ApiKeyCreated: {
+            /** @description The addresses that the key may be used from, as we keep them; empty means from anywhere. */
+            allowedIps: components["schemas"]["AllowedIp"][];
             /** @description When the key was created. */
             createdAt: components["schemas"]["Timestamp"];
             environment: components["schemas"]["Environment"];
@@ -2962,13 +3387,23 @@ export interface components {
             id: components["schemas"]["ApiKeyId"];
             /** @description The secret. Keep it where you keep passwords; we keep a hash only and cannot show it again. */
             key: string;
+            /** @description When the key last opened the door, a few seconds behind; `null` means never. */
+            lastUsedAt: components["schemas"]["TimestampOrNull"];
+            /** @description From which address it was last used, a few seconds behind. */
+            lastUsedIp: string | null;
             /** @description Tells your keys apart: who uses it, and for what. */
             name: string;
             /** @description The first characters of the key, by which you recognise it. They are no secret. */
             prefix: string;
+            /** @description The secret before the present one, while it still works; `null` when there is none. */
+            previousSecret: components["schemas"]["ApiKeyPreviousSecret"] | null;
             revision: components["schemas"]["Revision"];
+            /** @description When the key got its present secret; `null` means that it is the first. */
+            rotatedAt: components["schemas"]["TimestampOrNull"];
             /** @description What the key may do. */
             scopes: components["schemas"]["ApiKeyScope"][];
+            /** @description The service account that the key belongs to, if it belongs to one. */
+            serviceAccountId: components["schemas"]["ServiceAccountId"] | null;
             status: components["schemas"]["ApiKeyStatus"];
             /** @description When the key last changed. */
             updatedAt: components["schemas"]["Timestamp"];
@@ -2997,31 +3432,47 @@ export interface components {
         ApiKeyId: string;
         /** @description An API key, without its secret. */
         ApiKeyInfo: {
+            /** @description The addresses that the key may be used from, as we keep them; empty means from anywhere. */
+            allowedIps: components["schemas"]["AllowedIp"][];
             /** @description When the key was created. */
             createdAt: components["schemas"]["Timestamp"];
             environment: components["schemas"]["Environment"];
             /** @description From this moment the key is refused; `null` means never. */
             expiresAt: components["schemas"]["TimestampOrNull"];
             id: components["schemas"]["ApiKeyId"];
+            /** @description When the key last opened the door, a few seconds behind; `null` means never. */
+            lastUsedAt: components["schemas"]["TimestampOrNull"];
+            /** @description From which address it was last used, a few seconds behind. */
+            lastUsedIp: string | null;
             /** @description Tells your keys apart: who uses it, and for what. */
             name: string;
             /** @description The first characters of the key, by which you recognise it. They are no secret. */
             prefix: string;
+            /** @description The secret before the present one, while it still works; `null` when there is none. */
+            previousSecret: components["schemas"]["ApiKeyPreviousSecret"] | null;
             revision: components["schemas"]["Revision"];
+            /** @description When the key got its present secret; `null` means that it is the first. */
+            rotatedAt: components["schemas"]["TimestampOrNull"];
             /** @description What the key may do. */
             scopes: components["schemas"]["ApiKeyScope"][];
+            /** @description The service account that the key belongs to, if it belongs to one. */
+            serviceAccountId: components["schemas"]["ServiceAccountId"] | null;
             status: components["schemas"]["ApiKeyStatus"];
             /** @description When the key last changed. */
             updatedAt: components["schemas"]["Timestamp"];
         };
         /** @description A new API key. It works in the environment of the key that makes it. */
         ApiKeyInput: {
+            /** @description The addresses that the key may be used from. Calls from elsewhere are refused with `ip_not_allowed`. Without them, or with none, it is good from anywhere. */
+            allowedIps?: components["schemas"]["AllowedIp"][] | null;
             /** @description From this moment the key is refused. Without it the key works until it is revoked. */
             expiresAt?: components["schemas"]["Timestamp"];
             /** @description Tells your keys apart: who uses it, and for what. */
             name: string;
             /** @description What the key may do. You can only give scopes that your own key has. */
             scopes: components["schemas"]["ApiKeyScope"][];
+            /** @description The service account that the key is for. It has no scope that the account may not have. */
+            serviceAccountId?: components["schemas"]["ServiceAccountId"];
         };
         /** @description One page of API keys. */
         ApiKeyList: {
@@ -3031,12 +3482,21 @@ export interface components {
         };
         /** @description Changes to an API key: what is absent stays. */
         ApiKeyPatch: {
+            /** @description The addresses that the key may be used from. Calls from elsewhere are refused with `ip_not_allowed`. `null` or none at all lets it be used from anywhere. */
+            allowedIps?: components["schemas"]["AllowedIp"][] | null;
             /** @description From this moment the key is refused. `null` lets it work until it is revoked. */
             expiresAt?: components["schemas"]["TimestampOrNull"];
             /** @description Tells your keys apart: who uses it, and for what. */
             name?: string;
             /** @description What the key may do from now on, in place of what it may do now. You can only give scopes that your own key has. */
             scopes?: components["schemas"]["ApiKeyScope"][];
+        };
+        /** @description A secret that was rotated out and works on for the rest of its overlap. */
+        ApiKeyPreviousSecret: {
+            /** @description From this moment it is refused. */
+            expiresAt: components["schemas"]["Timestamp"];
+            /** @description When it was last used since the rotation, a few seconds behind; `null` means not at all, so that all of your programs have changed over. */
+            lastUsedAt: components["schemas"]["TimestampOrNull"];
         };
         /** @description An API key was withdrawn and is refused from now on. */
         ApiKeyRevokedEvent: {
@@ -3055,6 +3515,33 @@ export interface components {
              */
             version: 1;
         };
+        /** @description How much harm a key could do if it leaked, and how likely that goes unnoticed, from 0 to 100. The score is the sum of the reasons' weights: `ALL_SCOPES` 35 (the scope `*`); without that `MANY_WRITE_SCOPES` 15 (five or more scopes to write) and `MANAGES_KEYS` 15 (`api_keys:write` or `service_accounts:write`); `OLD_SECRET` 10 (not rotated for 90 days) or 20 (for a year); `UNUSED` 15 (not used for 30 days) or else `UNUSED_SCOPES` 10 (scopes that no call of the last 30 days needed, of a key that is as old); `NO_EXPIRY` 15; `NO_ALLOW_LIST` 15. In the sandbox every weight is halved, rounded up. A key that is revoked or has expired scores 0. */
+        ApiKeyRisk: {
+            apiKeyId: components["schemas"]["ApiKeyId"];
+            /** @description When it was worked out, which is now. */
+            assessedAt: components["schemas"]["Timestamp"];
+            /** @description What it is made of, the heaviest first. */
+            riskReasons: {
+                code: components["schemas"]["ApiKeyRiskCode"];
+                /** @description A sentence that says what is so, and with that what to do. */
+                message: string;
+                /**
+                 * Format: int32
+                 * @description Its part of the score.
+                 */
+                weight: number;
+            }[];
+            /**
+             * Format: int32
+             * @description The sum of the weights.
+             */
+            riskScore: number;
+        };
+        /**
+         * @description What makes a key risky. More codes may come.
+         * @enum {string}
+         */
+        ApiKeyRiskCode: "ALL_SCOPES" | "MANY_WRITE_SCOPES" | "MANAGES_KEYS" | "OLD_SECRET" | "UNUSED" | "UNUSED_SCOPES" | "NO_EXPIRY" | "NO_ALLOW_LIST";
         /** @description An API key got a new secret. */
         ApiKeyRotatedEvent: {
             data: components["schemas"]["ApiKeyInfo"];
@@ -3085,13 +3572,30 @@ export interface components {
          * @description What a key may do: `noun:read` or `noun:write`. Writing does not include reading. `*` is everything within the tenant, and is meant for admin keys. `organizations:*` and `operators:*` belong to the operator of the installation alone.
          * @enum {string}
          */
-        ApiKeyScope: "*" | "api_keys:read" | "api_keys:write" | "audit:read" | "clients:read" | "clients:write" | "events:read" | "invoices:read" | "invoices:write" | "operators:read" | "operators:write" | "organizations:read" | "organizations:write" | "payments:read" | "payments:write" | "proposals:read" | "proposals:write" | "webhook_deliveries:read" | "webhook_deliveries:write" | "webhook_endpoints:read" | "webhook_endpoints:write";
+        ApiKeyScope: "*" | "api_keys:read" | "api_keys:write" | "audit:read" | "clients:read" | "clients:write" | "events:read" | "invoices:read" | "invoices:write" | "operators:read" | "operators:write" | "organizations:read" | "organizations:write" | "payments:read" | "payments:write" | "proposals:read" | "proposals:write" | "service_accounts:read" | "service_accounts:write" | "webhook_deliveries:read" | "webhook_deliveries:write" | "webhook_endpoints:read" | "webhook_endpoints:write";
         /**
-         * @description `ACTIVE` keys work. `EXPIRED` ones have passed their `expiresAt`. `REVOKED` ones were withdrawn and never work again.
+         * @description `ACTIVE` keys work. `EXPIRED` ones have passed their `expiresAt`. `DISABLED` ones rest with their service account. `REVOKED` ones were withdrawn and never work again.
          * @enum {string}
          */
-        ApiKeyStatus: "ACTIVE" | "EXPIRED" | "REVOKED";
-        /** @description An API key got another name, other scopes or another expiry. */
+        ApiKeyStatus: "ACTIVE" | "EXPIRED" | "DISABLED" | "REVOKED";
+        /** @description A key was used that may not be, or not from there. */
+        ApiKeySuspiciousEvent: {
+            data: components["schemas"]["ApiSecurityAuditEvent"];
+            id: components["schemas"]["EventId"];
+            /** @description When it happened. */
+            timestamp: components["schemas"]["Timestamp"];
+            /**
+             * @description What happened.
+             * @constant
+             */
+            type: "api_key.suspicious";
+            /**
+             * @description The version of the shape of `data`.
+             * @constant
+             */
+            version: 1;
+        };
+        /** @description An API key got another name, other scopes, addresses or expiry. */
         ApiKeyUpdatedEvent: {
             /** @description The names of the fields of `data` that changed. */
             changedFields: string[];
@@ -3110,6 +3614,81 @@ export interface components {
              */
             version: 1;
         };
+        /** @description How often a key opened the door, for what, and what it never did. */
+        ApiKeyUsage: {
+            apiKeyId: components["schemas"]["ApiKeyId"];
+            /** @description All calls of these days. */
+            calls: components["schemas"]["CallCount"];
+            /** @description The days with calls, the earliest first. */
+            days: {
+                /** @description Its calls. */
+                calls: components["schemas"]["CallCount"];
+                /** @description Which day, in UTC. */
+                date: components["schemas"]["CalendarDate"];
+            }[];
+            /** @description The operations that were called, the most frequent first. */
+            operations: {
+                /** @description How often it was called, refusals for a missing scope included. */
+                calls: components["schemas"]["CallCount"];
+                /** @description The last day on which it was called, in UTC. */
+                lastUsedOn: components["schemas"]["CalendarDate"];
+                /** @description The operation, as this contract names it. */
+                operationId: string;
+                /** @description The scopes that it needs. */
+                scopes: components["schemas"]["ApiKeyScope"][];
+            }[];
+            /** @description The scopes of the key, and how many calls needed each. */
+            scopes: {
+                /** @description The calls that needed it; `*` counts those that no other scope of the key allows. */
+                calls: components["schemas"]["CallCount"];
+                scope: components["schemas"]["ApiKeyScope"];
+            }[];
+            /** @description The first day that is counted, in UTC. */
+            since: components["schemas"]["CalendarDate"];
+            /** @description The last day that is counted, in UTC, which is today. */
+            until: components["schemas"]["CalendarDate"];
+            /** @description The scopes of the key that no call needed: candidates to take away. */
+            unusedScopes: components["schemas"]["ApiKeyScope"][];
+        };
+        /** @description Something that whoever guards your keys wants to know. Refused calls are one such event for each key, kind and hour. */
+        ApiSecurityAuditEvent: {
+            apiKeyId: components["schemas"]["ApiKeyId"];
+            /**
+             * Format: int64
+             * @description How often it happened, a few seconds behind.
+             */
+            count: number;
+            id: components["schemas"]["ApiSecurityEventId"];
+            /** @description From which address, the last one of several; `null` when it was not a call. */
+            ip: string | null;
+            kind: components["schemas"]["ApiSecurityEventKind"];
+            /** @description When it happened, the first time of several. */
+            occurredAt: components["schemas"]["Timestamp"];
+            /** @description Why it is told, and why with this severity; sentences for people. */
+            reasons: string[];
+            severity: components["schemas"]["ApiSecuritySeverity"];
+        };
+        /** @description One page of security events. */
+        ApiSecurityAuditEventList: {
+            /** @description The page, in the order asked for. */
+            data: components["schemas"]["ApiSecurityAuditEvent"][];
+            nextCursor: components["schemas"]["NextCursor"];
+        };
+        /**
+         * @description Identifies something that happened around an API key.
+         * @example sec_01kgm51x20e2f8h4k6m0p3r5tv
+         */
+        ApiSecurityEventId: string;
+        /**
+         * @description What happened: a key was made, changed, rotated or revoked; or a call was refused because the key is revoked, has expired, rests with its service account, was shown with a secret that is rotated out, or came from an address that is not on its allow-list. More kinds may come.
+         * @enum {string}
+         */
+        ApiSecurityEventKind: "KEY_CREATED" | "KEY_UPDATED" | "KEY_ROTATED" | "KEY_REVOKED" | "KEY_REFUSED_REVOKED" | "KEY_REFUSED_EXPIRED" | "KEY_REFUSED_DISABLED" | "KEY_REFUSED_ROTATED" | "KEY_REFUSED_IP";
+        /**
+         * @description How soon somebody should look at it.
+         * @enum {string}
+         */
+        ApiSecuritySeverity: "LOW" | "MEDIUM" | "HIGH";
         /**
          * @description `DELIVERED`: a 2xx answer. `REFUSED`: any other answer, but for these: `THROTTLED` (429), `GONE` (410, which disables the endpoint), `REDIRECTED` (3xx; we do not follow). `TIMED_OUT`: no complete answer in time. `NAME_UNRESOLVED`, `CONNECTION_FAILED`, `TLS_FAILED`: we did not get through. `PROTOCOL_ERROR`: what came back was not HTTP. `ADDRESS_FORBIDDEN`: the name led to a private or local address. `INTERRUPTED`: our own process stopped in between; the endpoint may have received it.
          * @enum {string}
@@ -3213,6 +3792,11 @@ export interface components {
          * @example null
          */
         CalendarDateOrNull: string | null;
+        /**
+         * Format: int64
+         * @description A number of calls, a few seconds behind.
+         */
+        CallCount: number;
         /**
          * @description `PASS`: all is well. `WARN`: it works, but somebody should look before it does not.
          * @enum {string}
@@ -3388,7 +3972,7 @@ export interface components {
          * @description What happened: a noun and a verb in the past tense. New types are added over time, so ignore those that you do not know.
          * @enum {string}
          */
-        EventType: "organization.created" | "api_key.created" | "api_key.updated" | "api_key.rotated" | "api_key.revoked" | "client.created" | "client.updated" | "client.deleted" | "proposal.created" | "proposal.updated" | "proposal.deleted" | "proposal.sent" | "proposal.accepted" | "proposal.declined" | "invoice.created" | "invoice.updated" | "invoice.issued" | "invoice.paid" | "invoice.voided" | "payment.received" | "payment.refunded" | "webhook_endpoint.created" | "webhook_endpoint.updated" | "webhook_endpoint.deleted" | "webhook_endpoint.disabled" | "webhook_endpoint.tested";
+        EventType: "organization.created" | "api_key.created" | "api_key.updated" | "api_key.rotated" | "api_key.revoked" | "api_key.suspicious" | "service_account.created" | "service_account.updated" | "service_account.deleted" | "client.created" | "client.updated" | "client.deleted" | "proposal.created" | "proposal.updated" | "proposal.deleted" | "proposal.sent" | "proposal.accepted" | "proposal.declined" | "invoice.created" | "invoice.updated" | "invoice.issued" | "invoice.paid" | "invoice.voided" | "payment.received" | "payment.refunded" | "webhook_endpoint.created" | "webhook_endpoint.updated" | "webhook_endpoint.deleted" | "webhook_endpoint.disabled" | "webhook_endpoint.tested";
         /** @description One kind of event that you can subscribe to. */
         EventTypeInfo: {
             /** @description What has happened when you receive it. */
@@ -3663,6 +4247,8 @@ export interface components {
         Me: {
             /** @description The key that you called with. */
             key: {
+                /** @description The addresses that it may be used from; empty means from anywhere. */
+                allowedIps: components["schemas"]["AllowedIp"][];
                 /** @description From this moment it is refused; `null` means never. */
                 expiresAt: components["schemas"]["TimestampOrNull"];
                 id: components["schemas"]["ApiKeyId"];
@@ -3670,13 +4256,19 @@ export interface components {
                 name: string;
                 /** @description The first characters of the key. */
                 prefix: string;
-                /** @description What it may do. */
+                /** @description What it may do, within what its service account may. */
                 scopes: components["schemas"]["ApiKeyScope"][];
             };
             /** @description The customer that the key belongs to. */
             organization: {
                 id: components["schemas"]["OrganizationId"];
             };
+            /** @description The service account that the key belongs to, if it belongs to one. */
+            serviceAccount: {
+                id: components["schemas"]["ServiceAccountId"];
+                /** @description Its name. */
+                name: string;
+            } | null;
             /** @description The tenant whose data the key reaches. */
             tenant: {
                 environment: components["schemas"]["Environment"];
@@ -3871,7 +4463,7 @@ export interface components {
          * @description The kind of problem, for programs. Codes keep their meaning; new ones are added over time, so fall back on `status` for those that you do not know.
          * @enum {string}
          */
-        ProblemCode: "invalid_request" | "malformed_json" | "unknown_parameter" | "invalid_cursor" | "idempotency_key_required" | "currency_unknown" | "amount_precision" | "amount_out_of_range" | "endpoint_url_forbidden" | "unauthorized" | "key_expired" | "key_revoked" | "insufficient_scope" | "scope_escalation" | "forbidden_address" | "not_found" | "route_not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "idempotency_in_progress" | "conflict" | "external_id_taken" | "reference_unknown" | "reference_mismatch" | "invalid_state" | "resource_in_use" | "limit_reached" | "amount_exceeds_rest" | "delivery_in_progress" | "endpoint_disabled" | "precondition_failed" | "payload_too_large" | "uri_too_long" | "unsupported_media_type" | "idempotency_key_reused" | "precondition_required" | "quota_exceeded" | "headers_too_large" | "internal_error" | "commit_unknown" | "overloaded" | "unavailable";
+        ProblemCode: "invalid_request" | "malformed_json" | "unknown_parameter" | "invalid_cursor" | "idempotency_key_required" | "currency_unknown" | "amount_precision" | "amount_out_of_range" | "endpoint_url_forbidden" | "unauthorized" | "key_expired" | "key_revoked" | "key_disabled" | "insufficient_scope" | "scope_escalation" | "key_escalation" | "ip_not_allowed" | "forbidden_address" | "not_found" | "route_not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "idempotency_in_progress" | "conflict" | "external_id_taken" | "reference_unknown" | "reference_mismatch" | "invalid_state" | "resource_in_use" | "limit_reached" | "amount_exceeds_rest" | "delivery_in_progress" | "endpoint_disabled" | "self_lockout" | "precondition_failed" | "payload_too_large" | "uri_too_long" | "unsupported_media_type" | "idempotency_key_reused" | "precondition_required" | "quota_exceeded" | "headers_too_large" | "internal_error" | "commit_unknown" | "overloaded" | "unavailable";
         /** @description One thing that is wrong, and where: `pointer` for the body, or else `parameter` or `header`. */
         ProblemError: {
             /** @description What is wrong, for programs: `required`, `unknown_field`, `wrong_type`, `format`, `too_long` and the like. */
@@ -4153,6 +4745,110 @@ export interface components {
          * @example 1
          */
         Revision: number;
+        /** @description A service account was made. */
+        ServiceAccountCreatedEvent: {
+            data: components["schemas"]["ServiceAccountInfo"];
+            id: components["schemas"]["EventId"];
+            /** @description When it happened. */
+            timestamp: components["schemas"]["Timestamp"];
+            /**
+             * @description What happened.
+             * @constant
+             */
+            type: "service_account.created";
+            /**
+             * @description The version of the shape of `data`.
+             * @constant
+             */
+            version: 1;
+        };
+        /** @description A service account was deleted. */
+        ServiceAccountDeletedEvent: {
+            data: components["schemas"]["ServiceAccountInfo"];
+            id: components["schemas"]["EventId"];
+            /** @description When it happened. */
+            timestamp: components["schemas"]["Timestamp"];
+            /**
+             * @description What happened.
+             * @constant
+             */
+            type: "service_account.deleted";
+            /**
+             * @description The version of the shape of `data`.
+             * @constant
+             */
+            version: 1;
+        };
+        /**
+         * @description Identifies a service account.
+         * @example sva_01kgm1hz40e4mbt7p5c2d9x3nq
+         */
+        ServiceAccountId: string;
+        /** @description A program or partner of yours that has several API keys: they are disabled and enabled together, and none of them may do more than the account. */
+        ServiceAccountInfo: {
+            /** @description When the account was created. */
+            createdAt: components["schemas"]["Timestamp"];
+            /** @description What the account is for. */
+            description: string | null;
+            id: components["schemas"]["ServiceAccountId"];
+            /** @description What you call the program or the partner. */
+            name: string;
+            revision: components["schemas"]["Revision"];
+            /** @description What keys of the account may do at most, whatever scopes they have; `null` sets no bound. */
+            scopes: components["schemas"]["ApiKeyScope"][] | null;
+            status: components["schemas"]["ServiceAccountStatus"];
+            /** @description When the account last changed. */
+            updatedAt: components["schemas"]["Timestamp"];
+        };
+        /** @description A new service account. It has no keys yet. */
+        ServiceAccountInput: {
+            /** @description What the account is for. */
+            description?: string;
+            /** @description What you call the program or the partner. */
+            name: string;
+            /** @description What keys of the account may do at most. Without it, what their own scopes say. */
+            scopes?: components["schemas"]["ApiKeyScope"][] | null;
+        };
+        /** @description One page of service accounts. */
+        ServiceAccountList: {
+            /** @description The page, in the order asked for. */
+            data: components["schemas"]["ServiceAccountInfo"][];
+            nextCursor: components["schemas"]["NextCursor"];
+        };
+        /** @description Changes to a service account, as a JSON merge patch: what is absent stays, `null` clears. */
+        ServiceAccountPatch: {
+            /** @description What the account is for. */
+            description?: string | null;
+            /** @description What you call the program or the partner. */
+            name?: string;
+            /** @description What keys of the account may do at most from now on; `null` leaves it to their own scopes. */
+            scopes?: components["schemas"]["ApiKeyScope"][] | null;
+            status?: components["schemas"]["ServiceAccountStatus"];
+        };
+        /**
+         * @description The keys of an `ENABLED` account work, those of a `DISABLED` one rest until it is enabled again.
+         * @enum {string}
+         */
+        ServiceAccountStatus: "ENABLED" | "DISABLED";
+        /** @description A service account was changed, disabled or enabled. */
+        ServiceAccountUpdatedEvent: {
+            /** @description The names of the fields of `data` that changed. */
+            changedFields: string[];
+            data: components["schemas"]["ServiceAccountInfo"];
+            id: components["schemas"]["EventId"];
+            /** @description When it happened. */
+            timestamp: components["schemas"]["Timestamp"];
+            /**
+             * @description What happened.
+             * @constant
+             */
+            type: "service_account.updated";
+            /**
+             * @description The version of the shape of `data`.
+             * @constant
+             */
+            version: 1;
+        };
         /**
          * Format: double
          * @description Tax in percent: `20` adds a fifth of the amount. Up to four decimal places.
@@ -4772,6 +5468,8 @@ export interface components {
         RefundId: components["schemas"]["RefundId"];
         /** @description A text of your own, new for each thing that you want done. Required here because money must not move twice: repeat a request with the same key, for instance after a broken connection, and you get the first answer again. Keys are remembered for 24 hours. */
         RequiredIdempotencyKey: string;
+        /** @description Which service account. */
+        ServiceAccountId: components["schemas"]["ServiceAccountId"];
         /** @description In which order: first attempt first, or with `-number` last attempt first. */
         SortAttempts: "number" | "-number";
         /** @description In which order: newest first, or with `createdAt` oldest first. */
@@ -4899,8 +5597,12 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 /** @description How many to return at most. */
                 limit?: components["parameters"]["Limit"];
+                /** @description Only keys of this service account. */
+                serviceAccountId?: components["schemas"]["ServiceAccountId"];
                 /** @description In which order: newest first, or with `createdAt` oldest first. */
                 sort?: components["parameters"]["SortByCreation"];
+                /** @description Only keys in this state. */
+                status?: components["schemas"]["ApiKeyStatus"];
             };
             header?: {
                 /**
@@ -5004,11 +5706,6 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The `ETag` of what you have. If it is still current you get 304 without a body.
-                 * @example "1"
-                 */
-                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /**
                  * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
                  * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                  */
@@ -5042,7 +5739,6 @@ export interface operations {
                     "application/json": components["schemas"]["ApiKeyInfo"];
                 };
             };
-            304: components["responses"]["NotModified"];
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
@@ -5174,6 +5870,53 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    getApiKeyRisk: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which API key. */
+                apiKeyId: components["parameters"]["ApiKeyId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The risk of the key. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiKeyRisk"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     rotateApiKey: {
         parameters: {
             query?: never;
@@ -5230,6 +5973,111 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getApiKeyUsage: {
+        parameters: {
+            query?: {
+                /** @description How many days, today included. */
+                days?: number;
+            };
+            header?: {
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which API key. */
+                apiKeyId: components["parameters"]["ApiKeyId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The usage of the key. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiKeyUsage"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listApiSecurityEvents: {
+        parameters: {
+            query?: {
+                /** @description Only what happened around this key. */
+                apiKeyId?: components["schemas"]["ApiKeyId"];
+                /** @description Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only what is of this kind. */
+                kind?: components["schemas"]["ApiSecurityEventKind"];
+                /** @description How many to return at most. */
+                limit?: components["parameters"]["Limit"];
+                /** @description In which order: newest first, or with `createdAt` oldest first. */
+                sort?: components["parameters"]["SortByCreation"];
+            };
+            header?: {
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of security events. */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiSecurityAuditEventList"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -7478,6 +8326,289 @@ export interface operations {
             404: components["responses"]["NotFound"];
             406: components["responses"]["NotAcceptable"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listServiceAccounts: {
+        parameters: {
+            query?: {
+                /** @description Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description How many to return at most. */
+                limit?: components["parameters"]["Limit"];
+                /** @description In which order: newest first, or with `createdAt` oldest first. */
+                sort?: components["parameters"]["SortByCreation"];
+            };
+            header?: {
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of service accounts. */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceAccountList"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createServiceAccount: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ServiceAccountInput"];
+            };
+        };
+        responses: {
+            /** @description The account. */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceAccountInfo"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getServiceAccount: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The `ETag` of what you have. If it is still current you get 304 without a body.
+                 * @example "1"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which service account. */
+                serviceAccountId: components["parameters"]["ServiceAccountId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The account. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceAccountInfo"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    deleteServiceAccount: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412.
+                 * @example "1"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which service account. */
+                serviceAccountId: components["parameters"]["ServiceAccountId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The account is deleted. */
+            204: {
+                headers: {
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    updateServiceAccount: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412.
+                 * @example "1"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which service account. */
+                serviceAccountId: components["parameters"]["ServiceAccountId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ServiceAccountPatch"];
+                "application/merge-patch+json": components["schemas"]["ServiceAccountPatch"];
+            };
+        };
+        responses: {
+            /** @description The account as it is now. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceAccountInfo"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["UnprocessableContent"];

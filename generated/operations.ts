@@ -8,7 +8,12 @@ import type {
   ApiKeyInput,
   ApiKeyList,
   ApiKeyPatch,
+  ApiKeyRisk,
   ApiKeyRotationInput,
+  ApiKeyStatus,
+  ApiKeyUsage,
+  ApiSecurityAuditEventList,
+  ApiSecurityEventKind,
   AuditAction,
   AuditActorType,
   AuditAnchorList,
@@ -59,6 +64,11 @@ import type {
   RefundInfo,
   RefundInput,
   RefundList,
+  ServiceAccountId,
+  ServiceAccountInfo,
+  ServiceAccountInput,
+  ServiceAccountList,
+  ServiceAccountPatch,
   TenantId,
   Timestamp,
   WebhookAttemptList,
@@ -291,6 +301,29 @@ export interface CreateRefund201 {
   body: RefundInfo
 }
 
+/** POST /api/v1/service-accounts */
+export interface CreateServiceAccountRequest {
+  path: Record<never, never>
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: ServiceAccountInput
+}
+
+export type CreateServiceAccountReply = CreateServiceAccount201
+
+export interface CreateServiceAccount201 {
+  status: 201
+  headers: { Location: string; traceparent?: string }
+  body: ServiceAccountInfo
+}
+
 /** POST /api/v1/webhook-endpoints/{webhookEndpointId}/test-events */
 export interface CreateTestEventRequest {
   path: {
@@ -417,6 +450,32 @@ export interface DeleteProposal204 {
   headers?: { traceparent?: string }
 }
 
+/** DELETE /api/v1/service-accounts/{serviceAccountId} */
+export interface DeleteServiceAccountRequest {
+  path: {
+    /** Which service account. */
+    serviceAccountId: ServiceAccountId
+  }
+  query: Record<never, never>
+  headers: {
+    /** The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412. */
+    'if-match'?: string
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type DeleteServiceAccountReply = DeleteServiceAccount204
+
+export interface DeleteServiceAccount204 {
+  status: 204
+  headers?: { traceparent?: string }
+}
+
 /** DELETE /api/v1/webhook-endpoints/{webhookEndpointId} */
 export interface DeleteWebhookEndpointRequest {
   path: {
@@ -451,8 +510,6 @@ export interface GetApiKeyRequest {
   }
   query: Record<never, never>
   headers: {
-    /** The `ETag` of what you have. If it is still current you get 304 without a body. */
-    'if-none-match'?: string
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
     /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
@@ -466,6 +523,55 @@ export interface GetApiKey200 {
   status: 200
   headers?: { traceparent?: string }
   body: ApiKeyInfo
+}
+
+/** GET /api/v1/api-keys/{apiKeyId}/risk */
+export interface GetApiKeyRiskRequest {
+  path: {
+    /** Which API key. */
+    apiKeyId: ApiKeyId
+  }
+  query: Record<never, never>
+  headers: {
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetApiKeyRiskReply = GetApiKeyRisk200
+
+export interface GetApiKeyRisk200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: ApiKeyRisk
+}
+
+/** GET /api/v1/api-keys/{apiKeyId}/usage */
+export interface GetApiKeyUsageRequest {
+  path: {
+    /** Which API key. */
+    apiKeyId: ApiKeyId
+  }
+  query: {
+    /** How many days, today included. */
+    days: number
+  }
+  headers: {
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetApiKeyUsageReply = GetApiKeyUsage200
+
+export interface GetApiKeyUsage200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: ApiKeyUsage
 }
 
 /** GET /api/v1/audit-entries/{auditEntryId} */
@@ -787,6 +893,31 @@ export interface GetRefund200 {
   body: RefundInfo
 }
 
+/** GET /api/v1/service-accounts/{serviceAccountId} */
+export interface GetServiceAccountRequest {
+  path: {
+    /** Which service account. */
+    serviceAccountId: ServiceAccountId
+  }
+  query: Record<never, never>
+  headers: {
+    /** The `ETag` of what you have. If it is still current you get 304 without a body. */
+    'if-none-match'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetServiceAccountReply = GetServiceAccount200
+
+export interface GetServiceAccount200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: ServiceAccountInfo
+}
+
 /** GET /api/v1/organizations/{organizationId}/tenants/{tenantId}/limits */
 export interface GetTenantLimitsRequest {
   path: {
@@ -893,6 +1024,10 @@ export interface IssueInvoice200 {
 export interface ListApiKeysRequest {
   path: Record<never, never>
   query: {
+    /** Only keys in this state. */
+    status?: ApiKeyStatus
+    /** Only keys of this service account. */
+    serviceAccountId?: ServiceAccountId
     /** How many to return at most. */
     limit: number
     /** Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
@@ -914,6 +1049,37 @@ export interface ListApiKeys200 {
   status: 200
   headers?: { traceparent?: string }
   body: ApiKeyList
+}
+
+/** GET /api/v1/api-security-events */
+export interface ListApiSecurityEventsRequest {
+  path: Record<never, never>
+  query: {
+    /** Only what happened around this key. */
+    apiKeyId?: ApiKeyId
+    /** Only what is of this kind. */
+    kind?: ApiSecurityEventKind
+    /** How many to return at most. */
+    limit: number
+    /** Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
+    cursor?: string
+    /** In which order: newest first, or with `createdAt` oldest first. */
+    sort: '-createdAt' | 'createdAt'
+  }
+  headers: {
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type ListApiSecurityEventsReply = ListApiSecurityEvents200
+
+export interface ListApiSecurityEvents200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: ApiSecurityAuditEventList
 }
 
 /** GET /api/v1/audit-anchors */
@@ -1283,6 +1449,33 @@ export interface ListRefunds200 {
   body: RefundList
 }
 
+/** GET /api/v1/service-accounts */
+export interface ListServiceAccountsRequest {
+  path: Record<never, never>
+  query: {
+    /** How many to return at most. */
+    limit: number
+    /** Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
+    cursor?: string
+    /** In which order: newest first, or with `createdAt` oldest first. */
+    sort: '-createdAt' | 'createdAt'
+  }
+  headers: {
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type ListServiceAccountsReply = ListServiceAccounts200
+
+export interface ListServiceAccounts200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: ServiceAccountList
+}
+
 /** GET /api/v1/webhook-deliveries */
 export interface ListWebhookDeliveriesRequest {
   path: Record<never, never>
@@ -1564,6 +1757,34 @@ export interface UpdateProposal200 {
   body: ProposalInfo
 }
 
+/** PATCH /api/v1/service-accounts/{serviceAccountId} */
+export interface UpdateServiceAccountRequest {
+  path: {
+    /** Which service account. */
+    serviceAccountId: ServiceAccountId
+  }
+  query: Record<never, never>
+  headers: {
+    /** The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412. */
+    'if-match'?: string
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: ServiceAccountPatch
+}
+
+export type UpdateServiceAccountReply = UpdateServiceAccount200
+
+export interface UpdateServiceAccount200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: ServiceAccountInfo
+}
+
 /** PATCH /api/v1/organizations/{organizationId}/tenants/{tenantId}/limits */
 export interface UpdateTenantLimitsRequest {
   path: {
@@ -1705,6 +1926,12 @@ export interface Operations {
     kind: 'write'
     access: 'key'
   }
+  createServiceAccount: {
+    request: CreateServiceAccountRequest
+    reply: CreateServiceAccountReply
+    kind: 'write'
+    access: 'key'
+  }
   createTestEvent: {
     request: CreateTestEventRequest
     reply: CreateTestEventReply
@@ -1735,6 +1962,12 @@ export interface Operations {
     kind: 'write'
     access: 'key'
   }
+  deleteServiceAccount: {
+    request: DeleteServiceAccountRequest
+    reply: DeleteServiceAccountReply
+    kind: 'write'
+    access: 'key'
+  }
   deleteWebhookEndpoint: {
     request: DeleteWebhookEndpointRequest
     reply: DeleteWebhookEndpointReply
@@ -1744,6 +1977,18 @@ export interface Operations {
   getApiKey: {
     request: GetApiKeyRequest
     reply: GetApiKeyReply
+    kind: 'read'
+    access: 'key'
+  }
+  getApiKeyRisk: {
+    request: GetApiKeyRiskRequest
+    reply: GetApiKeyRiskReply
+    kind: 'read'
+    access: 'key'
+  }
+  getApiKeyUsage: {
+    request: GetApiKeyUsageRequest
+    reply: GetApiKeyUsageReply
     kind: 'read'
     access: 'key'
   }
@@ -1831,6 +2076,12 @@ export interface Operations {
     kind: 'read'
     access: 'key'
   }
+  getServiceAccount: {
+    request: GetServiceAccountRequest
+    reply: GetServiceAccountReply
+    kind: 'read'
+    access: 'key'
+  }
   getTenantLimits: {
     request: GetTenantLimitsRequest
     reply: GetTenantLimitsReply
@@ -1858,6 +2109,12 @@ export interface Operations {
   listApiKeys: {
     request: ListApiKeysRequest
     reply: ListApiKeysReply
+    kind: 'read'
+    access: 'key'
+  }
+  listApiSecurityEvents: {
+    request: ListApiSecurityEventsRequest
+    reply: ListApiSecurityEventsReply
     kind: 'read'
     access: 'key'
   }
@@ -1927,6 +2184,12 @@ export interface Operations {
     kind: 'read'
     access: 'key'
   }
+  listServiceAccounts: {
+    request: ListServiceAccountsRequest
+    reply: ListServiceAccountsReply
+    kind: 'read'
+    access: 'key'
+  }
   listWebhookDeliveries: {
     request: ListWebhookDeliveriesRequest
     reply: ListWebhookDeliveriesReply
@@ -1984,6 +2247,12 @@ export interface Operations {
   updateProposal: {
     request: UpdateProposalRequest
     reply: UpdateProposalReply
+    kind: 'write'
+    access: 'key'
+  }
+  updateServiceAccount: {
+    request: UpdateServiceAccountRequest
+    reply: UpdateServiceAccountReply
     kind: 'write'
     access: 'key'
   }

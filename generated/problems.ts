@@ -123,6 +123,24 @@ export const problems = {
     title: 'The state does not allow this',
     description: 'The resource is in a state in which this cannot be done; `detail` names it.',
   },
+  ip_not_allowed: {
+    type: '/problems/ip_not_allowed',
+    status: 403,
+    title: 'The key may not be used from this address',
+    description: 'The key has an allow-list, and the address that the call came from is not on it. `detail` names that address.',
+  },
+  key_disabled: {
+    type: '/problems/key_disabled',
+    status: 401,
+    title: 'The service account is disabled',
+    description: 'The key belongs to a service account that is disabled. It works again when that is enabled.',
+  },
+  key_escalation: {
+    type: '/problems/key_escalation',
+    status: 403,
+    title: 'A key cannot make one that reaches further',
+    description: 'Your own key has an allow-list, an end or a service account, and the key that you want to make, widen or rotate would not be bound by it. `errors` points at what reaches too far.',
+  },
   key_expired: {
     type: '/problems/key_expired',
     status: 401,
@@ -229,7 +247,13 @@ export const problems = {
     type: '/problems/scope_escalation',
     status: 403,
     title: 'A key cannot give what it does not have',
-    description: 'You asked for scopes that your own key lacks.',
+    description: 'You asked for scopes that your own key, or the service account of the key, lacks.',
+  },
+  self_lockout: {
+    type: '/problems/self_lockout',
+    status: 409,
+    title: 'This would lock you out',
+    description: 'The allow-list that you set for the key that you call with does not hold the address that you call from. Add that address, or make the change with another key.',
   },
   unauthorized: {
     type: '/problems/unauthorized',

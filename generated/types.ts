@@ -16,6 +16,9 @@ export type AdminKeyCreated = components['schemas']['AdminKeyCreated']
 /** Asks for a new admin key. */
 export type AdminKeyInput = components['schemas']['AdminKeyInput']
 
+/** An IPv4 or IPv6 address, or a range in CIDR notation whose address is the first of the range. IPv4 written within IPv6 (`::ffff:203.0.113.7`) is IPv4. */
+export type AllowedIp = components['schemas']['AllowedIp']
+
 /** An amount of money in the currency beside it, in major units: `12.5` is twelve and a half. It has no more decimal places than the currency has minor digits, so two for GBP and none for JPY. */
 export type Amount = components['schemas']['Amount']
 
@@ -40,8 +43,17 @@ export type ApiKeyList = components['schemas']['ApiKeyList']
 /** Changes to an API key: what is absent stays. */
 export type ApiKeyPatch = components['schemas']['ApiKeyPatch']
 
+/** A secret that was rotated out and works on for the rest of its overlap. */
+export type ApiKeyPreviousSecret = components['schemas']['ApiKeyPreviousSecret']
+
 /** An API key was withdrawn and is refused from now on. */
 export type ApiKeyRevokedEvent = components['schemas']['ApiKeyRevokedEvent']
+
+/** How much harm a key could do if it leaked, and how likely that goes unnoticed, from 0 to 100. The score is the sum of the reasons' weights: `ALL_SCOPES` 35 (the scope `*`); without that `MANY_WRITE_SCOPES` 15 (five or more scopes to write) and `MANAGES_KEYS` 15 (`api_keys:write` or `service_accounts:write`); `OLD_SECRET` 10 (not rotated for 90 days) or 20 (for a year); `UNUSED` 15 (not used for 30 days) or else `UNUSED_SCOPES` 10 (scopes that no call of the last 30 days needed, of a key that is as old); `NO_EXPIRY` 15; `NO_ALLOW_LIST` 15. In the sandbox every weight is halved, rounded up. A key that is revoked or has expired scores 0. */
+export type ApiKeyRisk = components['schemas']['ApiKeyRisk']
+
+/** What makes a key risky. More codes may come. */
+export type ApiKeyRiskCode = components['schemas']['ApiKeyRiskCode']
 
 /** An API key got a new secret. */
 export type ApiKeyRotatedEvent = components['schemas']['ApiKeyRotatedEvent']
@@ -52,11 +64,32 @@ export type ApiKeyRotationInput = components['schemas']['ApiKeyRotationInput']
 /** What a key may do: `noun:read` or `noun:write`. Writing does not include reading. `*` is everything within the tenant, and is meant for admin keys. `organizations:*` and `operators:*` belong to the operator of the installation alone. */
 export type ApiKeyScope = components['schemas']['ApiKeyScope']
 
-/** `ACTIVE` keys work. `EXPIRED` ones have passed their `expiresAt`. `REVOKED` ones were withdrawn and never work again. */
+/** `ACTIVE` keys work. `EXPIRED` ones have passed their `expiresAt`. `DISABLED` ones rest with their service account. `REVOKED` ones were withdrawn and never work again. */
 export type ApiKeyStatus = components['schemas']['ApiKeyStatus']
 
-/** An API key got another name, other scopes or another expiry. */
+/** A key was used that may not be, or not from there. */
+export type ApiKeySuspiciousEvent = components['schemas']['ApiKeySuspiciousEvent']
+
+/** An API key got another name, other scopes, addresses or expiry. */
 export type ApiKeyUpdatedEvent = components['schemas']['ApiKeyUpdatedEvent']
+
+/** How often a key opened the door, for what, and what it never did. */
+export type ApiKeyUsage = components['schemas']['ApiKeyUsage']
+
+/** Something that whoever guards your keys wants to know. Refused calls are one such event for each key, kind and hour. */
+export type ApiSecurityAuditEvent = components['schemas']['ApiSecurityAuditEvent']
+
+/** One page of security events. */
+export type ApiSecurityAuditEventList = components['schemas']['ApiSecurityAuditEventList']
+
+/** Identifies something that happened around an API key. */
+export type ApiSecurityEventId = components['schemas']['ApiSecurityEventId']
+
+/** What happened: a key was made, changed, rotated or revoked; or a call was refused because the key is revoked, has expired, rests with its service account, was shown with a secret that is rotated out, or came from an address that is not on its allow-list. More kinds may come. */
+export type ApiSecurityEventKind = components['schemas']['ApiSecurityEventKind']
+
+/** How soon somebody should look at it. */
+export type ApiSecuritySeverity = components['schemas']['ApiSecuritySeverity']
 
 /** `DELIVERED`: a 2xx answer. `REFUSED`: any other answer, but for these: `THROTTLED` (429), `GONE` (410, which disables the endpoint), `REDIRECTED` (3xx; we do not follow). `TIMED_OUT`: no complete answer in time. `NAME_UNRESOLVED`, `CONNECTION_FAILED`, `TLS_FAILED`: we did not get through. `PROTOCOL_ERROR`: what came back was not HTTP. `ADDRESS_FORBIDDEN`: the name led to a private or local address. `INTERRUPTED`: our own process stopped in between; the endpoint may have received it. */
 export type AttemptOutcome = components['schemas']['AttemptOutcome']
@@ -87,6 +120,9 @@ export type CalendarDate = components['schemas']['CalendarDate']
 
 /** A calendar day by RFC 3339, without a time, or `null`. */
 export type CalendarDateOrNull = components['schemas']['CalendarDateOrNull']
+
+/** A number of calls, a few seconds behind. */
+export type CallCount = components['schemas']['CallCount']
 
 /** `PASS`: all is well. `WARN`: it works, but somebody should look before it does not. */
 export type CheckStatus = components['schemas']['CheckStatus']
@@ -342,6 +378,33 @@ export type RefundList = components['schemas']['RefundList']
 
 /** Counts the changes of this resource, beginning at 1. `ETag` carries it in quotes; send that back as `If-Match` to change only what you have seen. */
 export type Revision = components['schemas']['Revision']
+
+/** A service account was made. */
+export type ServiceAccountCreatedEvent = components['schemas']['ServiceAccountCreatedEvent']
+
+/** A service account was deleted. */
+export type ServiceAccountDeletedEvent = components['schemas']['ServiceAccountDeletedEvent']
+
+/** Identifies a service account. */
+export type ServiceAccountId = components['schemas']['ServiceAccountId']
+
+/** A program or partner of yours that has several API keys: they are disabled and enabled together, and none of them may do more than the account. */
+export type ServiceAccountInfo = components['schemas']['ServiceAccountInfo']
+
+/** A new service account. It has no keys yet. */
+export type ServiceAccountInput = components['schemas']['ServiceAccountInput']
+
+/** One page of service accounts. */
+export type ServiceAccountList = components['schemas']['ServiceAccountList']
+
+/** Changes to a service account, as a JSON merge patch: what is absent stays, `null` clears. */
+export type ServiceAccountPatch = components['schemas']['ServiceAccountPatch']
+
+/** The keys of an `ENABLED` account work, those of a `DISABLED` one rest until it is enabled again. */
+export type ServiceAccountStatus = components['schemas']['ServiceAccountStatus']
+
+/** A service account was changed, disabled or enabled. */
+export type ServiceAccountUpdatedEvent = components['schemas']['ServiceAccountUpdatedEvent']
 
 /** Tax in percent: `20` adds a fifth of the amount. Up to four decimal places. */
 export type TaxRate = components['schemas']['TaxRate']

@@ -57,7 +57,7 @@ export function openDoor(ctx: Context): Door & { close(): Promise<void> } {
     concurrency: createConcurrency(),
     observer,
     async close() {
-      authenticator.stop()
+      await authenticator.stop()
       await observer.stop()
       await limiter.stop()
     },

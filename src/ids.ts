@@ -9,6 +9,8 @@ export type IdPrefix =
   | 'org'
   | 'ten'
   | 'key'
+  | 'sva'
+  | 'sec'
   | 'cli'
   | 'pro'
   | 'inv'

@@ -1,12 +1,15 @@
+import { createApiKey, getApiKey, listApiKeys, updateApiKey } from './api-keys/api-key.http.ts'
+import { getMe } from './api-keys/me.http.ts'
+import { revokeApiKey, rotateApiKey } from './api-keys/rotation.http.ts'
+import { listApiSecurityEvents } from './api-keys/security-event.http.ts'
 import {
-  createApiKey,
-  getApiKey,
-  getMe,
-  listApiKeys,
-  revokeApiKey,
-  rotateApiKey,
-  updateApiKey,
-} from './api-keys/api-key.http.ts'
+  createServiceAccount,
+  deleteServiceAccount,
+  getServiceAccount,
+  listServiceAccounts,
+  updateServiceAccount,
+} from './api-keys/service-account.http.ts'
+import { getApiKeyRisk, getApiKeyUsage } from './api-keys/usage.http.ts'
 import { listAuditAnchors } from './audit/anchor.http.ts'
 import { getAuditEntry, listAuditEntries } from './audit/entry.http.ts'
 import {
@@ -72,14 +75,18 @@ export const operations = {
   createPayment,
   createProposal,
   createRefund,
+  createServiceAccount,
   createTestEvent,
   createWebhookEndpoint,
   declineProposal,
   deleteClient,
   deleteProposal,
+  deleteServiceAccount,
   deleteWebhookEndpoint,
   getApiKey,
   getAuditEntry,
+  getApiKeyRisk,
+  getApiKeyUsage,
   getClient,
   getEvent,
   getEventType,
@@ -93,6 +100,7 @@ export const operations = {
   getProposal,
   getReadiness,
   getRefund,
+  getServiceAccount,
   getTenantLimits,
   getWebhookDelivery,
   getWebhookEndpoint,
@@ -100,6 +108,7 @@ export const operations = {
   listApiKeys,
   listAuditAnchors,
   listAuditEntries,
+  listApiSecurityEvents,
   listClients,
   listDeliveryAttempts,
   listEvents,
@@ -109,6 +118,7 @@ export const operations = {
   listPayments,
   listProposals,
   listRefunds,
+  listServiceAccounts,
   listWebhookDeliveries,
   listWebhookEndpoints,
   redeliverWebhookDelivery,
@@ -119,6 +129,7 @@ export const operations = {
   updateClient,
   updateInvoice,
   updateProposal,
+  updateServiceAccount,
   updateTenantLimits,
   updateWebhookEndpoint,
   voidInvoice,

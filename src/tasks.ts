@@ -3,6 +3,7 @@ import type { Recurring } from './jobs/timetable.ts'
 import {
   makePartitions,
   pruneKeyChanges,
+  pruneKeyRecords,
   pruneQuotas,
   pruneReplies,
 } from './retention/prune.sql.ts'
@@ -15,6 +16,7 @@ export const timetable: readonly Recurring[] = [
   { name: 'make-partitions', everyMs: hour, run: makePartitions },
   { name: 'prune-replies', everyMs: hour, run: pruneReplies },
   { name: 'prune-key-changes', everyMs: hour, run: pruneKeyChanges },
+  { name: 'prune-key-records', everyMs: hour, run: pruneKeyRecords },
   { name: 'prune-quotas', everyMs: hour, run: pruneQuotas },
   // Hourly, whichever worker it falls to: each looks more often whether it is due.
   { name: 'anchor-audit', everyMs: 5 * minute, run: anchorAudit },

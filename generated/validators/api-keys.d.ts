@@ -2,14 +2,26 @@
 import type { Validate } from '../validate.ts'
 
 export declare const createApiKeyHeaders: Validate
+export declare const deleteServiceAccountHeaders: Validate
+export declare const deleteServiceAccountPath: Validate
 export declare const getApiKeyHeaders: Validate
 export declare const getApiKeyPath: Validate
-export declare const getMeHeaders: Validate
+export declare const getApiKeyUsageQuery: Validate
+export declare const getLimitsHeaders: Validate
 export declare const listApiKeysQuery: Validate
-export declare const updateApiKeyHeaders: Validate
+export declare const listApiSecurityEventsQuery: Validate
+export declare const listServiceAccountsQuery: Validate
 export declare const validateApiKeyCreated: Validate
 export declare const validateApiKeyInput: Validate
 export declare const validateApiKeyList: Validate
 export declare const validateApiKeyPatch: Validate
+export declare const validateApiKeyRisk: Validate
+export declare const validateApiKeyRiskCode: Validate
 export declare const validateApiKeyRotationInput: Validate
+export declare const validateApiKeyUsage: Validate
+export declare const validateApiSecurityAuditEventList: Validate
+export declare const validateCallCount: Validate
 export declare const validateMe: Validate
+export declare const validateServiceAccountInput: Validate
+export declare const validateServiceAccountList: Validate
+export declare const validateServiceAccountPatch: Validate

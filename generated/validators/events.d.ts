@@ -9,6 +9,7 @@ export declare const listEventsQuery: Validate
 export declare const validateApiKeyCreatedEvent: Validate
 export declare const validateApiKeyRevokedEvent: Validate
 export declare const validateApiKeyRotatedEvent: Validate
+export declare const validateApiKeySuspiciousEvent: Validate
 export declare const validateApiKeyUpdatedEvent: Validate
 export declare const validateClientCreatedEvent: Validate
 export declare const validateClientDeletedEvent: Validate
@@ -30,6 +31,9 @@ export declare const validateProposalDeclinedEvent: Validate
 export declare const validateProposalDeletedEvent: Validate
 export declare const validateProposalSentEvent: Validate
 export declare const validateProposalUpdatedEvent: Validate
+export declare const validateServiceAccountCreatedEvent: Validate
+export declare const validateServiceAccountDeletedEvent: Validate
+export declare const validateServiceAccountUpdatedEvent: Validate
 export declare const validateWebhookEndpointCreatedEvent: Validate
 export declare const validateWebhookEndpointDeletedEvent: Validate
 export declare const validateWebhookEndpointDisabledEvent: Validate

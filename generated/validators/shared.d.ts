@@ -2,11 +2,17 @@
 import type { Validate } from '../validate.ts'
 
 export declare const validateAddressInfo: Validate
+export declare const validateAllowedIp: Validate
 export declare const validateAmount: Validate
 export declare const validateApiKeyId: Validate
 export declare const validateApiKeyInfo: Validate
+export declare const validateApiKeyPreviousSecret: Validate
 export declare const validateApiKeyScope: Validate
 export declare const validateApiKeyStatus: Validate
+export declare const validateApiSecurityAuditEvent: Validate
+export declare const validateApiSecurityEventId: Validate
+export declare const validateApiSecurityEventKind: Validate
+export declare const validateApiSecuritySeverity: Validate
 export declare const validateCalendarDate: Validate
 export declare const validateCalendarDateOrNull: Validate
 export declare const validateClientId: Validate
@@ -42,6 +48,9 @@ export declare const validateQuantity: Validate
 export declare const validateRateLimitInfo: Validate
 export declare const validateRateLimitsInfo: Validate
 export declare const validateRevision: Validate
+export declare const validateServiceAccountId: Validate
+export declare const validateServiceAccountInfo: Validate
+export declare const validateServiceAccountStatus: Validate
 export declare const validateTaxRate: Validate
 export declare const validateTenantId: Validate
 export declare const validateTenantInfo: Validate

@@ -3,17 +3,22 @@ import { formats, isMultipleOf, ucs2length } from './runtime.js'
 
 const validateAddressInfo_0 = new RegExp("^[A-Z]{2}$", "u")
 const validateAddressInfo_1 = ["string","null"]
+const validateAllowedIp_0 = new RegExp("^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$", "u")
 const validateAmount_0 = formats["double"]
 const validateApiKeyId_0 = new RegExp("^key_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
-const validateApiKeyScope_0 = ["*","api_keys:read","api_keys:write","audit:read","clients:read","clients:write","events:read","invoices:read","invoices:write","operators:read","operators:write","organizations:read","organizations:write","payments:read","payments:write","proposals:read","proposals:write","webhook_deliveries:read","webhook_deliveries:write","webhook_endpoints:read","webhook_endpoints:write"]
-const validateApiKeyStatus_0 = ["ACTIVE","EXPIRED","REVOKED"]
+const validateApiKeyScope_0 = ["*","api_keys:read","api_keys:write","audit:read","clients:read","clients:write","events:read","invoices:read","invoices:write","operators:read","operators:write","organizations:read","organizations:write","payments:read","payments:write","proposals:read","proposals:write","service_accounts:read","service_accounts:write","webhook_deliveries:read","webhook_deliveries:write","webhook_endpoints:read","webhook_endpoints:write"]
+const validateApiKeyStatus_0 = ["ACTIVE","EXPIRED","DISABLED","REVOKED"]
+const validateApiSecurityAuditEvent_0 = formats["int64"]
+const validateApiSecurityEventId_0 = new RegExp("^sec_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
+const validateApiSecurityEventKind_0 = ["KEY_CREATED","KEY_UPDATED","KEY_ROTATED","KEY_REVOKED","KEY_REFUSED_REVOKED","KEY_REFUSED_EXPIRED","KEY_REFUSED_DISABLED","KEY_REFUSED_ROTATED","KEY_REFUSED_IP"]
+const validateApiSecuritySeverity_0 = ["LOW","MEDIUM","HIGH"]
 const validateCalendarDate_0 = formats["date"]
 const validateCalendarDate_1 = new RegExp("^(19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}$", "u")
 const validateClientId_0 = new RegExp("^cli_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateCurrency_0 = new RegExp("^[A-Z]{3}$", "u")
 const validateEnvironment_0 = ["PRODUCTION","SANDBOX"]
 const validateEventId_0 = new RegExp("^evt_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
-const validateEventType_0 = ["organization.created","api_key.created","api_key.updated","api_key.rotated","api_key.revoked","client.created","client.updated","client.deleted","proposal.created","proposal.updated","proposal.deleted","proposal.sent","proposal.accepted","proposal.declined","invoice.created","invoice.updated","invoice.issued","invoice.paid","invoice.voided","payment.received","payment.refunded","webhook_endpoint.created","webhook_endpoint.updated","webhook_endpoint.deleted","webhook_endpoint.disabled","webhook_endpoint.tested"]
+const validateEventType_0 = ["organization.created","api_key.created","api_key.updated","api_key.rotated","api_key.revoked","api_key.suspicious","service_account.created","service_account.updated","service_account.deleted","client.created","client.updated","client.deleted","proposal.created","proposal.updated","proposal.deleted","proposal.sent","proposal.accepted","proposal.declined","invoice.created","invoice.updated","invoice.issued","invoice.paid","invoice.voided","payment.received","payment.refunded","webhook_endpoint.created","webhook_endpoint.updated","webhook_endpoint.deleted","webhook_endpoint.disabled","webhook_endpoint.tested"]
 const validateInvoiceId_0 = new RegExp("^inv_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateInvoiceNumber_0 = new RegExp("^INV-[0-9]{6,36}$", "u")
 const validateInvoiceStatus_0 = ["DRAFT","OPEN","PAID","VOIDED"]
@@ -28,18 +33,19 @@ const validatePaymentId_0 = new RegExp("^pay_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validatePaymentMethod_0 = ["BANK_TRANSFER","CARD","CASH","CHEQUE","DIRECT_DEBIT","OTHER"]
 const validatePaymentStatus_0 = ["RECEIVED","PARTIALLY_REFUNDED","REFUNDED"]
 const validateProblem_1 = new RegExp("^(/problems/[a-z][a-z0-9_]*|https://iana\\.org/assignments/http-problem-types#[a-z-]+)$", "u")
-const validateProblemCode_0 = ["invalid_request","malformed_json","unknown_parameter","invalid_cursor","idempotency_key_required","currency_unknown","amount_precision","amount_out_of_range","endpoint_url_forbidden","unauthorized","key_expired","key_revoked","insufficient_scope","scope_escalation","forbidden_address","not_found","route_not_found","method_not_allowed","not_acceptable","request_timeout","idempotency_in_progress","conflict","external_id_taken","reference_unknown","reference_mismatch","invalid_state","resource_in_use","limit_reached","amount_exceeds_rest","delivery_in_progress","endpoint_disabled","precondition_failed","payload_too_large","uri_too_long","unsupported_media_type","idempotency_key_reused","precondition_required","quota_exceeded","headers_too_large","internal_error","commit_unknown","overloaded","unavailable"]
+const validateProblemCode_0 = ["invalid_request","malformed_json","unknown_parameter","invalid_cursor","idempotency_key_required","currency_unknown","amount_precision","amount_out_of_range","endpoint_url_forbidden","unauthorized","key_expired","key_revoked","key_disabled","insufficient_scope","scope_escalation","key_escalation","ip_not_allowed","forbidden_address","not_found","route_not_found","method_not_allowed","not_acceptable","request_timeout","idempotency_in_progress","conflict","external_id_taken","reference_unknown","reference_mismatch","invalid_state","resource_in_use","limit_reached","amount_exceeds_rest","delivery_in_progress","endpoint_disabled","self_lockout","precondition_failed","payload_too_large","uri_too_long","unsupported_media_type","idempotency_key_reused","precondition_required","quota_exceeded","headers_too_large","internal_error","commit_unknown","overloaded","unavailable"]
 const validateProblemError_0 = new RegExp("^[a-z][a-z0-9_]*$", "u")
 const validateProposalId_0 = new RegExp("^pro_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateProposalStatus_0 = ["DRAFT","SENT","ACCEPTED","DECLINED","EXPIRED"]
+const validateServiceAccountId_0 = new RegExp("^sva_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
+const validateServiceAccountInfo_1 = ["array","null"]
+const validateServiceAccountStatus_0 = ["ENABLED","DISABLED"]
 const validateTenantId_0 = new RegExp("^ten_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateTimestamp_0 = formats["date-time"]
 const validateTimestamp_1 = new RegExp("^(19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$", "u")
 const validateWebhookEndpointDisabledReason_0 = ["REQUESTED","GONE","FAILING"]
 const validateWebhookEndpointId_0 = new RegExp("^whe_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateWebhookEndpointInfo_0 = formats["uri"]
-const validateWebhookEndpointStatus_0 = ["ENABLED","DISABLED"]
-const validateWebhookEventInfo_1 = formats["int64"]
 const validateWebhookEventInfo_2 = ["integer","null"]
 
 export function validateAddressInfo(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
@@ -206,6 +212,37 @@ export function validateAddressInfo(data, {instancePath="", parentData, parentDa
   return errors === 0;
 }
 
+export function validateAllowedIp(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(typeof data === "string"){
+      if(ucs2length(data) > 49){
+        validateAllowedIp.errors = [{instancePath,schemaPath:"#/maxLength",keyword:"maxLength",params:{limit: 49},message:"must NOT have more than 49 characters"}];
+        return false;
+      }
+      else {
+        if(ucs2length(data) < 2){
+          validateAllowedIp.errors = [{instancePath,schemaPath:"#/minLength",keyword:"minLength",params:{limit: 2},message:"must NOT have fewer than 2 characters"}];
+          return false;
+        }
+        else {
+          if(!validateAllowedIp_0.test(data)){
+            validateAllowedIp.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"},message:"must match pattern \""+"^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"+"\""}];
+            return false;
+          }
+        }
+      }
+    }
+    else {
+      validateAllowedIp.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+      return false;
+    }
+  }
+  validateAllowedIp.errors = vErrors;
+  return errors === 0;
+}
+
 export function validateAmount(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
@@ -274,7 +311,7 @@ export function validateApiKeyInfo(data, {instancePath="", parentData, parentDat
   if(errors === 0){
     if(data && typeof data == "object" && !Array.isArray(data)){
       let missing0;
-      if(((((((((((data.id === undefined) && (missing0 = "id")) || ((data.name === undefined) && (missing0 = "name"))) || ((data.prefix === undefined) && (missing0 = "prefix"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.scopes === undefined) && (missing0 = "scopes"))) || ((data.environment === undefined) && (missing0 = "environment"))) || ((data.expiresAt === undefined) && (missing0 = "expiresAt"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))){
+      if(((((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.name === undefined) && (missing0 = "name"))) || ((data.prefix === undefined) && (missing0 = "prefix"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.scopes === undefined) && (missing0 = "scopes"))) || ((data.environment === undefined) && (missing0 = "environment"))) || ((data.allowedIps === undefined) && (missing0 = "allowedIps"))) || ((data.serviceAccountId === undefined) && (missing0 = "serviceAccountId"))) || ((data.expiresAt === undefined) && (missing0 = "expiresAt"))) || ((data.rotatedAt === undefined) && (missing0 = "rotatedAt"))) || ((data.previousSecret === undefined) && (missing0 = "previousSecret"))) || ((data.lastUsedAt === undefined) && (missing0 = "lastUsedAt"))) || ((data.lastUsedIp === undefined) && (missing0 = "lastUsedIp"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))){
         validateApiKeyInfo.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
         return false;
       }
@@ -399,11 +436,35 @@ export function validateApiKeyInfo(data, {instancePath="", parentData, parentDat
                     var valid0 = true;
                   }
                   if(valid0){
-                    if(data.expiresAt !== undefined){
+                    if(data.allowedIps !== undefined){
+                      let data7 = data.allowedIps;
                       const _errs11 = errors;
-                      if(!(validateTimestampOrNull(data.expiresAt, {instancePath:instancePath+"/expiresAt",parentData:data,parentDataProperty:"expiresAt",rootData}))){
-                        vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
-                        errors = vErrors.length;
+                      if(errors === _errs11){
+                        if(Array.isArray(data7)){
+                          if(data7.length > 50){
+                            validateApiKeyInfo.errors = [{instancePath:instancePath+"/allowedIps",schemaPath:"#/properties/allowedIps/maxItems",keyword:"maxItems",params:{limit: 50},message:"must NOT have more than 50 items"}];
+                            return false;
+                          }
+                          else {
+                            var valid2 = true;
+                            const len1 = data7.length;
+                            for(let i1=0; i1<len1; i1++){
+                              const _errs13 = errors;
+                              if(!(validateAllowedIp(data7[i1], {instancePath:instancePath+"/allowedIps/" + i1,parentData:data7,parentDataProperty:i1,rootData}))){
+                                vErrors = vErrors === null ? validateAllowedIp.errors : vErrors.concat(validateAllowedIp.errors);
+                                errors = vErrors.length;
+                              }
+                              var valid2 = _errs13 === errors;
+                              if(!valid2){
+                                break;
+                              }
+                            }
+                          }
+                        }
+                        else {
+                          validateApiKeyInfo.errors = [{instancePath:instancePath+"/allowedIps",schemaPath:"#/properties/allowedIps/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                          return false;
+                        }
                       }
                       var valid0 = _errs11 === errors;
                     }
@@ -411,40 +472,215 @@ export function validateApiKeyInfo(data, {instancePath="", parentData, parentDat
                       var valid0 = true;
                     }
                     if(valid0){
-                      if(data.createdAt !== undefined){
-                        const _errs12 = errors;
-                        if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
-                          vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                      if(data.serviceAccountId !== undefined){
+                        let data9 = data.serviceAccountId;
+                        const _errs14 = errors;
+                        const _errs15 = errors;
+                        let valid3 = false;
+                        const _errs16 = errors;
+                        if(!(validateServiceAccountId(data9, {instancePath:instancePath+"/serviceAccountId",parentData:data,parentDataProperty:"serviceAccountId",rootData}))){
+                          vErrors = vErrors === null ? validateServiceAccountId.errors : vErrors.concat(validateServiceAccountId.errors);
                           errors = vErrors.length;
                         }
-                        var valid0 = _errs12 === errors;
+                        var _valid0 = _errs16 === errors;
+                        valid3 = valid3 || _valid0;
+                        if(!valid3){
+                          const _errs17 = errors;
+                          if(data9 !== null){
+                            const err0 = {instancePath:instancePath+"/serviceAccountId",schemaPath:"#/properties/serviceAccountId/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                            if(vErrors === null){
+                              vErrors = [err0];
+                            }
+                            else {
+                              vErrors.push(err0);
+                            }
+                            errors++;
+                          }
+                          var _valid0 = _errs17 === errors;
+                          valid3 = valid3 || _valid0;
+                        }
+                        if(!valid3){
+                          const err1 = {instancePath:instancePath+"/serviceAccountId",schemaPath:"#/properties/serviceAccountId/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                          if(vErrors === null){
+                            vErrors = [err1];
+                          }
+                          else {
+                            vErrors.push(err1);
+                          }
+                          errors++;
+                          validateApiKeyInfo.errors = vErrors;
+                          return false;
+                        }
+                        else {
+                          errors = _errs15;
+                          if(vErrors !== null){
+                            if(_errs15){
+                              vErrors.length = _errs15;
+                            }
+                            else {
+                              vErrors = null;
+                            }
+                          }
+                        }
+                        var valid0 = _errs14 === errors;
                       }
                       else {
                         var valid0 = true;
                       }
                       if(valid0){
-                        if(data.updatedAt !== undefined){
-                          const _errs13 = errors;
-                          if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
-                            vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                        if(data.expiresAt !== undefined){
+                          const _errs19 = errors;
+                          if(!(validateTimestampOrNull(data.expiresAt, {instancePath:instancePath+"/expiresAt",parentData:data,parentDataProperty:"expiresAt",rootData}))){
+                            vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
                             errors = vErrors.length;
                           }
-                          var valid0 = _errs13 === errors;
+                          var valid0 = _errs19 === errors;
                         }
                         else {
                           var valid0 = true;
                         }
                         if(valid0){
-                          if(data.revision !== undefined){
-                            const _errs14 = errors;
-                            if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
-                              vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                          if(data.rotatedAt !== undefined){
+                            const _errs20 = errors;
+                            if(!(validateTimestampOrNull(data.rotatedAt, {instancePath:instancePath+"/rotatedAt",parentData:data,parentDataProperty:"rotatedAt",rootData}))){
+                              vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
                               errors = vErrors.length;
                             }
-                            var valid0 = _errs14 === errors;
+                            var valid0 = _errs20 === errors;
                           }
                           else {
                             var valid0 = true;
+                          }
+                          if(valid0){
+                            if(data.previousSecret !== undefined){
+                              let data12 = data.previousSecret;
+                              const _errs21 = errors;
+                              const _errs22 = errors;
+                              let valid4 = false;
+                              const _errs23 = errors;
+                              if(!(validateApiKeyPreviousSecret(data12, {instancePath:instancePath+"/previousSecret",parentData:data,parentDataProperty:"previousSecret",rootData}))){
+                                vErrors = vErrors === null ? validateApiKeyPreviousSecret.errors : vErrors.concat(validateApiKeyPreviousSecret.errors);
+                                errors = vErrors.length;
+                              }
+                              var _valid1 = _errs23 === errors;
+                              valid4 = valid4 || _valid1;
+                              if(!valid4){
+                                const _errs24 = errors;
+                                if(data12 !== null){
+                                  const err2 = {instancePath:instancePath+"/previousSecret",schemaPath:"#/properties/previousSecret/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                                  if(vErrors === null){
+                                    vErrors = [err2];
+                                  }
+                                  else {
+                                    vErrors.push(err2);
+                                  }
+                                  errors++;
+                                }
+                                var _valid1 = _errs24 === errors;
+                                valid4 = valid4 || _valid1;
+                              }
+                              if(!valid4){
+                                const err3 = {instancePath:instancePath+"/previousSecret",schemaPath:"#/properties/previousSecret/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                                if(vErrors === null){
+                                  vErrors = [err3];
+                                }
+                                else {
+                                  vErrors.push(err3);
+                                }
+                                errors++;
+                                validateApiKeyInfo.errors = vErrors;
+                                return false;
+                              }
+                              else {
+                                errors = _errs22;
+                                if(vErrors !== null){
+                                  if(_errs22){
+                                    vErrors.length = _errs22;
+                                  }
+                                  else {
+                                    vErrors = null;
+                                  }
+                                }
+                              }
+                              var valid0 = _errs21 === errors;
+                            }
+                            else {
+                              var valid0 = true;
+                            }
+                            if(valid0){
+                              if(data.lastUsedAt !== undefined){
+                                const _errs26 = errors;
+                                if(!(validateTimestampOrNull(data.lastUsedAt, {instancePath:instancePath+"/lastUsedAt",parentData:data,parentDataProperty:"lastUsedAt",rootData}))){
+                                  vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                                  errors = vErrors.length;
+                                }
+                                var valid0 = _errs26 === errors;
+                              }
+                              else {
+                                var valid0 = true;
+                              }
+                              if(valid0){
+                                if(data.lastUsedIp !== undefined){
+                                  let data14 = data.lastUsedIp;
+                                  const _errs27 = errors;
+                                  if((typeof data14 !== "string") && (data14 !== null)){
+                                    validateApiKeyInfo.errors = [{instancePath:instancePath+"/lastUsedIp",schemaPath:"#/properties/lastUsedIp/type",keyword:"type",params:{type: validateAddressInfo_1},message:"must be string,null"}];
+                                    return false;
+                                  }
+                                  if(errors === _errs27){
+                                    if(typeof data14 === "string"){
+                                      if(ucs2length(data14) > 64){
+                                        validateApiKeyInfo.errors = [{instancePath:instancePath+"/lastUsedIp",schemaPath:"#/properties/lastUsedIp/maxLength",keyword:"maxLength",params:{limit: 64},message:"must NOT have more than 64 characters"}];
+                                        return false;
+                                      }
+                                    }
+                                  }
+                                  var valid0 = _errs27 === errors;
+                                }
+                                else {
+                                  var valid0 = true;
+                                }
+                                if(valid0){
+                                  if(data.createdAt !== undefined){
+                                    const _errs29 = errors;
+                                    if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
+                                      vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                                      errors = vErrors.length;
+                                    }
+                                    var valid0 = _errs29 === errors;
+                                  }
+                                  else {
+                                    var valid0 = true;
+                                  }
+                                  if(valid0){
+                                    if(data.updatedAt !== undefined){
+                                      const _errs30 = errors;
+                                      if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                                        vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                                        errors = vErrors.length;
+                                      }
+                                      var valid0 = _errs30 === errors;
+                                    }
+                                    else {
+                                      var valid0 = true;
+                                    }
+                                    if(valid0){
+                                      if(data.revision !== undefined){
+                                        const _errs31 = errors;
+                                        if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
+                                          vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                          errors = vErrors.length;
+                                        }
+                                        var valid0 = _errs31 === errors;
+                                      }
+                                      else {
+                                        var valid0 = true;
+                                      }
+                                    }
+                                  }
+                                }
+                              }
+                            }
                           }
                         }
                       }
@@ -466,6 +702,52 @@ export function validateApiKeyInfo(data, {instancePath="", parentData, parentDat
   return errors === 0;
 }
 
+export function validateApiKeyPreviousSecret(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((data.expiresAt === undefined) && (missing0 = "expiresAt")) || ((data.lastUsedAt === undefined) && (missing0 = "lastUsedAt"))){
+        validateApiKeyPreviousSecret.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.expiresAt !== undefined){
+          const _errs1 = errors;
+          if(!(validateTimestamp(data.expiresAt, {instancePath:instancePath+"/expiresAt",parentData:data,parentDataProperty:"expiresAt",rootData}))){
+            vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+            errors = vErrors.length;
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.lastUsedAt !== undefined){
+            const _errs2 = errors;
+            if(!(validateTimestampOrNull(data.lastUsedAt, {instancePath:instancePath+"/lastUsedAt",parentData:data,parentDataProperty:"lastUsedAt",rootData}))){
+              vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+        }
+      }
+    }
+    else {
+      validateApiKeyPreviousSecret.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateApiKeyPreviousSecret.errors = vErrors;
+  return errors === 0;
+}
+
 export function validateApiKeyScope(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
@@ -473,7 +755,7 @@ export function validateApiKeyScope(data, {instancePath="", parentData, parentDa
     validateApiKeyScope.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
     return false;
   }
-  if(!(((((((((((((((((((((data === "*") || (data === "api_keys:read")) || (data === "api_keys:write")) || (data === "audit:read")) || (data === "clients:read")) || (data === "clients:write")) || (data === "events:read")) || (data === "invoices:read")) || (data === "invoices:write")) || (data === "operators:read")) || (data === "operators:write")) || (data === "organizations:read")) || (data === "organizations:write")) || (data === "payments:read")) || (data === "payments:write")) || (data === "proposals:read")) || (data === "proposals:write")) || (data === "webhook_deliveries:read")) || (data === "webhook_deliveries:write")) || (data === "webhook_endpoints:read")) || (data === "webhook_endpoints:write"))){
+  if(!(((((((((((((((((((((((data === "*") || (data === "api_keys:read")) || (data === "api_keys:write")) || (data === "audit:read")) || (data === "clients:read")) || (data === "clients:write")) || (data === "events:read")) || (data === "invoices:read")) || (data === "invoices:write")) || (data === "operators:read")) || (data === "operators:write")) || (data === "organizations:read")) || (data === "organizations:write")) || (data === "payments:read")) || (data === "payments:write")) || (data === "proposals:read")) || (data === "proposals:write")) || (data === "service_accounts:read")) || (data === "service_accounts:write")) || (data === "webhook_deliveries:read")) || (data === "webhook_deliveries:write")) || (data === "webhook_endpoints:read")) || (data === "webhook_endpoints:write"))){
     validateApiKeyScope.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateApiKeyScope_0},message:"must be equal to one of the allowed values"}];
     return false;
   }
@@ -488,11 +770,253 @@ export function validateApiKeyStatus(data, {instancePath="", parentData, parentD
     validateApiKeyStatus.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
     return false;
   }
-  if(!(((data === "ACTIVE") || (data === "EXPIRED")) || (data === "REVOKED"))){
+  if(!((((data === "ACTIVE") || (data === "EXPIRED")) || (data === "DISABLED")) || (data === "REVOKED"))){
     validateApiKeyStatus.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateApiKeyStatus_0},message:"must be equal to one of the allowed values"}];
     return false;
   }
   validateApiKeyStatus.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateApiSecurityAuditEvent(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((((((((data.id === undefined) && (missing0 = "id")) || ((data.kind === undefined) && (missing0 = "kind"))) || ((data.severity === undefined) && (missing0 = "severity"))) || ((data.apiKeyId === undefined) && (missing0 = "apiKeyId"))) || ((data.ip === undefined) && (missing0 = "ip"))) || ((data.count === undefined) && (missing0 = "count"))) || ((data.occurredAt === undefined) && (missing0 = "occurredAt"))) || ((data.reasons === undefined) && (missing0 = "reasons"))){
+        validateApiSecurityAuditEvent.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.id !== undefined){
+          const _errs1 = errors;
+          if(!(validateApiSecurityEventId(data.id, {instancePath:instancePath+"/id",parentData:data,parentDataProperty:"id",rootData}))){
+            vErrors = vErrors === null ? validateApiSecurityEventId.errors : vErrors.concat(validateApiSecurityEventId.errors);
+            errors = vErrors.length;
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.kind !== undefined){
+            const _errs2 = errors;
+            if(!(validateApiSecurityEventKind(data.kind, {instancePath:instancePath+"/kind",parentData:data,parentDataProperty:"kind",rootData}))){
+              vErrors = vErrors === null ? validateApiSecurityEventKind.errors : vErrors.concat(validateApiSecurityEventKind.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.severity !== undefined){
+              const _errs3 = errors;
+              if(!(validateApiSecuritySeverity(data.severity, {instancePath:instancePath+"/severity",parentData:data,parentDataProperty:"severity",rootData}))){
+                vErrors = vErrors === null ? validateApiSecuritySeverity.errors : vErrors.concat(validateApiSecuritySeverity.errors);
+                errors = vErrors.length;
+              }
+              var valid0 = _errs3 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.apiKeyId !== undefined){
+                const _errs4 = errors;
+                if(!(validateApiKeyId(data.apiKeyId, {instancePath:instancePath+"/apiKeyId",parentData:data,parentDataProperty:"apiKeyId",rootData}))){
+                  vErrors = vErrors === null ? validateApiKeyId.errors : vErrors.concat(validateApiKeyId.errors);
+                  errors = vErrors.length;
+                }
+                var valid0 = _errs4 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+              if(valid0){
+                if(data.ip !== undefined){
+                  let data4 = data.ip;
+                  const _errs5 = errors;
+                  if((typeof data4 !== "string") && (data4 !== null)){
+                    validateApiSecurityAuditEvent.errors = [{instancePath:instancePath+"/ip",schemaPath:"#/properties/ip/type",keyword:"type",params:{type: validateAddressInfo_1},message:"must be string,null"}];
+                    return false;
+                  }
+                  if(errors === _errs5){
+                    if(typeof data4 === "string"){
+                      if(ucs2length(data4) > 64){
+                        validateApiSecurityAuditEvent.errors = [{instancePath:instancePath+"/ip",schemaPath:"#/properties/ip/maxLength",keyword:"maxLength",params:{limit: 64},message:"must NOT have more than 64 characters"}];
+                        return false;
+                      }
+                    }
+                  }
+                  var valid0 = _errs5 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
+                if(valid0){
+                  if(data.count !== undefined){
+                    let data5 = data.count;
+                    const _errs7 = errors;
+                    if(!(((typeof data5 == "number") && (!(data5 % 1) && !isNaN(data5))) && (isFinite(data5)))){
+                      validateApiSecurityAuditEvent.errors = [{instancePath:instancePath+"/count",schemaPath:"#/properties/count/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                      return false;
+                    }
+                    if(errors === _errs7){
+                      if((typeof data5 == "number") && (isFinite(data5))){
+                        if(data5 > 9007199254740991 || isNaN(data5)){
+                          validateApiSecurityAuditEvent.errors = [{instancePath:instancePath+"/count",schemaPath:"#/properties/count/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                          return false;
+                        }
+                        else {
+                          if(data5 < 1 || isNaN(data5)){
+                            validateApiSecurityAuditEvent.errors = [{instancePath:instancePath+"/count",schemaPath:"#/properties/count/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
+                            return false;
+                          }
+                          else {
+                            if(!(validateApiSecurityAuditEvent_0.validate(data5))){
+                              validateApiSecurityAuditEvent.errors = [{instancePath:instancePath+"/count",schemaPath:"#/properties/count/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                              return false;
+                            }
+                          }
+                        }
+                      }
+                    }
+                    var valid0 = _errs7 === errors;
+                  }
+                  else {
+                    var valid0 = true;
+                  }
+                  if(valid0){
+                    if(data.occurredAt !== undefined){
+                      const _errs9 = errors;
+                      if(!(validateTimestamp(data.occurredAt, {instancePath:instancePath+"/occurredAt",parentData:data,parentDataProperty:"occurredAt",rootData}))){
+                        vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                        errors = vErrors.length;
+                      }
+                      var valid0 = _errs9 === errors;
+                    }
+                    else {
+                      var valid0 = true;
+                    }
+                    if(valid0){
+                      if(data.reasons !== undefined){
+                        let data7 = data.reasons;
+                        const _errs10 = errors;
+                        if(errors === _errs10){
+                          if(Array.isArray(data7)){
+                            if(data7.length > 10){
+                              validateApiSecurityAuditEvent.errors = [{instancePath:instancePath+"/reasons",schemaPath:"#/properties/reasons/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                              return false;
+                            }
+                            else {
+                              var valid1 = true;
+                              const len0 = data7.length;
+                              for(let i0=0; i0<len0; i0++){
+                                let data8 = data7[i0];
+                                const _errs12 = errors;
+                                if(errors === _errs12){
+                                  if(typeof data8 === "string"){
+                                    if(ucs2length(data8) > 300){
+                                      validateApiSecurityAuditEvent.errors = [{instancePath:instancePath+"/reasons/" + i0,schemaPath:"#/properties/reasons/items/maxLength",keyword:"maxLength",params:{limit: 300},message:"must NOT have more than 300 characters"}];
+                                      return false;
+                                    }
+                                  }
+                                  else {
+                                    validateApiSecurityAuditEvent.errors = [{instancePath:instancePath+"/reasons/" + i0,schemaPath:"#/properties/reasons/items/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                    return false;
+                                  }
+                                }
+                                var valid1 = _errs12 === errors;
+                                if(!valid1){
+                                  break;
+                                }
+                              }
+                            }
+                          }
+                          else {
+                            validateApiSecurityAuditEvent.errors = [{instancePath:instancePath+"/reasons",schemaPath:"#/properties/reasons/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                            return false;
+                          }
+                        }
+                        var valid0 = _errs10 === errors;
+                      }
+                      else {
+                        var valid0 = true;
+                      }
+                    }
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateApiSecurityAuditEvent.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateApiSecurityAuditEvent.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateApiSecurityEventId(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(typeof data === "string"){
+      if(ucs2length(data) > 30){
+        validateApiSecurityEventId.errors = [{instancePath,schemaPath:"#/maxLength",keyword:"maxLength",params:{limit: 30},message:"must NOT have more than 30 characters"}];
+        return false;
+      }
+      else {
+        if(!validateApiSecurityEventId_0.test(data)){
+          validateApiSecurityEventId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^sec_[0-6][0-9a-hjkmnp-tv-z]{25}$"},message:"must match pattern \""+"^sec_[0-6][0-9a-hjkmnp-tv-z]{25}$"+"\""}];
+          return false;
+        }
+      }
+    }
+    else {
+      validateApiSecurityEventId.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+      return false;
+    }
+  }
+  validateApiSecurityEventId.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateApiSecurityEventKind(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(typeof data !== "string"){
+    validateApiSecurityEventKind.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+    return false;
+  }
+  if(!(((((((((data === "KEY_CREATED") || (data === "KEY_UPDATED")) || (data === "KEY_ROTATED")) || (data === "KEY_REVOKED")) || (data === "KEY_REFUSED_REVOKED")) || (data === "KEY_REFUSED_EXPIRED")) || (data === "KEY_REFUSED_DISABLED")) || (data === "KEY_REFUSED_ROTATED")) || (data === "KEY_REFUSED_IP"))){
+    validateApiSecurityEventKind.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateApiSecurityEventKind_0},message:"must be equal to one of the allowed values"}];
+    return false;
+  }
+  validateApiSecurityEventKind.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateApiSecuritySeverity(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(typeof data !== "string"){
+    validateApiSecuritySeverity.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+    return false;
+  }
+  if(!(((data === "LOW") || (data === "MEDIUM")) || (data === "HIGH"))){
+    validateApiSecuritySeverity.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateApiSecuritySeverity_0},message:"must be equal to one of the allowed values"}];
+    return false;
+  }
+  validateApiSecuritySeverity.errors = vErrors;
   return errors === 0;
 }
 
@@ -930,7 +1454,7 @@ export function validateEventType(data, {instancePath="", parentData, parentData
     validateEventType.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
     return false;
   }
-  if(!((((((((((((((((((((((((((data === "organization.created") || (data === "api_key.created")) || (data === "api_key.updated")) || (data === "api_key.rotated")) || (data === "api_key.revoked")) || (data === "client.created")) || (data === "client.updated")) || (data === "client.deleted")) || (data === "proposal.created")) || (data === "proposal.updated")) || (data === "proposal.deleted")) || (data === "proposal.sent")) || (data === "proposal.accepted")) || (data === "proposal.declined")) || (data === "invoice.created")) || (data === "invoice.updated")) || (data === "invoice.issued")) || (data === "invoice.paid")) || (data === "invoice.voided")) || (data === "payment.received")) || (data === "payment.refunded")) || (data === "webhook_endpoint.created")) || (data === "webhook_endpoint.updated")) || (data === "webhook_endpoint.deleted")) || (data === "webhook_endpoint.disabled")) || (data === "webhook_endpoint.tested"))){
+  if(!((((((((((((((((((((((((((((((data === "organization.created") || (data === "api_key.created")) || (data === "api_key.updated")) || (data === "api_key.rotated")) || (data === "api_key.revoked")) || (data === "api_key.suspicious")) || (data === "service_account.created")) || (data === "service_account.updated")) || (data === "service_account.deleted")) || (data === "client.created")) || (data === "client.updated")) || (data === "client.deleted")) || (data === "proposal.created")) || (data === "proposal.updated")) || (data === "proposal.deleted")) || (data === "proposal.sent")) || (data === "proposal.accepted")) || (data === "proposal.declined")) || (data === "invoice.created")) || (data === "invoice.updated")) || (data === "invoice.issued")) || (data === "invoice.paid")) || (data === "invoice.voided")) || (data === "payment.received")) || (data === "payment.refunded")) || (data === "webhook_endpoint.created")) || (data === "webhook_endpoint.updated")) || (data === "webhook_endpoint.deleted")) || (data === "webhook_endpoint.disabled")) || (data === "webhook_endpoint.tested"))){
     validateEventType.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateEventType_0},message:"must be equal to one of the allowed values"}];
     return false;
   }
@@ -2751,7 +3275,7 @@ export function validateProblemCode(data, {instancePath="", parentData, parentDa
     validateProblemCode.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
     return false;
   }
-  if(!(((((((((((((((((((((((((((((((((((((((((((data === "invalid_request") || (data === "malformed_json")) || (data === "unknown_parameter")) || (data === "invalid_cursor")) || (data === "idempotency_key_required")) || (data === "currency_unknown")) || (data === "amount_precision")) || (data === "amount_out_of_range")) || (data === "endpoint_url_forbidden")) || (data === "unauthorized")) || (data === "key_expired")) || (data === "key_revoked")) || (data === "insufficient_scope")) || (data === "scope_escalation")) || (data === "forbidden_address")) || (data === "not_found")) || (data === "route_not_found")) || (data === "method_not_allowed")) || (data === "not_acceptable")) || (data === "request_timeout")) || (data === "idempotency_in_progress")) || (data === "conflict")) || (data === "external_id_taken")) || (data === "reference_unknown")) || (data === "reference_mismatch")) || (data === "invalid_state")) || (data === "resource_in_use")) || (data === "limit_reached")) || (data === "amount_exceeds_rest")) || (data === "delivery_in_progress")) || (data === "endpoint_disabled")) || (data === "precondition_failed")) || (data === "payload_too_large")) || (data === "uri_too_long")) || (data === "unsupported_media_type")) || (data === "idempotency_key_reused")) || (data === "precondition_required")) || (data === "quota_exceeded")) || (data === "headers_too_large")) || (data === "internal_error")) || (data === "commit_unknown")) || (data === "overloaded")) || (data === "unavailable"))){
+  if(!(((((((((((((((((((((((((((((((((((((((((((((((data === "invalid_request") || (data === "malformed_json")) || (data === "unknown_parameter")) || (data === "invalid_cursor")) || (data === "idempotency_key_required")) || (data === "currency_unknown")) || (data === "amount_precision")) || (data === "amount_out_of_range")) || (data === "endpoint_url_forbidden")) || (data === "unauthorized")) || (data === "key_expired")) || (data === "key_revoked")) || (data === "key_disabled")) || (data === "insufficient_scope")) || (data === "scope_escalation")) || (data === "key_escalation")) || (data === "ip_not_allowed")) || (data === "forbidden_address")) || (data === "not_found")) || (data === "route_not_found")) || (data === "method_not_allowed")) || (data === "not_acceptable")) || (data === "request_timeout")) || (data === "idempotency_in_progress")) || (data === "conflict")) || (data === "external_id_taken")) || (data === "reference_unknown")) || (data === "reference_mismatch")) || (data === "invalid_state")) || (data === "resource_in_use")) || (data === "limit_reached")) || (data === "amount_exceeds_rest")) || (data === "delivery_in_progress")) || (data === "endpoint_disabled")) || (data === "self_lockout")) || (data === "precondition_failed")) || (data === "payload_too_large")) || (data === "uri_too_long")) || (data === "unsupported_media_type")) || (data === "idempotency_key_reused")) || (data === "precondition_required")) || (data === "quota_exceeded")) || (data === "headers_too_large")) || (data === "internal_error")) || (data === "commit_unknown")) || (data === "overloaded")) || (data === "unavailable"))){
     validateProblemCode.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateProblemCode_0},message:"must be equal to one of the allowed values"}];
     return false;
   }
@@ -3387,6 +3911,212 @@ export function validateRevision(data, {instancePath="", parentData, parentDataP
   return errors === 0;
 }
 
+export function validateServiceAccountId(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(typeof data === "string"){
+      if(ucs2length(data) > 30){
+        validateServiceAccountId.errors = [{instancePath,schemaPath:"#/maxLength",keyword:"maxLength",params:{limit: 30},message:"must NOT have more than 30 characters"}];
+        return false;
+      }
+      else {
+        if(!validateServiceAccountId_0.test(data)){
+          validateServiceAccountId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^sva_[0-6][0-9a-hjkmnp-tv-z]{25}$"},message:"must match pattern \""+"^sva_[0-6][0-9a-hjkmnp-tv-z]{25}$"+"\""}];
+          return false;
+        }
+      }
+    }
+    else {
+      validateServiceAccountId.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+      return false;
+    }
+  }
+  validateServiceAccountId.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateServiceAccountInfo(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((((((((data.id === undefined) && (missing0 = "id")) || ((data.name === undefined) && (missing0 = "name"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.scopes === undefined) && (missing0 = "scopes"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))){
+        validateServiceAccountInfo.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.id !== undefined){
+          const _errs1 = errors;
+          if(!(validateServiceAccountId(data.id, {instancePath:instancePath+"/id",parentData:data,parentDataProperty:"id",rootData}))){
+            vErrors = vErrors === null ? validateServiceAccountId.errors : vErrors.concat(validateServiceAccountId.errors);
+            errors = vErrors.length;
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.name !== undefined){
+            let data1 = data.name;
+            const _errs2 = errors;
+            if(errors === _errs2){
+              if(typeof data1 === "string"){
+                if(ucs2length(data1) > 100){
+                  validateServiceAccountInfo.errors = [{instancePath:instancePath+"/name",schemaPath:"#/properties/name/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
+                  return false;
+                }
+              }
+              else {
+                validateServiceAccountInfo.errors = [{instancePath:instancePath+"/name",schemaPath:"#/properties/name/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                return false;
+              }
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.description !== undefined){
+              let data2 = data.description;
+              const _errs4 = errors;
+              if((typeof data2 !== "string") && (data2 !== null)){
+                validateServiceAccountInfo.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: validateAddressInfo_1},message:"must be string,null"}];
+                return false;
+              }
+              if(errors === _errs4){
+                if(typeof data2 === "string"){
+                  if(ucs2length(data2) > 500){
+                    validateServiceAccountInfo.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                    return false;
+                  }
+                }
+              }
+              var valid0 = _errs4 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.status !== undefined){
+                const _errs6 = errors;
+                if(!(validateServiceAccountStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
+                  vErrors = vErrors === null ? validateServiceAccountStatus.errors : vErrors.concat(validateServiceAccountStatus.errors);
+                  errors = vErrors.length;
+                }
+                var valid0 = _errs6 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+              if(valid0){
+                if(data.scopes !== undefined){
+                  let data4 = data.scopes;
+                  const _errs7 = errors;
+                  if((!(Array.isArray(data4))) && (data4 !== null)){
+                    validateServiceAccountInfo.errors = [{instancePath:instancePath+"/scopes",schemaPath:"#/properties/scopes/type",keyword:"type",params:{type: validateServiceAccountInfo_1},message:"must be array,null"}];
+                    return false;
+                  }
+                  if(errors === _errs7){
+                    if(Array.isArray(data4)){
+                      if(data4.length > 50){
+                        validateServiceAccountInfo.errors = [{instancePath:instancePath+"/scopes",schemaPath:"#/properties/scopes/maxItems",keyword:"maxItems",params:{limit: 50},message:"must NOT have more than 50 items"}];
+                        return false;
+                      }
+                      else {
+                        var valid1 = true;
+                        const len0 = data4.length;
+                        for(let i0=0; i0<len0; i0++){
+                          const _errs9 = errors;
+                          if(!(validateApiKeyScope(data4[i0], {instancePath:instancePath+"/scopes/" + i0,parentData:data4,parentDataProperty:i0,rootData}))){
+                            vErrors = vErrors === null ? validateApiKeyScope.errors : vErrors.concat(validateApiKeyScope.errors);
+                            errors = vErrors.length;
+                          }
+                          var valid1 = _errs9 === errors;
+                          if(!valid1){
+                            break;
+                          }
+                        }
+                      }
+                    }
+                  }
+                  var valid0 = _errs7 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
+                if(valid0){
+                  if(data.createdAt !== undefined){
+                    const _errs10 = errors;
+                    if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
+                      vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                      errors = vErrors.length;
+                    }
+                    var valid0 = _errs10 === errors;
+                  }
+                  else {
+                    var valid0 = true;
+                  }
+                  if(valid0){
+                    if(data.updatedAt !== undefined){
+                      const _errs11 = errors;
+                      if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                        vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                        errors = vErrors.length;
+                      }
+                      var valid0 = _errs11 === errors;
+                    }
+                    else {
+                      var valid0 = true;
+                    }
+                    if(valid0){
+                      if(data.revision !== undefined){
+                        const _errs12 = errors;
+                        if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
+                          vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                          errors = vErrors.length;
+                        }
+                        var valid0 = _errs12 === errors;
+                      }
+                      else {
+                        var valid0 = true;
+                      }
+                    }
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateServiceAccountInfo.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateServiceAccountInfo.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateServiceAccountStatus(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(typeof data !== "string"){
+    validateServiceAccountStatus.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+    return false;
+  }
+  if(!((data === "ENABLED") || (data === "DISABLED"))){
+    validateServiceAccountStatus.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateServiceAccountStatus_0},message:"must be equal to one of the allowed values"}];
+    return false;
+  }
+  validateServiceAccountStatus.errors = vErrors;
+  return errors === 0;
+}
+
 export function validateTaxRate(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
@@ -3918,7 +4648,7 @@ export function validateWebhookEndpointStatus(data, {instancePath="", parentData
     return false;
   }
   if(!((data === "ENABLED") || (data === "DISABLED"))){
-    validateWebhookEndpointStatus.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateWebhookEndpointStatus_0},message:"must be equal to one of the allowed values"}];
+    validateWebhookEndpointStatus.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateServiceAccountStatus_0},message:"must be equal to one of the allowed values"}];
     return false;
   }
   validateWebhookEndpointStatus.errors = vErrors;
@@ -4092,7 +4822,7 @@ export function validateWebhookEventInfo(data, {instancePath="", parentData, par
                               return false;
                             }
                             else {
-                              if(!(validateWebhookEventInfo_1.validate(data7))){
+                              if(!(validateApiSecurityAuditEvent_0.validate(data7))){
                                 validateWebhookEventInfo.errors = [{instancePath:instancePath+"/position",schemaPath:"#/properties/position/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
                                 return false;
                               }

@@ -31,7 +31,9 @@ export const arrows: Readonly<Record<string, readonly string[]>> = {
 
 /** Files of rooms that touch the world without a suffix that says so, and why. */
 export const worldly: Readonly<Record<string, string>> = {
-  'src/api-keys/authenticate.ts': 'keeps verified keys and polls for revocations',
+  'src/api-keys/authenticate.ts': 'keeps verified keys in a cache',
+  'src/api-keys/follow.ts': 'polls for revocations and other changes of keys',
+  'src/api-keys/writer.ts': 'the loop that writes down what keys did',
   'src/clients/reference.ts': 'holds the client that another thing will refer to',
   'src/http/limiter.ts': 'keeps what each caller spent, and shares it with other processes',
   'src/proposals/reference.ts': 'holds the proposal that another thing will refer to',
@@ -54,6 +56,9 @@ export const pureModules = ['node:buffer', 'node:util', 'node:url', 'node:path']
 export const pureCrypto = ['createHash', 'createHmac', 'hash', 'timingSafeEqual']
 
 export const purePackages = ['ipaddr.js']
+
+/** Nouns of the contract with a word in them that is no name by itself. */
+export const domainNouns = ['service-account']
 
 export const forbiddenNames = [
   'utils',

@@ -30,7 +30,8 @@ export function judge(sources: readonly Source[]): Breach[] {
 type Report = (line: number, rule: string, instead: string) => void
 
 function judgeName({ path }: Source, report: Report): void {
-  const words = path.split('/').flatMap((part) => part.replace(/\.\w+$/, '').split(/[.-]/))
+  const named = house.domainNouns.reduce((rest, noun) => rest.replaceAll(noun, ''), path)
+  const words = named.split('/').flatMap((part) => part.replace(/\.\w+$/, '').split(/[.-]/))
   const bad = words.find((word) => house.forbiddenNames.includes(word))
   if (bad) report(1, `No file or folder is called '${bad}'.`, 'Find the noun that is missing.')
 }

@@ -1,133 +1,146 @@
-import { type Selectable, sql } from 'kysely'
+import { type InferResult, sql } from 'kysely'
 import { build, type Db } from '#db/database.ts'
 import { fetchOne, statement, touchingOne } from '#db/statement.ts'
 import type { Tx } from '#db/transact.ts'
 import type { Scope } from '#generated/routes.ts'
-import type { Tables } from '#generated/tables.ts'
+import type { ApiKeyStatus } from '#generated/types.ts'
+import { type CreationFilter, inOrderOfCreation } from '#http/page.sql.ts'
 import type { PageRequest } from '#http/page.ts'
 import type { Id, TenantId } from '#ids.ts'
-import type { ApiKey } from './api-key.ts'
+import type { ApiKey, KeyAccount } from './api-key.ts'
+import { announceChange } from './key-change.sql.ts'
+import { insertSecret } from './secret.sql.ts'
 
-const columns = [
-  'id',
-  'name',
-  'prefix',
-  'scopes',
-  'expires_at',
-  'revoked_at',
-  'created_at',
-  'updated_at',
-  'revision',
-] as const
+/** A key with what its service account says of it, and when it was last used. */
+function selectKeys(db: Db, tenantId: TenantId) {
+  return db
+    .selectFrom('api_key as key')
+    .leftJoin('service_account as account', (join) =>
+      join
+        .onRef('account.tenant_id', '=', 'key.tenant_id')
+        .onRef('account.id', '=', 'key.service_account_id'),
+    )
+    .leftJoin('api_key_last_use as used', (join) =>
+      join.onRef('used.tenant_id', '=', 'key.tenant_id').onRef('used.api_key_id', '=', 'key.id'),
+    )
+    .select([
+      'key.id',
+      'key.name',
+      'key.prefix',
+      'key.scopes',
+      'key.allowed_ips',
+      'key.expires_at',
+      'key.rotated_at',
+      'key.previous_expires_at',
+      'key.revoked_at',
+      'key.created_at',
+      'key.updated_at',
+      'key.revision',
+      'account.id as account_id',
+      'account.name as account_name',
+      'account.status as account_status',
+      'account.scopes as account_scopes',
+      'used.used_at',
+      'used.ip as used_ip',
+      'used.previous_secret_used_at',
+    ])
+    .where('key.tenant_id', '=', tenantId)
+}
 
-export type ApiKeyRow = Pick<Selectable<Tables['api_key']>, (typeof columns)[number]>
+type Row = InferResult<ReturnType<typeof selectKeys>>[number]
 
-export function fromRow(row: ApiKeyRow): ApiKey {
+function fromRow(row: Row): ApiKey {
   return {
     id: row.id as Id<'key'>,
     name: row.name,
     prefix: row.prefix,
     scopes: row.scopes as Scope[],
+    allowedIps: row.allowed_ips,
+    serviceAccount: accountOf(row),
     expiresAt: row.expires_at,
+    rotatedAt: row.rotated_at,
+    previousExpiresAt: row.previous_expires_at,
     revokedAt: row.revoked_at,
+    lastUse: row.used_at && {
+      at: row.used_at,
+      ip: row.used_ip,
+      previousSecretAt: row.previous_secret_used_at,
+    },
     createdAt: row.created_at,
     updatedAt: row.updated_at,
     revision: row.revision,
   }
 }
 
+/** What a key takes from its service account, from columns of an outer join. */
+export function accountOf(
+  row: Pick<Row, 'account_id' | 'account_name' | 'account_status' | 'account_scopes'>,
+): KeyAccount | null {
+  if (row.account_id === null) return null
+  return {
+    id: row.account_id as Id<'sva'>,
+    name: row.account_name ?? '',
+    status: row.account_status as KeyAccount['status'],
+    scopes: row.account_scopes as Scope[] | null,
+  }
+}
+
 /** Queues a key with the hash of its first secret. */
 export function insertApiKey(tx: Tx, tenantId: TenantId, key: ApiKey, hash: Buffer): void {
-  tx.queue(keyInsert.bind({ tenantId, ...key, scopes: [...key.scopes] }))
+  const serviceAccountId = key.serviceAccount?.id ?? null
+  tx.queue(keyInsert.bind({ ...writable(key), tenantId, serviceAccountId }))
   insertSecret(tx, tenantId, key.id, hash, key.createdAt)
 }
 
-const keyInsert = statement('api_key_insert', (a: { tenantId: TenantId } & Writable<ApiKey>) =>
-  build.insertInto('api_key').values({
-    tenant_id: a.tenantId,
-    id: a.id,
-    name: a.name,
-    prefix: a.prefix,
-    scopes: a.scopes,
-    expires_at: a.expiresAt,
-    revoked_at: a.revokedAt,
-    created_at: a.createdAt,
-    updated_at: a.updatedAt,
-    revision: a.revision,
-  }),
-)
-
-type Writable<Key> = Omit<Key, 'scopes'> & { scopes: Scope[] }
-
-function insertSecret(tx: Tx, tenantId: TenantId, keyId: string, hash: Buffer, now: Date): void {
-  tx.queue(secretInsert.bind({ tenantId, keyId, hash, now }))
+/** The columns of a key's own row that a change may write. */
+function writable(key: ApiKey) {
+  const { serviceAccount: _, lastUse: __, ...row } = key
+  return { ...row, scopes: [...key.scopes], allowedIps: [...key.allowedIps] }
 }
 
-const secretInsert = statement(
-  'key_index_insert',
-  (a: { tenantId: TenantId; keyId: string; hash: Buffer; now: Date }) =>
-    build.insertInto('key_index').values({
-      key_hash: a.hash,
+type Writable = ReturnType<typeof writable>
+
+const keyInsert = statement(
+  'api_key_insert',
+  (a: Writable & { tenantId: TenantId; serviceAccountId: string | null }) =>
+    build.insertInto('api_key').values({
       tenant_id: a.tenantId,
-      api_key_id: a.keyId,
-      created_at: a.now,
+      id: a.id,
+      name: a.name,
+      prefix: a.prefix,
+      scopes: a.scopes,
+      allowed_ips: a.allowedIps,
+      service_account_id: a.serviceAccountId,
+      expires_at: a.expiresAt,
+      rotated_at: a.rotatedAt,
+      previous_expires_at: a.previousExpiresAt,
+      revoked_at: a.revokedAt,
+      created_at: a.createdAt,
+      updated_at: a.updatedAt,
+      revision: a.revision,
     }),
 )
 
-/** Queues a new secret for a key; the one before works on until `overlapEndsAt`. */
-export function replaceSecret(
-  tx: Tx,
-  tenantId: TenantId,
-  keyId: string,
-  hash: Buffer,
-  overlapEndsAt: Date,
-  now: Date,
-): void {
-  tx.queue(secretsExpire.bind({ tenantId, keyId, overlapEndsAt }))
-  insertSecret(tx, tenantId, keyId, hash, now)
-}
-
-const secretsExpire = statement(
-  'key_index_expire',
-  (a: { tenantId: TenantId; keyId: string; overlapEndsAt: Date }) =>
-    build
-      .updateTable('key_index')
-      .set({ expires_at: soonerOf(a.overlapEndsAt) })
-      .where('tenant_id', '=', a.tenantId)
-      .where('api_key_id', '=', a.keyId),
-)
-
-/** Also a secret that was rotated out before, with a longer overlap, ends with this one. */
-function soonerOf(end: Date) {
-  return sql<Date>`least(coalesce(expires_at, 'infinity'), ${end}::timestamptz)`
-}
-
-/**
- * Queues a key's new state, and tells every process to forget what it has cached of it: last, since
- * its position is one row for all, locked until the commit.
- */
+/** Queues a key's new state, and tells every process to forget what it has cached of it. */
 export function updateApiKey(tx: Tx, tenantId: TenantId, key: ApiKey, now: Date): void {
-  const revisionBefore = key.revision - 1
-  tx.queue(keyUpdate.bind({ tenantId, ...key, scopes: [...key.scopes], revisionBefore }))
+  tx.queue(keyUpdate.bind({ ...writable(key), tenantId, revisionBefore: key.revision - 1 }))
   announceChange(tx, key.id, now)
-}
-
-/** Tells every process to forget what it has cached of a key, or of all keys of a tenant. */
-export function announceChange(tx: Tx, id: Id<'key'> | TenantId, now: Date): void {
-  tx.queue(keyChanged.bind({ keyId: id, now }))
 }
 
 const keyUpdate = touchingOne(
   'api_key_update',
   'conflict',
-  (a: { tenantId: TenantId; revisionBefore: number } & Writable<ApiKey>) =>
+  (a: Writable & { tenantId: TenantId; revisionBefore: number }) =>
     build
       .updateTable('api_key')
       .set({
         name: a.name,
         prefix: a.prefix,
         scopes: a.scopes,
+        allowed_ips: a.allowedIps,
         expires_at: a.expiresAt,
+        rotated_at: a.rotatedAt,
+        previous_expires_at: a.previousExpiresAt,
         revoked_at: a.revokedAt,
         updated_at: a.updatedAt,
         revision: a.revision,
@@ -137,26 +150,14 @@ const keyUpdate = touchingOne(
       .where('revision', '=', a.revisionBefore),
 )
 
-const keyChanged = statement('key_change_insert', (a: { keyId: string; now: Date }) =>
-  build
-    .with('head', (db) =>
-      db
-        .updateTable('key_change_head')
-        .set((column) => ({ position: column('position', '+', '1') }))
-        .returning('position'),
-    )
-    .insertInto('key_change')
-    .columns(['position', 'api_key_id', 'changed_at'])
-    .expression((db) =>
-      db
-        .selectFrom('head')
-        .select((column) => [
-          'position',
-          column.cast<string>(column.val(a.keyId), 'text').as('api_key_id'),
-          column.cast<Date>(column.val(a.now), 'timestamptz').as('changed_at'),
-        ]),
-    ),
-)
+interface OneKey {
+  tenantId: TenantId
+  id: string
+}
+
+function selectOne(a: OneKey) {
+  return selectKeys(build, a.tenantId).where('key.id', '=', a.id)
+}
 
 export async function findApiKey(db: Db, tenantId: TenantId, id: string) {
   const row = await fetchOne(db, keyById.bind({ tenantId, id }))
@@ -165,24 +166,13 @@ export async function findApiKey(db: Db, tenantId: TenantId, id: string) {
 
 const keyById = statement('api_key_by_id', selectOne)
 
-interface OneKey {
-  tenantId: TenantId
-  id: string
-}
-
-function selectOne(a: OneKey) {
-  return build
-    .selectFrom('api_key')
-    .select(columns)
-    .where('tenant_id', '=', a.tenantId)
-    .where('id', '=', a.id)
-}
-
 /** The key, held against other changes until the transaction ends. */
 export async function lockApiKey(tx: Tx, tenantId: TenantId, id: string) {
   const row = await fetchOne(tx, keyLocked.bind({ tenantId, id }))
   return row && fromRow(row)
 }
+
+const keyLocked = statement('api_key_locked', (a: OneKey) => selectOne(a).forNoKeyUpdate('key'))
 
 /** The key, held against changes, but not against other holders, until the transaction ends. */
 export async function holdApiKey(tx: Tx, tenantId: TenantId, id: string) {
@@ -190,61 +180,51 @@ export async function holdApiKey(tx: Tx, tenantId: TenantId, id: string) {
   return row && fromRow(row)
 }
 
-const keyHeld = statement('api_key_held', (a: OneKey) => selectOne(a).forShare())
-
-const keyLocked = statement('api_key_locked', (a: OneKey) => selectOne(a).forNoKeyUpdate())
+const keyHeld = statement('api_key_held', (a: OneKey) => selectOne(a).forShare('key'))
 
 /** All keys of the tenant that are not revoked, held against other changes. */
 export async function lockUnrevokedApiKeys(tx: Tx, tenantId: TenantId): Promise<ApiKey[]> {
-  const rows = await tx
-    .selectFrom('api_key')
-    .select(columns)
-    .where('tenant_id', '=', tenantId)
-    .where('revoked_at', 'is', null)
-    .orderBy('id')
-    .forNoKeyUpdate()
+  const rows = await selectKeys(tx, tenantId)
+    .where('key.revoked_at', 'is', null)
+    .orderBy('key.id')
+    .forNoKeyUpdate('key')
     .execute()
   return rows.map(fromRow)
+}
+
+interface KeyFilter extends CreationFilter {
+  status?: ApiKeyStatus | undefined
+  serviceAccountId?: string | undefined
 }
 
 export async function pageApiKeys(
   db: Db,
   tenantId: TenantId,
-  { sort }: { sort: '-createdAt' | 'createdAt' },
+  { status, serviceAccountId, ...order }: KeyFilter,
   page: PageRequest,
+  now: Date,
 ): Promise<ApiKey[]> {
-  const isNewestFirst = sort === '-createdAt'
-  let query = db
-    .selectFrom('api_key')
-    .select(columns)
-    .where('tenant_id', '=', tenantId)
-    .orderBy('id', isNewestFirst ? 'desc' : 'asc')
-    .limit(page.limit + 1)
-  if (page.after) query = query.where('id', isNewestFirst ? '<' : '>', String(page.after[0]))
+  const columns = { prefix: 'key', id: 'key.id', createdAt: 'key.created_at' } as const
+  let query = inOrderOfCreation(selectKeys(db, tenantId), columns, order, page)
+  if (serviceAccountId) query = query.where('key.service_account_id', '=', serviceAccountId)
+  if (status) query = query.where(hasStatus(status, now))
   return (await query.execute()).map(fromRow)
 }
 
-/** A key with the tenant that it opens. */
-export async function findPrincipal(db: Db, tenantId: TenantId, id: string) {
-  return await fetchOne(db, principalById.bind({ tenantId, id }))
+/** What `statusOf` says, in words that an index understands. */
+function hasStatus(status: ApiKeyStatus, now: Date) {
+  const isLive = sql<boolean>`
+    key.revoked_at is null and (key.expires_at is null or key.expires_at > ${now})`
+  switch (status) {
+    case 'REVOKED':
+      return sql<boolean>`key.revoked_at is not null`
+    case 'EXPIRED':
+      return sql<boolean>`key.revoked_at is null and key.expires_at <= ${now}`
+    case 'DISABLED':
+      return sql<boolean>`${isLive} and account.status = 'DISABLED'`
+    case 'ACTIVE':
+      return sql<boolean>`${isLive} and account.status is distinct from 'DISABLED'`
+    default:
+      return status satisfies never
+  }
 }
-
-const principalById = statement('principal_by_id', (a: { tenantId: TenantId; id: string }) =>
-  build
-    .selectFrom('api_key as key')
-    .innerJoin('tenant', 'tenant.tenant_id', 'key.tenant_id')
-    .leftJoin('tenant_limit', 'tenant_limit.tenant_id', 'key.tenant_id')
-    .select([
-      'key.id',
-      'key.name',
-      'key.prefix',
-      'key.scopes',
-      'key.expires_at',
-      'key.revoked_at',
-      'tenant.organization_id',
-      'tenant.environment',
-      'tenant_limit.overrides',
-    ])
-    .where('key.tenant_id', '=', a.tenantId)
-    .where('key.id', '=', a.id),
-)

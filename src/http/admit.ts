@@ -67,7 +67,8 @@ async function identify(
 ): Promise<Principal> {
   let principal: Principal | undefined
   try {
-    principal = await authenticate(bearer, cause.now)
+    const { now, ip } = cause
+    principal = await authenticate({ secret: bearer, operationId: route.operationId, ip, now })
     requireScopes(route.scopes ?? [], principal.key.scopes)
     return principal
   } catch (error) {

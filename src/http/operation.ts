@@ -16,11 +16,24 @@ export interface Principal {
     readonly id: Id<'key'>
     readonly name: string
     readonly prefix: string
+    /** What it may do, within what its service account may. */
     readonly scopes: readonly Scope[]
+    /** From where it may be used; none is from anywhere. */
+    readonly allowedIps: readonly string[]
     readonly expiresAt: Date | null
   }
   /** What its tenant may ask other than the usual. */
   readonly limits: LimitOverrides | null
+  /** The account that the key belongs to, when it belongs to one. */
+  readonly serviceAccount: { readonly id: Id<'sva'>; readonly name: string } | null
+}
+
+/** A bearer key as it arrives: from where, and to do what. */
+export interface Attempt {
+  readonly secret: string
+  readonly operationId: OperationId
+  readonly ip: string | null
+  readonly now: Date
 }
 
 /** What a deed is put down to: who did it, when, and in the course of what. */
@@ -84,7 +97,7 @@ export type Operation<Id extends OperationId> = (
 export type Handlers = { readonly [Id in OperationId]: Operation<Id> }
 
 /**
- * Finds the principal of a bearer key; throws `unauthorized` and its kin, with the principal where
- * the key is known all the same.
+ * Finds the principal of a bearer key; throws `unauthorized` and its kin, and `ip_not_allowed`, with
+ * the principal where the key is known all the same.
  */
-export type Authenticate = (key: string, now: Date) => Promise<Principal>
+export type Authenticate = (attempt: Attempt) => Promise<Principal>

@@ -1,5 +1,7 @@
 import { lockUnrevokedApiKeys, updateApiKey } from '#api-keys/api-key.sql.ts'
 import { revokeApiKey, statusOf, toApiKey } from '#api-keys/api-key.ts'
+import { insertSecurityEvent } from '#api-keys/security-event.sql.ts'
+import { deedEvent } from '#api-keys/security-event.ts'
 import { record } from '#audit/record.ts'
 import type { Context } from '#context.ts'
 import { type Tx, transact } from '#db/transact.ts'
@@ -33,6 +35,8 @@ export async function replaceOperatorKey(ctx: Context): Promise<string> {
   return await transact(ctx, operatorTenantId, async (tx) => {
     for (const key of await activeKeys(tx)) {
       const revoked = revokeApiKey(key, cause.now)
+      const deed = deedEvent(tx.newId('sec'), 'KEY_REVOKED', cause, revoked)
+      insertSecurityEvent(tx, operatorTenantId, deed)
       updateApiKey(tx, operatorTenantId, revoked, cause.now)
       const view = toApiKey(revoked, 'PRODUCTION', cause.now)
       record(tx, cause, 'api_key.revoked', key.id, {

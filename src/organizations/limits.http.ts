@@ -1,4 +1,4 @@
-import { announceChange } from '#api-keys/api-key.sql.ts'
+import { announceChange } from '#api-keys/key-change.sql.ts'
 import { record } from '#audit/record.ts'
 import type { Db } from '#db/database.ts'
 import { routes } from '#generated/routes.ts'

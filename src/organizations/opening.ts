@@ -1,5 +1,7 @@
 import { insertApiKey } from '#api-keys/api-key.sql.ts'
 import { type ApiKey, newApiKey, toApiKey } from '#api-keys/api-key.ts'
+import { insertSecurityEvent } from '#api-keys/security-event.sql.ts'
+import { deedEvent } from '#api-keys/security-event.ts'
 import { record } from '#audit/record.ts'
 import type { Context } from '#context.ts'
 import type { Tx } from '#db/transact.ts'
@@ -78,10 +80,12 @@ function queueKey(
   scopes: Scope[],
 ): { key: ApiKey; secret: string } {
   const { key: secret, hash, prefix } = secrets.newApiKey(kind)
-  const key = newApiKey(tx.newId('key'), { name, scopes }, prefix, cause.now)
+  const birth = { prefix, allowedIps: [], serviceAccount: null, now: cause.now }
+  const key = newApiKey({ name, scopes }, { id: tx.newId('key'), ...birth })
   const view = toApiKey(key, kind === 'test' ? 'SANDBOX' : 'PRODUCTION', cause.now)
 
   insertApiKey(tx, tx.tenantId, key, hash)
+  insertSecurityEvent(tx, tx.tenantId, deedEvent(tx.newId('sec'), 'KEY_CREATED', cause, key))
   record(tx, cause, 'api_key.created', key.id, { after: view })
   publish(tx, cause, 'api_key.created', view)
   return { key, secret }

@@ -46,6 +46,28 @@ export async function pruneQuotas({ db, clock }: Context): Promise<void> {
   })
 }
 
+const dayMs = 24 * 60 * 60 * 1_000
+
+/** What keys did is counted for 90 days; what happened around them is kept as long as the audit. */
+const keyDays = { usage: 90, securityEvents: 400 }
+
+/** Forgets what keys did and what happened around them, once it is old. */
+export async function pruneKeyRecords({ db, clock }: Context): Promise<void> {
+  const before = (days: number) => new Date(clock.now().getTime() - days * dayMs)
+  await inBatches(db.worker, {
+    text: `
+      delete from api_key_usage where ctid in (
+        select ctid from api_key_usage where used_on <= $1::date limit ${batchMax})`,
+    values: [before(keyDays.usage).toISOString().slice(0, 10)],
+  })
+  await inBatches(db.worker, {
+    text: `
+      delete from api_security_event where (tenant_id, id) in (
+        select tenant_id, id from api_security_event where occurred_at <= $1 limit ${batchMax})`,
+    values: [before(keyDays.securityEvents)],
+  })
+}
+
 async function inBatches(
   pool: Context['db']['worker'],
   statement: { text: string; values: unknown[] },

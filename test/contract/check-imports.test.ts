@@ -23,6 +23,7 @@ const good = {
   'src/egress/send.ts': "import { request } from 'undici'\nawait fetch('http://x')\n",
   'src/clients/client.http.ts':
     "import { toClient } from './client.ts'\nimport { findClient } from './client.sql.ts'\n",
+  'src/clients/service-account.ts': 'export const disabled = 1\n',
   'src/clients/client.sql.ts': "import { transact } from '../db/transact.ts'\n",
   'src/clients/client.ts': [
     "import type { ClientInfo } from '#generated/types.ts'",
@@ -191,6 +192,7 @@ describe('a breach is told with its line and rule', () => {
       /:2 No default exports/,
     ],
     ['utils', 'src/http/utils.ts', '', /called 'utils'/],
+    ['a service that is no noun', 'src/clients/client-service.ts', '', /called 'service'/],
     ['helpers inside a name', 'test/http-helpers.ts', '', /called 'helpers'/],
     ['a folder of that name', 'src/clients/shared/x.ts', '', /called 'shared'/],
     [

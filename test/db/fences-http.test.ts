@@ -44,7 +44,9 @@ async function makeOneOfEach(api: Api): Promise<Record<string, string>> {
   await api.post(`/api/v1/invoices/${invoiceId}/issuance`)
   const paymentId = await post('payments', { invoiceId, amount: 10, currency: 'EUR' })
   const refundId = await post(`payments/${paymentId}/refunds`, { amount: 1 })
-  const apiKeyId = await post('api-keys', { name: 'K', scopes: ['clients:read'] })
+  const serviceAccountId = await post('service-accounts', { name: 'S' })
+  const key = { name: 'K', scopes: ['clients:read'], serviceAccountId }
+  const apiKeyId = await post('api-keys', key)
   await world.drain()
   const first = async (list: string) => (await api.get(`/api/v1/${list}`)).body.data[0].id as string
   return {
@@ -55,6 +57,7 @@ async function makeOneOfEach(api: Api): Promise<Record<string, string>> {
     paymentId,
     refundId,
     apiKeyId,
+    serviceAccountId,
     eventId: await first('events'),
     webhookDeliveryId: await first('webhook-deliveries'),
   }
@@ -72,6 +75,7 @@ const bodies: Record<string, object> = {
   updateApiKey: { name: 'Taken over' },
   updateInvoice: { dueDate: null },
   updateClient: { name: 'Taken over' },
+  updateServiceAccount: { status: 'DISABLED' },
   updateProposal: { title: 'Taken over' },
   updateWebhookEndpoint: { description: 'Taken over' },
 }
@@ -95,12 +99,17 @@ async function attempt(route: Route, api: Api) {
   return { status: response.status, body: (await response.json()) as { code?: string } }
 }
 
+/** What counts the tenant's own calls is written a moment after them. */
+const writtenBehind = ['api_key_usage', 'api_key_last_use']
+
 /** All that the database has of the other tenant, as one digest. */
 async function theirRows(): Promise<string> {
   const tables = await world.query<{ name: string }>(
     `select relname as name from pg_class
      join pg_attribute on attrelid = pg_class.oid and attname = 'tenant_id' and attnum > 0
-     where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition`,
+     where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition
+       and relname <> all ($1)`,
+    [writtenBehind],
   )
   const parts = tables.map(
     ({ name }) => `select '${name}' || t::text as row from ${name} as t where tenant_id = $1`,
@@ -134,7 +143,8 @@ async function nothingOfTheirs(): Promise<void> {
 
 /** Filters and references are ways to another tenant's things too. */
 async function nothingByReference(): Promise<void> {
-  const { clientId, proposalId, invoiceId, eventId, webhookEndpointId } = ids
+  const { apiKeyId, clientId, proposalId, invoiceId, eventId } = ids
+  const { serviceAccountId, webhookEndpointId } = ids
   for (const filter of [
     'clients?externalId=theirs',
     `proposals?clientId=${clientId}`,
@@ -143,6 +153,8 @@ async function nothingByReference(): Promise<void> {
     `invoices?clientId=${clientId}`,
     `invoices?proposalId=${proposalId}`,
     'invoices?number=INV-000001',
+    `api-keys?serviceAccountId=${serviceAccountId}`,
+    `api-security-events?apiKeyId=${apiKeyId}`,
     `webhook-deliveries?eventId=${eventId}`,
     `webhook-deliveries?endpointId=${webhookEndpointId}`,
   ]) {
@@ -154,7 +166,9 @@ async function nothingByReference(): Promise<void> {
   const bill = { clientId, currency: 'EUR', lines }
   const payment = { clientId, amount: 1, currency: 'EUR' }
   const settling = { invoiceId, amount: 1, currency: 'EUR' }
+  const key = { name: 'K', scopes: ['clients:read'], serviceAccountId }
   const referring = [
+    await ours.post('/api/v1/api-keys', key),
     await ours.post('/api/v1/proposals', offer),
     await ours.post('/api/v1/payments', payment, { 'idempotency-key': 'theirs' }),
     await ours.post('/api/v1/payments', settling, { 'idempotency-key': 'theirs' }),

@@ -192,6 +192,7 @@ async function rowFor(table: string, tenant: string, label: string): Promise<str
   const values = columns.map(({ name, type }) => {
     if (name === 'tenant_id') return `'${tenant}'`
     if (name === 'environment') return `'SANDBOX'`
+    if (table === 'service_account' && name === 'status') return `'ENABLED'`
     if (type === 'bytea') return `'${tenant} ${label}'::bytea`
     return sampleOf[type] ?? `'${label}'`
   })

@@ -27,6 +27,7 @@ function pathOf(route: Route): string {
 const prefixes: Record<string, string> = {
   apiKeyId: 'key',
   eventId: 'evt',
+  serviceAccountId: 'sva',
   webhookDeliveryId: 'whd',
   webhookEndpointId: 'whe',
 }
