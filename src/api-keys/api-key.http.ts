@@ -74,7 +74,7 @@ export const updateApiKey: Operation<'updateApiKey'> = async (_ctx, call, reques
   const key = found(await lockApiKey(tx, call.tenantId, path.apiKeyId))
   requireMatch(headers['if-match'], key.revision)
   requireUnrevoked(key)
-  const own = await reachOfCaller(tx, call, key)
+  const own = await reachOfCaller(tx, call)
   const patched = patchApiKey(key, body, allowedIps, call.now)
   await requireMayPatch(tx, call, own, key, patched)
   requireNotOutside(call, key, allowedIps)

@@ -18,7 +18,7 @@ import { deedEvent } from './security-event.ts'
 
 export const rotateApiKey: Operation<'rotateApiKey'> = async (ctx, call, { path, body }, tx) => {
   const key = found(await lockApiKey(tx, call.tenantId, path.apiKeyId))
-  const own = await reachOfCaller(tx, call, key)
+  const own = await reachOfCaller(tx, call)
   requireUnrevoked(key)
   // A new secret for a key that reaches further would be a way there.
   requireWithin(own, reachOf(key))

@@ -60,7 +60,6 @@ function addCalls(rows: readonly CallRow[]): pg.QueryConfig {
       insert into api_key_usage as known (tenant_id, api_key_id, used_on, operation_id, calls)
       select * from unnest($1::text[], $2::text[], $3::date[], $4::text[], $5::bigint[])
         as added (tenant_id, api_key_id, used_on, operation_id, calls)
-      order by tenant_id, api_key_id, used_on, operation_id
       on conflict (tenant_id, api_key_id, used_on, operation_id)
         do update set calls = known.calls + excluded.calls`,
     values: [
@@ -80,7 +79,6 @@ function addLastUses(rows: readonly Uses[]): pg.QueryConfig {
         (tenant_id, api_key_id, used_at, ip, previous_secret_used_at)
       select * from unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::timestamptz[])
         as added (tenant_id, api_key_id, used_at, ip, previous_secret_used_at)
-      order by tenant_id, api_key_id
       on conflict (tenant_id, api_key_id) do update set
         used_at = greatest(known.used_at, excluded.used_at),
         ip = case when excluded.used_at >= known.used_at then excluded.ip else known.ip end,

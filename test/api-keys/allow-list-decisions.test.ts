@@ -67,7 +67,7 @@ test.for([
   [['10.0.0.0/8'], null, false],
   [[], '203.0.113.7', true],
   [[], null, true],
-] as const)('a key for %j is %s used from %s: %s', ([list, ip, expected]) => {
+] as const)('a key for %j is good from %s: %s', ([list, ip, expected]) => {
   expect(matcherOf(list)(ip)).toBe(expected)
 })
 

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { scopes } from '#generated/routes.ts'
 import { until } from '../db/fixture.ts'
 import { type Receiver, startReceiver } from '../receiver.ts'
 import { type Api, startWorld, type World } from '../world.ts'
@@ -157,6 +158,11 @@ test('what was done to a key is told too, and what widened it stands out', async
     ['KEY_ROTATED', 'LOW', 0],
     ['KEY_REVOKED', 'LOW', 0],
   ])
+  const { id: grown } = await makeKey()
+  const all = scopes.filter((scope) => !/^(\*|organizations|operators)/.test(scope))
+  await api.patch(`/api/v1/api-keys/${grown}`, { scopes: all })
+  const [growth] = await eventsOf(grown)
+  expect(growth?.reasons[0]).toContain('It got api_keys:read, api_keys:write')
   const admin = await makeKey({ scopes: ['*'] })
   expect(await eventsOf(admin.id)).toMatchObject([{ kind: 'KEY_CREATED', severity: 'MEDIUM' }])
   await world.drain()
