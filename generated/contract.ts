@@ -128,6 +128,34 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/api-metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get metrics of your calls
+         * @description How many calls your programs made, how they were answered, and how long that took.
+         *
+         *     Every call counts, once it is answered, in the minute in which it was; figures are up to date
+         *     within five seconds. `from` and `to` are widened to whole minutes, and beyond the last 47 hours
+         *     to whole hours; the answer says what it covers. It may cover 31 days; with `MINUTE`, 24 hours
+         *     out of the last 47. Figures are kept for 400 days.
+         *
+         *     Percentiles come from histograms that can be added up over processes and hours without losing
+         *     anything: they are at most 1 % off the exact value.
+         */
+        get: operations["getApiMetrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/api-security-events": {
         parameters: {
             query?: never;
@@ -140,6 +168,34 @@ export interface paths {
          * @description What happened around your keys: made, changed, rotated, revoked; and calls with keys that may not be used any more, or not from there. Of the latter you also hear by the event `api_key.suspicious`. Kept for 400 days.
          */
         get: operations["listApiSecurityEvents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/api-targets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the targets of the API
+         * @description What the API should be, what it was, and how that is computed.
+         *
+         *     **Uptime** (above 99.9 %) is the installation's: the share of whole minutes that were up. A
+         *     minute was up if an API process could write to the database in it, and if fewer than half of
+         *     all calls that were answered in it were answered with 5xx. Minutes before the first sign of life
+         *     of the installation do not count; minutes in which nothing ran count as down.
+         *
+         *     **Average latency** (p95 below 200 ms), **error rate** (5xx below 0.1 %) and **rate limit hits**
+         *     (429 below 1 %) are of your own calls alone.
+         */
+        get: operations["getApiTargets"];
         put?: never;
         post?: never;
         delete?: never;
@@ -677,7 +733,7 @@ export interface paths {
         };
         /**
          * Get a proposal
-         * @description One of your proposals, with its lines and totals.
+         * @description One of your proposals, with its lines and totals. An offer runs out by itself, so `If-None-Match` is not taken here: `ETag` is for changes.
          */
         get: operations["getProposal"];
         put?: never;
@@ -750,6 +806,70 @@ export interface paths {
          * @description Makes a draft into an offer: it becomes `SENT` and can no longer be changed. Anything but a draft is refused with `invalid_state`, and so is a draft whose `validUntil` has passed.
          */
         post: operations["submitProposal"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/request-log-policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the policy of the log
+         * @description Of which calls the bodies are kept, and for how long.
+         */
+        get: operations["getRequestLogPolicy"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change the policy of the log
+         * @description Says of which calls the bodies are kept from now on, and for how long: a merge patch. It holds for calls that begin five seconds later, everywhere. Secrets are hidden in what is kept, but all else that your programs send is not: keep bodies while you look for a fault, and no longer.
+         */
+        patch: operations["updateRequestLogPolicy"];
+        trace?: never;
+    };
+    "/api/v1/request-logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List calls
+         * @description What your programs asked of us and how we answered, newest first: a row for each call, written within a second or two, kept for 30 days. Probes, metrics and documentation are not in it.
+         */
+        get: operations["listRequestLogs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/request-logs/{requestId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a call
+         * @description One call, by the `X-Request-Id` of its answer, with its bodies where the policy lets us keep them.
+         */
+        get: operations["getRequestLog"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -3375,6 +3495,51 @@ export interface components {
          * @example 99.9
          */
         Amount: number;
+        /** @description Figures over a number of calls. Percentiles are by nearest rank, taken from histograms, and at most 1 % off the exact value (for times of 0.01 ms and more). */
+        ApiFigures: {
+            /**
+             * Format: int64
+             * @description How many calls were answered.
+             */
+            calls: number;
+            /** @description Calls per second over the time that is covered. */
+            callsPerSecond: number;
+            /**
+             * Format: int64
+             * @description Of them, how many with 4xx, 429 included.
+             */
+            clientErrors: number;
+            /** @description The share of calls that were answered with 5xx, from 0 to 1; `null` without calls. */
+            errorRate: number | null;
+            /** @description The share of calls that were answered with 429, from 0 to 1; `null` without calls. */
+            limitHitRate: number | null;
+            /**
+             * Format: int64
+             * @description Of them, how many with 429, because there had been too many.
+             */
+            limitHits: number;
+            /** @description Half of the calls took at most this long, in milliseconds; `null` without calls. */
+            p50Ms: number | null;
+            /** @description 95 in 100 calls took at most this long. */
+            p95Ms: number | null;
+            /** @description 99 in 100 calls took at most this long. */
+            p99Ms: number | null;
+            /**
+             * Format: int64
+             * @description The size of all request bodies together.
+             */
+            requestBytes: number;
+            /**
+             * Format: int64
+             * @description The size of the bodies of all answers together.
+             */
+            responseBytes: number;
+            /**
+             * Format: int64
+             * @description Of them, how many with 5xx.
+             */
+            serverErrors: number;
+        };
         /** @description An API key with its secret, shown this once and never again. */
         ApiKeyCreated: {
             /** @description The addresses that the key may be used from, as we keep them; empty means from anywhere. */
@@ -3572,7 +3737,7 @@ export interface components {
          * @description What a key may do: `noun:read` or `noun:write`. Writing does not include reading. `*` is everything within the tenant, and is meant for admin keys. `organizations:*` and `operators:*` belong to the operator of the installation alone.
          * @enum {string}
          */
-        ApiKeyScope: "*" | "api_keys:read" | "api_keys:write" | "audit:read" | "clients:read" | "clients:write" | "events:read" | "invoices:read" | "invoices:write" | "operators:read" | "operators:write" | "organizations:read" | "organizations:write" | "payments:read" | "payments:write" | "proposals:read" | "proposals:write" | "service_accounts:read" | "service_accounts:write" | "webhook_deliveries:read" | "webhook_deliveries:write" | "webhook_endpoints:read" | "webhook_endpoints:write";
+        ApiKeyScope: "*" | "api_keys:read" | "api_keys:write" | "api_metrics:read" | "audit:read" | "clients:read" | "clients:write" | "events:read" | "invoices:read" | "invoices:write" | "operators:read" | "operators:write" | "organizations:read" | "organizations:write" | "payments:read" | "payments:write" | "proposals:read" | "proposals:write" | "request_logs:read" | "request_logs:write" | "service_accounts:read" | "service_accounts:write" | "webhook_deliveries:read" | "webhook_deliveries:write" | "webhook_endpoints:read" | "webhook_endpoints:write";
         /**
          * @description `ACTIVE` keys work. `EXPIRED` ones have passed their `expiresAt`. `DISABLED` ones rest with their service account. `REVOKED` ones were withdrawn and never work again.
          * @enum {string}
@@ -3650,6 +3815,32 @@ export interface components {
             /** @description The scopes of the key that no call needed: candidates to take away. */
             unusedScopes: components["schemas"]["ApiKeyScope"][];
         };
+        /** @description How the API did for you over a time. */
+        ApiMetrics: {
+            /** @description From when on calls are counted. */
+            from: components["schemas"]["Timestamp"];
+            groupBy: components["schemas"]["ApiMetricsGrouping"];
+            /** @description The groups that had calls: by time, or those with the most calls first, 1 000 at most. Empty with `NONE`. */
+            groups: components["schemas"]["ApiMetricsGroup"][];
+            /** @description Until when calls are counted. */
+            to: components["schemas"]["Timestamp"];
+            total: components["schemas"]["ApiFigures"];
+        };
+        /** @description The figures of one operation, key, minute or hour. */
+        ApiMetricsGroup: {
+            /** @description Which key, where they are grouped by it; `null` for calls without one, and elsewhere. */
+            apiKeyId: string | null;
+            figures: components["schemas"]["ApiFigures"];
+            /** @description Which operation, where they are grouped by it; `null` for calls that met none, and elsewhere. */
+            operationId: string | null;
+            /** @description When the minute or hour began, where they are grouped by it; elsewhere `null`. */
+            startsAt: components["schemas"]["TimestampOrNull"];
+        };
+        /**
+         * @description By what the calls are grouped: not at all, by operation, by API key, by minute or by hour.
+         * @enum {string}
+         */
+        ApiMetricsGrouping: "NONE" | "OPERATION" | "KEY" | "MINUTE" | "HOUR";
         /** @description Something that whoever guards your keys wants to know. Refused calls are one such event for each key, kind and hour. */
         ApiSecurityAuditEvent: {
             apiKeyId: components["schemas"]["ApiKeyId"];
@@ -3689,6 +3880,62 @@ export interface components {
          * @enum {string}
          */
         ApiSecuritySeverity: "LOW" | "MEDIUM" | "HIGH";
+        /** @description Something that the API should be, and what it was. */
+        ApiTargetInfo: {
+            /** @description How it is computed, in words. */
+            basis: string;
+            /**
+             * @description Whether the figure should be above or below the target.
+             * @enum {string}
+             */
+            comparison: "ABOVE" | "BELOW";
+            /** @description The figure that was measured; `null` where there was nothing to measure. */
+            current: number | null;
+            name: components["schemas"]["ApiTargetName"];
+            /**
+             * Format: int64
+             * @description From how many observations `current` was computed: minutes of uptime, else calls.
+             */
+            observations: number;
+            status: components["schemas"]["ApiTargetStatus"];
+            /**
+             * @description Whose figure it is: that of the whole installation, or that of your own calls.
+             * @enum {string}
+             */
+            subject: "INSTALLATION" | "TENANT";
+            /** @description The figure that should be passed. */
+            target: number;
+            /**
+             * @description What the figures count.
+             * @enum {string}
+             */
+            unit: "PERCENT" | "MILLISECONDS";
+        };
+        /**
+         * @description What a target is about.
+         * @enum {string}
+         */
+        ApiTargetName: "API_UPTIME" | "AVERAGE_LATENCY" | "ERROR_RATE" | "RATE_LIMIT_HITS";
+        /** @description The targets of the API over a time. */
+        ApiTargets: {
+            /** @description From when on it was measured. */
+            from: components["schemas"]["Timestamp"];
+            /** @description The targets. */
+            targets: components["schemas"]["ApiTargetInfo"][];
+            /** @description Until when it was measured. */
+            to: components["schemas"]["Timestamp"];
+            window: components["schemas"]["ApiTargetWindow"];
+        };
+        /**
+         * @description Whether the target is met. `NO_DATA`: there was nothing to measure.
+         * @enum {string}
+         */
+        ApiTargetStatus: "MET" | "MISSED" | "NO_DATA";
+        /**
+         * @description Over which time.
+         * @enum {string}
+         */
+        ApiTargetWindow: "LAST_24_HOURS" | "LAST_7_DAYS" | "LAST_30_DAYS";
         /**
          * @description `DELIVERED`: a 2xx answer. `REFUSED`: any other answer, but for these: `THROTTLED` (429), `GONE` (410, which disables the endpoint), `REDIRECTED` (3xx; we do not follow). `TIMED_OUT`: no complete answer in time. `NAME_UNRESOLVED`, `CONNECTION_FAILED`, `TLS_FAILED`: we did not get through. `PROTOCOL_ERROR`: what came back was not HTTP. `ADDRESS_FORBIDDEN`: the name led to a private or local address. `INTERRUPTED`: our own process stopped in between; the endpoint may have received it.
          * @enum {string}
@@ -3779,6 +4026,11 @@ export interface components {
             data: components["schemas"]["AuditEntryInfo"][];
             nextCursor: components["schemas"]["NextCursor"];
         };
+        /**
+         * @description Of which calls the bodies are kept: of none, of those that were answered with an error (4xx or 5xx), or of all.
+         * @enum {string}
+         */
+        BodyKeeping: "NONE" | "ERRORS" | "ALL";
         /**
          * Format: date
          * @description A calendar day by RFC 3339, without a time. Days begin and end in UTC.
@@ -3997,6 +4249,11 @@ export interface components {
         };
         /** @description One event type, or `*` for all of them, those of the future included. */
         EventTypeSelector: components["schemas"]["EventType"] | "*";
+        /**
+         * @description The method of a request, as HTTP has it.
+         * @example POST
+         */
+        HttpMethod: string;
         /** @description An invoice was drafted. */
         InvoiceCreatedEvent: {
             data: components["schemas"]["InvoiceInfo"];
@@ -4288,6 +4545,11 @@ export interface components {
          * @example c1-k7Yb0dTq3mVw9ZsXh2LrJfNe5PaGu8Ci4Ko6Bx1DtQvM
          */
         NextCursor: string | null;
+        /**
+         * @description The name of an operation, as this document has it.
+         * @example createPayment
+         */
+        OperationName: string;
         /** @description A new customer, with its two tenants and a first admin key for each. */
         OrganizationCreated: {
             /** @description A first admin key for each tenant. Hand them over now: they are not shown again. */
@@ -4740,6 +5002,147 @@ export interface components {
             nextCursor: components["schemas"]["NextCursor"];
         };
         /**
+         * @description Identifies a call: what we sent as `X-Request-Id`. The moment of the call is part of it, so that ids sort by time.
+         * @example req_01kgm1m6a8er19p2mfeb7vm7k2
+         */
+        RequestId: string;
+        /** @description One call to the API with its bodies, where they were kept. */
+        RequestLogDetail: {
+            /** @description The key that called; `null` where none was recognised. */
+            apiKeyId: string | null;
+            /** @description Of it, the time for key, scopes and quota; `null` where that was not reached. */
+            authMs: number | null;
+            /** @description The code of the problem that we answered with; `null` where there was none. */
+            code: string | null;
+            /** @description Your `X-Correlation-Id`, or ours if you sent none. */
+            correlationId: string;
+            /** @description How long it took us in all, in milliseconds. */
+            durationMs: number;
+            /** @description Of it, the time for the work itself, database included; `null` where it was not begun. */
+            handlerMs: number | null;
+            id: components["schemas"]["RequestId"];
+            /** @description The address that called; `null` where we do not know it. */
+            ip: string | null;
+            /** @description Whether the call was refused because there had been too many (429). */
+            isLimited: boolean;
+            /** @description Whether it was the stored answer to an earlier request (`Idempotent-Replayed`). */
+            isReplay: boolean;
+            /**
+             * Format: int32
+             * @description How many calls we answered but did not write down since the row before it of the same process. Calls that are refused at the door (401, 403, 404 of a path, 405, 406, 415, 429) are written down up to 60 times a minute for each key; when our database cannot be reached for long, the oldest rows are given up. The figures of `/api/v1/api-metrics` count such calls all the same.
+             */
+            leftOutBefore: number;
+            /** @description The `RateLimit` header of the answer, which tells what was left; `null` where it had none. */
+            limitState: string | null;
+            method: components["schemas"]["HttpMethod"];
+            /** @description When the request arrived. */
+            occurredAt: components["schemas"]["Timestamp"];
+            /** @description What was asked for; `null` where no operation has this path and method. */
+            operationId: string | null;
+            /** @description The path as this document has it, with `{clientId}` for an id; the path that was sent where no operation has it. Never the query. */
+            path: string;
+            /** @description The body that was sent, as JSON, with `[hidden]` in place of secrets. `null` where the policy did not let us keep it, where there was none, or where it was no JSON or longer than 16 KiB. */
+            requestBody: string | null;
+            /**
+             * Format: int32
+             * @description The size of the request body as far as we read it.
+             */
+            requestBytes: number;
+            /** @description The body of our answer, as JSON, with `[hidden]` in place of secrets. `null` where the policy did not let us keep it, where there was none, or where it was no JSON or longer than 16 KiB. */
+            responseBody: string | null;
+            /**
+             * Format: int32
+             * @description The size of the body of our answer.
+             */
+            responseBytes: number;
+            /**
+             * Format: int32
+             * @description The status that we answered with; 499 where the caller hung up before there was an answer.
+             */
+            status: number;
+            /** @description The beginning of the `User-Agent` header; `null` where there was none. */
+            userAgent: string | null;
+        };
+        /** @description One call to the API, and how it was answered. */
+        RequestLogInfo: {
+            /** @description The key that called; `null` where none was recognised. */
+            apiKeyId: string | null;
+            /** @description Of it, the time for key, scopes and quota; `null` where that was not reached. */
+            authMs: number | null;
+            /** @description The code of the problem that we answered with; `null` where there was none. */
+            code: string | null;
+            /** @description Your `X-Correlation-Id`, or ours if you sent none. */
+            correlationId: string;
+            /** @description How long it took us in all, in milliseconds. */
+            durationMs: number;
+            /** @description Of it, the time for the work itself, database included; `null` where it was not begun. */
+            handlerMs: number | null;
+            id: components["schemas"]["RequestId"];
+            /** @description The address that called; `null` where we do not know it. */
+            ip: string | null;
+            /** @description Whether the call was refused because there had been too many (429). */
+            isLimited: boolean;
+            /** @description Whether it was the stored answer to an earlier request (`Idempotent-Replayed`). */
+            isReplay: boolean;
+            /**
+             * Format: int32
+             * @description How many calls we answered but did not write down since the row before it of the same process. Calls that are refused at the door (401, 403, 404 of a path, 405, 406, 415, 429) are written down up to 60 times a minute for each key; when our database cannot be reached for long, the oldest rows are given up. The figures of `/api/v1/api-metrics` count such calls all the same.
+             */
+            leftOutBefore: number;
+            /** @description The `RateLimit` header of the answer, which tells what was left; `null` where it had none. */
+            limitState: string | null;
+            method: components["schemas"]["HttpMethod"];
+            /** @description When the request arrived. */
+            occurredAt: components["schemas"]["Timestamp"];
+            /** @description What was asked for; `null` where no operation has this path and method. */
+            operationId: string | null;
+            /** @description The path as this document has it, with `{clientId}` for an id; the path that was sent where no operation has it. Never the query. */
+            path: string;
+            /**
+             * Format: int32
+             * @description The size of the request body as far as we read it.
+             */
+            requestBytes: number;
+            /**
+             * Format: int32
+             * @description The size of the body of our answer.
+             */
+            responseBytes: number;
+            /**
+             * Format: int32
+             * @description The status that we answered with; 499 where the caller hung up before there was an answer.
+             */
+            status: number;
+            /** @description The beginning of the `User-Agent` header; `null` where there was none. */
+            userAgent: string | null;
+        };
+        /** @description One page of calls. */
+        RequestLogList: {
+            /** @description The page, in the order asked for. */
+            data: components["schemas"]["RequestLogInfo"][];
+            nextCursor: components["schemas"]["NextCursor"];
+        };
+        /** @description Whether the bodies of your calls are kept in the log, and for how long. What a call asked, how it was answered and how long that took is written down in any case, without its bodies. */
+        RequestLogPolicy: {
+            keepBodies: components["schemas"]["BodyKeeping"];
+            /**
+             * Format: int32
+             * @description After how many days bodies are erased.
+             */
+            retentionDays: number;
+            /** @description When the policy last changed; `null` while it is the one that we began with. */
+            updatedAt: components["schemas"]["TimestampOrNull"];
+        };
+        /** @description Changes to the policy: what is absent stays. */
+        RequestLogPolicyPatch: {
+            keepBodies?: components["schemas"]["BodyKeeping"];
+            /**
+             * Format: int32
+             * @description After how many days bodies are erased. A shorter time also holds for those kept before.
+             */
+            retentionDays?: number;
+        };
+        /**
          * Format: int32
          * @description Counts the changes of this resource, beginning at 1. `ETag` carries it in quotes; send that back as `If-Match` to change only what you have seen.
          * @example 1
@@ -4849,6 +5252,11 @@ export interface components {
              */
             version: 1;
         };
+        /**
+         * @description A family of statuses: `SUCCESS` is 2xx, `REDIRECT` 3xx, `CLIENT_ERROR` 4xx (the request was at fault) and `SERVER_ERROR` 5xx (we were).
+         * @enum {string}
+         */
+        StatusClass: "SUCCESS" | "REDIRECT" | "CLIENT_ERROR" | "SERVER_ERROR";
         /**
          * Format: double
          * @description Tax in percent: `20` adds a fifth of the amount. Up to four decimal places.
@@ -5184,6 +5592,7 @@ export interface components {
             headers: {
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "Server-Timing": components["headers"]["ServerTiming"];
                 traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
@@ -5198,6 +5607,7 @@ export interface components {
             headers: {
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "Server-Timing": components["headers"]["ServerTiming"];
                 traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
@@ -5210,6 +5620,7 @@ export interface components {
         /** @description The key is good, but may not do this: `insufficient_scope` or a more specific code. */
         Forbidden: {
             headers: {
+                "Server-Timing": components["headers"]["ServerTiming"];
                 traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
@@ -5224,6 +5635,7 @@ export interface components {
             headers: {
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "Server-Timing": components["headers"]["ServerTiming"];
                 traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
@@ -5236,6 +5648,7 @@ export interface components {
         /** @description Metrics are for callers on the same machine, or for those with the metrics token. */
         MetricsForbidden: {
             headers: {
+                "Server-Timing": components["headers"]["ServerTiming"];
                 traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
@@ -5250,6 +5663,7 @@ export interface components {
             headers: {
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "Server-Timing": components["headers"]["ServerTiming"];
                 traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
@@ -5264,6 +5678,7 @@ export interface components {
             headers: {
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "Server-Timing": components["headers"]["ServerTiming"];
                 traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
@@ -5279,6 +5694,7 @@ export interface components {
                 ETag: components["headers"]["ETag"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "Server-Timing": components["headers"]["ServerTiming"];
                 traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
@@ -5290,6 +5706,7 @@ export interface components {
         NotReady: {
             headers: {
                 "Retry-After": components["headers"]["RetryAfter"];
+                "Server-Timing": components["headers"]["ServerTiming"];
                 traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
@@ -5304,6 +5721,7 @@ export interface components {
             headers: {
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "Server-Timing": components["headers"]["ServerTiming"];
                 traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
@@ -5318,6 +5736,7 @@ export interface components {
             headers: {
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "Server-Timing": components["headers"]["ServerTiming"];
                 traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
@@ -5332,6 +5751,7 @@ export interface components {
             headers: {
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "Server-Timing": components["headers"]["ServerTiming"];
                 traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
@@ -5347,6 +5767,7 @@ export interface components {
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "Retry-After": components["headers"]["RetryAfter"];
+                "Server-Timing": components["headers"]["ServerTiming"];
                 traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
@@ -5359,6 +5780,7 @@ export interface components {
         /** @description We do not know who is asking: `unauthorized`, `key_expired` or `key_revoked`. */
         Unauthorized: {
             headers: {
+                "Server-Timing": components["headers"]["ServerTiming"];
                 traceparent: components["headers"]["Traceparent"];
                 "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
@@ -5375,6 +5797,7 @@ export interface components {
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "Retry-After": components["headers"]["RetryAfter"];
+                "Server-Timing": components["headers"]["ServerTiming"];
                 traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
@@ -5389,6 +5812,7 @@ export interface components {
             headers: {
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "Server-Timing": components["headers"]["ServerTiming"];
                 traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
@@ -5403,6 +5827,7 @@ export interface components {
             headers: {
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "Server-Timing": components["headers"]["ServerTiming"];
                 traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
                 "X-Request-Id": components["headers"]["XRequestId"];
@@ -5466,6 +5891,8 @@ export interface components {
         ProposalId: components["schemas"]["ProposalId"];
         /** @description Which refund. */
         RefundId: components["schemas"]["RefundId"];
+        /** @description Which call; the `X-Request-Id` of its answer. */
+        RequestId: components["schemas"]["RequestId"];
         /** @description A text of your own, new for each thing that you want done. Required here because money must not move twice: repeat a request with the same key, for instance after a broken connection, and you get the first answer again. Keys are remembered for 24 hours. */
         RequiredIdempotencyKey: string;
         /** @description Which service account. */
@@ -5566,6 +5993,11 @@ export interface components {
          */
         RetryAfter: number;
         /**
+         * @description How long we took, in milliseconds: `total`, and of it `auth` (key, scopes and quota) and `handler` (the work itself, the database included). A part that was not reached is absent.
+         * @example total;dur=3.2, auth;dur=0.1, handler;dur=2.4
+         */
+        ServerTiming: string;
+        /**
          * @description The `traceparent` that you sent. Absent if you sent none.
          * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
          */
@@ -5627,6 +6059,7 @@ export interface operations {
                     Link: components["headers"]["Link"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -5679,6 +6112,7 @@ export interface operations {
                     Location: components["headers"]["Location"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -5730,6 +6164,7 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -5791,6 +6226,7 @@ export interface operations {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -5847,6 +6283,7 @@ export interface operations {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -5898,6 +6335,7 @@ export interface operations {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -5955,6 +6393,7 @@ export interface operations {
                     Location: components["headers"]["Location"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -6009,6 +6448,7 @@ export interface operations {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -6022,6 +6462,61 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getApiMetrics: {
+        parameters: {
+            query?: {
+                /** @description Only calls with this key. */
+                apiKeyId?: components["schemas"]["ApiKeyId"];
+                /** @description From when on; one hour before `to` unless told otherwise. */
+                from?: components["schemas"]["Timestamp"];
+                /** @description By what the calls are grouped. */
+                groupBy?: "NONE" | "OPERATION" | "KEY" | "MINUTE" | "HOUR";
+                /** @description Only calls of this operation. */
+                operationId?: components["schemas"]["OperationName"];
+                /** @description Until when; now unless told otherwise. */
+                to?: components["schemas"]["Timestamp"];
+            };
+            header?: {
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The metrics. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiMetrics"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             406: components["responses"]["NotAcceptable"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
@@ -6065,6 +6560,7 @@ export interface operations {
                     Link: components["headers"]["Link"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -6072,6 +6568,53 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ApiSecurityAuditEventList"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getApiTargets: {
+        parameters: {
+            query?: {
+                /** @description Over which time. */
+                window?: "LAST_24_HOURS" | "LAST_7_DAYS" | "LAST_30_DAYS";
+            };
+            header?: {
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The targets. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiTargets"];
                 };
             };
             400: components["responses"]["BadRequest"];
@@ -6116,6 +6659,7 @@ export interface operations {
                     Link: components["headers"]["Link"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -6183,6 +6727,7 @@ export interface operations {
                     Link: components["headers"]["Link"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -6229,6 +6774,7 @@ export interface operations {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -6289,6 +6835,7 @@ export interface operations {
                     Link: components["headers"]["Link"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -6341,6 +6888,7 @@ export interface operations {
                     Location: components["headers"]["Location"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -6397,6 +6945,7 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -6453,6 +7002,7 @@ export interface operations {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -6515,6 +7065,7 @@ export interface operations {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -6572,6 +7123,7 @@ export interface operations {
                     Link: components["headers"]["Link"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -6621,6 +7173,7 @@ export interface operations {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -6679,6 +7232,7 @@ export interface operations {
                     Link: components["headers"]["Link"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -6725,6 +7279,7 @@ export interface operations {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -6793,6 +7348,7 @@ export interface operations {
                     Link: components["headers"]["Link"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -6845,6 +7401,7 @@ export interface operations {
                     Location: components["headers"]["Location"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -6901,6 +7458,7 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -6963,6 +7521,7 @@ export interface operations {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -7025,6 +7584,7 @@ export interface operations {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -7086,6 +7646,7 @@ export interface operations {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -7141,6 +7702,7 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -7185,6 +7747,7 @@ export interface operations {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -7236,6 +7799,7 @@ export interface operations {
                     Link: components["headers"]["Link"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -7287,6 +7851,7 @@ export interface operations {
                     Location: components["headers"]["Location"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -7337,6 +7902,7 @@ export interface operations {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -7392,6 +7958,7 @@ export interface operations {
                     Location: components["headers"]["Location"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -7451,6 +8018,7 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -7515,6 +8083,7 @@ export interface operations {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -7582,6 +8151,7 @@ export interface operations {
                     Link: components["headers"]["Link"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -7634,6 +8204,7 @@ export interface operations {
                     Location: components["headers"]["Location"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -7690,6 +8261,7 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -7746,6 +8318,7 @@ export interface operations {
                     Link: components["headers"]["Link"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -7801,6 +8374,7 @@ export interface operations {
                     Location: components["headers"]["Location"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -7854,6 +8428,7 @@ export interface operations {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -7914,6 +8489,7 @@ export interface operations {
                     Link: components["headers"]["Link"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -7966,6 +8542,7 @@ export interface operations {
                     Location: components["headers"]["Location"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -7993,11 +8570,6 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The `ETag` of what you have. If it is still current you get 304 without a body.
-                 * @example "1"
-                 */
-                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /**
                  * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
                  * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                  */
@@ -8022,6 +8594,7 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -8031,7 +8604,6 @@ export interface operations {
                     "application/json": components["schemas"]["ProposalInfo"];
                 };
             };
-            304: components["responses"]["NotModified"];
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
@@ -8078,6 +8650,7 @@ export interface operations {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -8140,6 +8713,7 @@ export interface operations {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -8196,6 +8770,7 @@ export interface operations {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -8256,6 +8831,7 @@ export interface operations {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -8311,6 +8887,7 @@ export interface operations {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -8329,6 +8906,220 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getRequestLogPolicy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The policy. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RequestLogPolicy"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    updateRequestLogPolicy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RequestLogPolicyPatch"];
+                "application/merge-patch+json": components["schemas"]["RequestLogPolicyPatch"];
+            };
+        };
+        responses: {
+            /** @description The policy as it is now. */
+            200: {
+                headers: {
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RequestLogPolicy"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listRequestLogs: {
+        parameters: {
+            query?: {
+                /** @description Only calls with this key. */
+                apiKeyId?: components["schemas"]["ApiKeyId"];
+                /** @description Only calls with this `X-Correlation-Id`. */
+                correlationId?: string;
+                /** @description Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description How many to return at most. */
+                limit?: components["parameters"]["Limit"];
+                /** @description Only calls from this moment on. */
+                occurredAfter?: components["schemas"]["Timestamp"];
+                /** @description Only calls before this moment. */
+                occurredBefore?: components["schemas"]["Timestamp"];
+                /** @description Only calls of this operation. */
+                operationId?: components["schemas"]["OperationName"];
+                /** @description In which order: newest first, or with `occurredAt` oldest first. */
+                sort?: components["parameters"]["SortByOccurrence"];
+                /** @description Only calls that were answered with this status. */
+                status?: number;
+                /** @description Only calls that were answered with such a status. */
+                statusClass?: components["schemas"]["StatusClass"];
+            };
+            header?: {
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of calls. */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RequestLogList"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getRequestLog: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which call; the `X-Request-Id` of its answer. */
+                requestId: components["parameters"]["RequestId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The call. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RequestLogDetail"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -8367,6 +9158,7 @@ export interface operations {
                     Link: components["headers"]["Link"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -8419,6 +9211,7 @@ export interface operations {
                     Location: components["headers"]["Location"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -8475,6 +9268,7 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -8531,6 +9325,7 @@ export interface operations {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -8593,6 +9388,7 @@ export interface operations {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -8662,6 +9458,7 @@ export interface operations {
                     Link: components["headers"]["Link"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -8708,6 +9505,7 @@ export interface operations {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -8763,6 +9561,7 @@ export interface operations {
                     Link: components["headers"]["Link"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -8813,6 +9612,7 @@ export interface operations {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -8871,6 +9671,7 @@ export interface operations {
                     Link: components["headers"]["Link"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -8923,6 +9724,7 @@ export interface operations {
                     Location: components["headers"]["Location"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -8979,6 +9781,7 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -9035,6 +9838,7 @@ export interface operations {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -9097,6 +9901,7 @@ export interface operations {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -9152,6 +9957,7 @@ export interface operations {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -9198,6 +10004,7 @@ export interface operations {
             /** @description The process is alive. */
             200: {
                 headers: {
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -9235,6 +10042,7 @@ export interface operations {
             /** @description The metrics. */
             200: {
                 headers: {
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];
@@ -9273,6 +10081,7 @@ export interface operations {
             /** @description Ready. */
             200: {
                 headers: {
+                    "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];
                     "X-Request-Id": components["headers"]["XRequestId"];

@@ -12,8 +12,10 @@ import type {
   ApiKeyRotationInput,
   ApiKeyStatus,
   ApiKeyUsage,
+  ApiMetrics,
   ApiSecurityAuditEventList,
   ApiSecurityEventKind,
+  ApiTargets,
   AuditAction,
   AuditActorType,
   AuditAnchorList,
@@ -42,6 +44,7 @@ import type {
   LimitsPatch,
   LivenessInfo,
   Me,
+  OperationName,
   OrganizationCreated,
   OrganizationId,
   OrganizationInfo,
@@ -64,11 +67,17 @@ import type {
   RefundInfo,
   RefundInput,
   RefundList,
+  RequestId,
+  RequestLogDetail,
+  RequestLogList,
+  RequestLogPolicy,
+  RequestLogPolicyPatch,
   ServiceAccountId,
   ServiceAccountInfo,
   ServiceAccountInput,
   ServiceAccountList,
   ServiceAccountPatch,
+  StatusClass,
   TenantId,
   Timestamp,
   WebhookAttemptList,
@@ -574,6 +583,60 @@ export interface GetApiKeyUsage200 {
   body: ApiKeyUsage
 }
 
+/** GET /api/v1/api-metrics */
+export interface GetApiMetricsRequest {
+  path: Record<never, never>
+  query: {
+    /** From when on; one hour before `to` unless told otherwise. */
+    from?: Timestamp
+    /** Until when; now unless told otherwise. */
+    to?: Timestamp
+    /** By what the calls are grouped. */
+    groupBy: 'NONE' | 'OPERATION' | 'KEY' | 'MINUTE' | 'HOUR'
+    /** Only calls of this operation. */
+    operationId?: OperationName
+    /** Only calls with this key. */
+    apiKeyId?: ApiKeyId
+  }
+  headers: {
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetApiMetricsReply = GetApiMetrics200
+
+export interface GetApiMetrics200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: ApiMetrics
+}
+
+/** GET /api/v1/api-targets */
+export interface GetApiTargetsRequest {
+  path: Record<never, never>
+  query: {
+    /** Over which time. */
+    window: 'LAST_24_HOURS' | 'LAST_7_DAYS' | 'LAST_30_DAYS'
+  }
+  headers: {
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetApiTargetsReply = GetApiTargets200
+
+export interface GetApiTargets200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: ApiTargets
+}
+
 /** GET /api/v1/audit-entries/{auditEntryId} */
 export interface GetAuditEntryRequest {
   path: {
@@ -831,8 +894,6 @@ export interface GetProposalRequest {
   }
   query: Record<never, never>
   headers: {
-    /** The `ETag` of what you have. If it is still current you get 304 without a body. */
-    'if-none-match'?: string
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
     /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
@@ -891,6 +952,49 @@ export interface GetRefund200 {
   status: 200
   headers?: { traceparent?: string }
   body: RefundInfo
+}
+
+/** GET /api/v1/request-logs/{requestId} */
+export interface GetRequestLogRequest {
+  path: {
+    /** Which call; the `X-Request-Id` of its answer. */
+    requestId: RequestId
+  }
+  query: Record<never, never>
+  headers: {
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetRequestLogReply = GetRequestLog200
+
+export interface GetRequestLog200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: RequestLogDetail
+}
+
+/** GET /api/v1/request-log-policy */
+export interface GetRequestLogPolicyRequest {
+  path: Record<never, never>
+  query: Record<never, never>
+  headers: {
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetRequestLogPolicyReply = GetRequestLogPolicy200
+
+export interface GetRequestLogPolicy200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: RequestLogPolicy
 }
 
 /** GET /api/v1/service-accounts/{serviceAccountId} */
@@ -1449,6 +1553,47 @@ export interface ListRefunds200 {
   body: RefundList
 }
 
+/** GET /api/v1/request-logs */
+export interface ListRequestLogsRequest {
+  path: Record<never, never>
+  query: {
+    /** Only calls of this operation. */
+    operationId?: OperationName
+    /** Only calls that were answered with this status. */
+    status?: number
+    /** Only calls that were answered with such a status. */
+    statusClass?: StatusClass
+    /** Only calls with this key. */
+    apiKeyId?: ApiKeyId
+    /** Only calls with this `X-Correlation-Id`. */
+    correlationId?: string
+    /** Only calls from this moment on. */
+    occurredAfter?: Timestamp
+    /** Only calls before this moment. */
+    occurredBefore?: Timestamp
+    /** How many to return at most. */
+    limit: number
+    /** Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
+    cursor?: string
+    /** In which order: newest first, or with `occurredAt` oldest first. */
+    sort: '-occurredAt' | 'occurredAt'
+  }
+  headers: {
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type ListRequestLogsReply = ListRequestLogs200
+
+export interface ListRequestLogs200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: RequestLogList
+}
+
 /** GET /api/v1/service-accounts */
 export interface ListServiceAccountsRequest {
   path: Record<never, never>
@@ -1757,6 +1902,29 @@ export interface UpdateProposal200 {
   body: ProposalInfo
 }
 
+/** PATCH /api/v1/request-log-policy */
+export interface UpdateRequestLogPolicyRequest {
+  path: Record<never, never>
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: RequestLogPolicyPatch
+}
+
+export type UpdateRequestLogPolicyReply = UpdateRequestLogPolicy200
+
+export interface UpdateRequestLogPolicy200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: RequestLogPolicy
+}
+
 /** PATCH /api/v1/service-accounts/{serviceAccountId} */
 export interface UpdateServiceAccountRequest {
   path: {
@@ -1992,6 +2160,18 @@ export interface Operations {
     kind: 'read'
     access: 'key'
   }
+  getApiMetrics: {
+    request: GetApiMetricsRequest
+    reply: GetApiMetricsReply
+    kind: 'read'
+    access: 'key'
+  }
+  getApiTargets: {
+    request: GetApiTargetsRequest
+    reply: GetApiTargetsReply
+    kind: 'read'
+    access: 'key'
+  }
   getAuditEntry: {
     request: GetAuditEntryRequest
     reply: GetAuditEntryReply
@@ -2073,6 +2253,18 @@ export interface Operations {
   getRefund: {
     request: GetRefundRequest
     reply: GetRefundReply
+    kind: 'read'
+    access: 'key'
+  }
+  getRequestLog: {
+    request: GetRequestLogRequest
+    reply: GetRequestLogReply
+    kind: 'read'
+    access: 'key'
+  }
+  getRequestLogPolicy: {
+    request: GetRequestLogPolicyRequest
+    reply: GetRequestLogPolicyReply
     kind: 'read'
     access: 'key'
   }
@@ -2184,6 +2376,12 @@ export interface Operations {
     kind: 'read'
     access: 'key'
   }
+  listRequestLogs: {
+    request: ListRequestLogsRequest
+    reply: ListRequestLogsReply
+    kind: 'read'
+    access: 'key'
+  }
   listServiceAccounts: {
     request: ListServiceAccountsRequest
     reply: ListServiceAccountsReply
@@ -2247,6 +2445,12 @@ export interface Operations {
   updateProposal: {
     request: UpdateProposalRequest
     reply: UpdateProposalReply
+    kind: 'write'
+    access: 'key'
+  }
+  updateRequestLogPolicy: {
+    request: UpdateRequestLogPolicyRequest
+    reply: UpdateRequestLogPolicyReply
     kind: 'write'
     access: 'key'
   }

@@ -2,6 +2,7 @@
 import type { OperationId } from './operations.ts'
 import type { Validate } from './validate.ts'
 import * as apiKeysValidators from './validators/api-keys.js'
+import * as apiMetricsValidators from './validators/api-metrics.js'
 import * as auditValidators from './validators/audit.js'
 import * as clientsValidators from './validators/clients.js'
 import * as eventsValidators from './validators/events.js'
@@ -10,6 +11,7 @@ import * as operationsValidators from './validators/operations.js'
 import * as organizationsValidators from './validators/organizations.js'
 import * as paymentsValidators from './validators/payments.js'
 import * as proposalsValidators from './validators/proposals.js'
+import * as requestLogsValidators from './validators/request-logs.js'
 import * as sharedValidators from './validators/shared.js'
 import * as webhooksValidators from './validators/webhooks.js'
 
@@ -17,6 +19,7 @@ export type Scope =
   | '*'
   | 'api_keys:read'
   | 'api_keys:write'
+  | 'api_metrics:read'
   | 'audit:read'
   | 'clients:read'
   | 'clients:write'
@@ -31,6 +34,8 @@ export type Scope =
   | 'payments:write'
   | 'proposals:read'
   | 'proposals:write'
+  | 'request_logs:read'
+  | 'request_logs:write'
   | 'service_accounts:read'
   | 'service_accounts:write'
   | 'webhook_deliveries:read'
@@ -43,6 +48,7 @@ export const scopes: readonly Scope[] = [
   '*',
   'api_keys:read',
   'api_keys:write',
+  'api_metrics:read',
   'audit:read',
   'clients:read',
   'clients:write',
@@ -57,6 +63,8 @@ export const scopes: readonly Scope[] = [
   'payments:write',
   'proposals:read',
   'proposals:write',
+  'request_logs:read',
+  'request_logs:write',
   'service_accounts:read',
   'service_accounts:write',
   'webhook_deliveries:read',
@@ -106,6 +114,8 @@ export interface Route {
   auditedRead: string | null
   body: null | { isRequired: boolean; mediaTypes: readonly string[] }
   parameters: readonly Parameter[]
+  /** Under which names a value marked `x-sensitive` can stand in its bodies. */
+  secretNames: readonly string[]
   /** Every declared status, errors included. */
   statuses: readonly number[]
   replies: Readonly<Record<number, RouteReply>>
@@ -339,6 +349,27 @@ const externalIdInQuery: Parameter = {
   type: 'string',
 }
 
+const fromInQuery: Parameter = {
+  name: 'from',
+  in: 'query',
+  key: 'from',
+  isRequired: false,
+  style: 'form',
+  explode: true,
+  type: 'string',
+}
+
+const groupByInQuery: Parameter = {
+  name: 'groupBy',
+  in: 'query',
+  key: 'groupBy',
+  isRequired: false,
+  style: 'form',
+  explode: true,
+  type: 'string',
+  default: 'NONE',
+}
+
 const idempotencyKeyInHeader: Parameter = {
   name: 'Idempotency-Key',
   in: 'header',
@@ -450,6 +481,16 @@ const occurredBeforeInQuery: Parameter = {
   type: 'string',
 }
 
+const operationIdInQuery: Parameter = {
+  name: 'operationId',
+  in: 'query',
+  key: 'operationId',
+  isRequired: false,
+  style: 'form',
+  explode: true,
+  type: 'string',
+}
+
 const organizationIdInPath: Parameter = {
   name: 'organizationId',
   in: 'path',
@@ -494,6 +535,16 @@ const refundIdInPath: Parameter = {
   name: 'refundId',
   in: 'path',
   key: 'refundId',
+  isRequired: true,
+  style: 'simple',
+  explode: false,
+  type: 'string',
+}
+
+const requestIdInPath: Parameter = {
+  name: 'requestId',
+  in: 'path',
+  key: 'requestId',
   isRequired: true,
   style: 'simple',
   explode: false,
@@ -595,6 +646,16 @@ const sortInQuery5: Parameter = {
   default: 'type',
 }
 
+const statusClassInQuery: Parameter = {
+  name: 'statusClass',
+  in: 'query',
+  key: 'statusClass',
+  isRequired: false,
+  style: 'form',
+  explode: true,
+  type: 'string',
+}
+
 const statusInQuery: Parameter = {
   name: 'status',
   in: 'query',
@@ -605,6 +666,16 @@ const statusInQuery: Parameter = {
   type: 'string',
 }
 
+const statusInQuery2: Parameter = {
+  name: 'status',
+  in: 'query',
+  key: 'status',
+  isRequired: false,
+  style: 'form',
+  explode: true,
+  type: 'integer',
+}
+
 const tenantIdInPath: Parameter = {
   name: 'tenantId',
   in: 'path',
@@ -612,6 +683,16 @@ const tenantIdInPath: Parameter = {
   isRequired: true,
   style: 'simple',
   explode: false,
+  type: 'string',
+}
+
+const toInQuery: Parameter = {
+  name: 'to',
+  in: 'query',
+  key: 'to',
+  isRequired: false,
+  style: 'form',
+  explode: true,
   type: 'string',
 }
 
@@ -655,6 +736,17 @@ const webhookEndpointIdInPath: Parameter = {
   type: 'string',
 }
 
+const windowInQuery: Parameter = {
+  name: 'window',
+  in: 'query',
+  key: 'window',
+  isRequired: false,
+  style: 'form',
+  explode: true,
+  type: 'string',
+  default: 'LAST_24_HOURS',
+}
+
 const xCorrelationIdInHeader: Parameter = {
   name: 'X-Correlation-Id',
   in: 'header',
@@ -668,7 +760,7 @@ const xCorrelationIdInHeader: Parameter = {
 const json: RouteReply = {
   mediaType: 'application/json',
   isSensitive: false,
-  headers: ['X-Correlation-Id', 'X-Request-Id', 'traceparent'],
+  headers: ['Server-Timing', 'X-Correlation-Id', 'X-Request-Id', 'traceparent'],
 }
 
 const jsonETagIdempotentReplayedLocationRateLimitRateLimitPolicy: RouteReply = {
@@ -680,6 +772,7 @@ const jsonETagIdempotentReplayedLocationRateLimitRateLimitPolicy: RouteReply = {
     'Location',
     'RateLimit',
     'RateLimit-Policy',
+    'Server-Timing',
     'X-Correlation-Id',
     'X-Request-Id',
     'traceparent',
@@ -694,6 +787,7 @@ const jsonETagIdempotentReplayedRateLimitRateLimitPolicy: RouteReply = {
     'Idempotent-Replayed',
     'RateLimit',
     'RateLimit-Policy',
+    'Server-Timing',
     'X-Correlation-Id',
     'X-Request-Id',
     'traceparent',
@@ -707,6 +801,7 @@ const jsonETagRateLimitRateLimitPolicy: RouteReply = {
     'ETag',
     'RateLimit',
     'RateLimit-Policy',
+    'Server-Timing',
     'X-Correlation-Id',
     'X-Request-Id',
     'traceparent',
@@ -721,6 +816,7 @@ const jsonIdempotentReplayedLocationRateLimitRateLimitPolicy: RouteReply = {
     'Location',
     'RateLimit',
     'RateLimit-Policy',
+    'Server-Timing',
     'X-Correlation-Id',
     'X-Request-Id',
     'traceparent',
@@ -734,6 +830,7 @@ const jsonIdempotentReplayedRateLimitRateLimitPolicy: RouteReply = {
     'Idempotent-Replayed',
     'RateLimit',
     'RateLimit-Policy',
+    'Server-Timing',
     'X-Correlation-Id',
     'X-Request-Id',
     'traceparent',
@@ -747,6 +844,7 @@ const jsonLinkRateLimitRateLimitPolicy: RouteReply = {
     'Link',
     'RateLimit',
     'RateLimit-Policy',
+    'Server-Timing',
     'X-Correlation-Id',
     'X-Request-Id',
     'traceparent',
@@ -756,7 +854,14 @@ const jsonLinkRateLimitRateLimitPolicy: RouteReply = {
 const jsonRateLimitRateLimitPolicy: RouteReply = {
   mediaType: 'application/json',
   isSensitive: false,
-  headers: ['RateLimit', 'RateLimit-Policy', 'X-Correlation-Id', 'X-Request-Id', 'traceparent'],
+  headers: [
+    'RateLimit',
+    'RateLimit-Policy',
+    'Server-Timing',
+    'X-Correlation-Id',
+    'X-Request-Id',
+    'traceparent',
+  ],
 }
 
 const jsonSensitiveETagIdempotentReplayedLocationRateLimitRateLimitPolicy: RouteReply = {
@@ -768,6 +873,7 @@ const jsonSensitiveETagIdempotentReplayedLocationRateLimitRateLimitPolicy: Route
     'Location',
     'RateLimit',
     'RateLimit-Policy',
+    'Server-Timing',
     'X-Correlation-Id',
     'X-Request-Id',
     'traceparent',
@@ -782,6 +888,7 @@ const jsonSensitiveIdempotentReplayedLocationRateLimitRateLimitPolicy: RouteRepl
     'Location',
     'RateLimit',
     'RateLimit-Policy',
+    'Server-Timing',
     'X-Correlation-Id',
     'X-Request-Id',
     'traceparent',
@@ -795,6 +902,7 @@ const noneETagRateLimitRateLimitPolicy: RouteReply = {
     'ETag',
     'RateLimit',
     'RateLimit-Policy',
+    'Server-Timing',
     'X-Correlation-Id',
     'X-Request-Id',
     'traceparent',
@@ -808,6 +916,7 @@ const noneIdempotentReplayedRateLimitRateLimitPolicy: RouteReply = {
     'Idempotent-Replayed',
     'RateLimit',
     'RateLimit-Policy',
+    'Server-Timing',
     'X-Correlation-Id',
     'X-Request-Id',
     'traceparent',
@@ -817,19 +926,26 @@ const noneIdempotentReplayedRateLimitRateLimitPolicy: RouteReply = {
 const plain: RouteReply = {
   mediaType: 'text/plain',
   isSensitive: false,
-  headers: ['X-Correlation-Id', 'X-Request-Id', 'traceparent'],
+  headers: ['Server-Timing', 'X-Correlation-Id', 'X-Request-Id', 'traceparent'],
 }
 
 const problem: RouteReply = {
   mediaType: 'application/problem+json',
   isSensitive: false,
-  headers: ['X-Correlation-Id', 'X-Request-Id', 'traceparent'],
+  headers: ['Server-Timing', 'X-Correlation-Id', 'X-Request-Id', 'traceparent'],
 }
 
 const problemRateLimitRateLimitPolicy: RouteReply = {
   mediaType: 'application/problem+json',
   isSensitive: false,
-  headers: ['RateLimit', 'RateLimit-Policy', 'X-Correlation-Id', 'X-Request-Id', 'traceparent'],
+  headers: [
+    'RateLimit',
+    'RateLimit-Policy',
+    'Server-Timing',
+    'X-Correlation-Id',
+    'X-Request-Id',
+    'traceparent',
+  ],
 }
 
 const problemRateLimitRateLimitPolicyRetryAfter: RouteReply = {
@@ -839,6 +955,7 @@ const problemRateLimitRateLimitPolicyRetryAfter: RouteReply = {
     'RateLimit',
     'RateLimit-Policy',
     'Retry-After',
+    'Server-Timing',
     'X-Correlation-Id',
     'X-Request-Id',
     'traceparent',
@@ -848,13 +965,19 @@ const problemRateLimitRateLimitPolicyRetryAfter: RouteReply = {
 const problemRetryAfter: RouteReply = {
   mediaType: 'application/problem+json',
   isSensitive: false,
-  headers: ['Retry-After', 'X-Correlation-Id', 'X-Request-Id', 'traceparent'],
+  headers: ['Retry-After', 'Server-Timing', 'X-Correlation-Id', 'X-Request-Id', 'traceparent'],
 }
 
 const problemWWWAuthenticate: RouteReply = {
   mediaType: 'application/problem+json',
   isSensitive: false,
-  headers: ['WWW-Authenticate', 'X-Correlation-Id', 'X-Request-Id', 'traceparent'],
+  headers: [
+    'Server-Timing',
+    'WWW-Authenticate',
+    'X-Correlation-Id',
+    'X-Request-Id',
+    'traceparent',
+  ],
 }
 
 export const routes: Record<OperationId, Route> = {
@@ -878,6 +1001,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 404, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '200': jsonETagIdempotentReplayedRateLimitRateLimitPolicy,
@@ -931,6 +1055,7 @@ export const routes: Record<OperationId, Route> = {
     auditedRead: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
+    secretNames: ['key'],
     statuses: [201, 400, 401, 403, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '201': jsonSensitiveETagIdempotentReplayedLocationRateLimitRateLimitPolicy,
@@ -982,6 +1107,7 @@ export const routes: Record<OperationId, Route> = {
     auditedRead: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
+    secretNames: [],
     statuses: [201, 400, 401, 403, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '201': jsonETagIdempotentReplayedLocationRateLimitRateLimitPolicy,
@@ -1033,6 +1159,7 @@ export const routes: Record<OperationId, Route> = {
     auditedRead: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
+    secretNames: [],
     statuses: [201, 400, 401, 403, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '201': jsonETagIdempotentReplayedLocationRateLimitRateLimitPolicy,
@@ -1084,6 +1211,7 @@ export const routes: Record<OperationId, Route> = {
     auditedRead: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
+    secretNames: ['key'],
     statuses: [201, 400, 401, 403, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '201': jsonSensitiveIdempotentReplayedLocationRateLimitRateLimitPolicy,
@@ -1140,6 +1268,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: ['key'],
     statuses: [201, 400, 401, 403, 404, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '201': jsonSensitiveIdempotentReplayedLocationRateLimitRateLimitPolicy,
@@ -1193,6 +1322,7 @@ export const routes: Record<OperationId, Route> = {
     auditedRead: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader2, xCorrelationIdInHeader, traceparentInHeader],
+    secretNames: [],
     statuses: [201, 400, 401, 403, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '201': jsonETagIdempotentReplayedLocationRateLimitRateLimitPolicy,
@@ -1244,6 +1374,7 @@ export const routes: Record<OperationId, Route> = {
     auditedRead: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
+    secretNames: [],
     statuses: [201, 400, 401, 403, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '201': jsonETagIdempotentReplayedLocationRateLimitRateLimitPolicy,
@@ -1300,6 +1431,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [201, 400, 401, 403, 404, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '201': jsonIdempotentReplayedLocationRateLimitRateLimitPolicy,
@@ -1353,6 +1485,7 @@ export const routes: Record<OperationId, Route> = {
     auditedRead: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
+    secretNames: [],
     statuses: [201, 400, 401, 403, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '201': jsonETagIdempotentReplayedLocationRateLimitRateLimitPolicy,
@@ -1409,6 +1542,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [202, 400, 401, 403, 404, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '202': jsonIdempotentReplayedRateLimitRateLimitPolicy,
@@ -1462,6 +1596,7 @@ export const routes: Record<OperationId, Route> = {
     auditedRead: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
+    secretNames: ['secret'],
     statuses: [201, 400, 401, 403, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '201': jsonSensitiveETagIdempotentReplayedLocationRateLimitRateLimitPolicy,
@@ -1518,6 +1653,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 404, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '200': jsonETagIdempotentReplayedRateLimitRateLimitPolicy,
@@ -1577,6 +1713,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [204, 400, 401, 403, 404, 406, 409, 412, 422, 429, 500, 503],
     replies: {
       '204': noneIdempotentReplayedRateLimitRateLimitPolicy,
@@ -1634,6 +1771,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [204, 400, 401, 403, 404, 406, 409, 412, 422, 429, 500, 503],
     replies: {
       '204': noneIdempotentReplayedRateLimitRateLimitPolicy,
@@ -1691,6 +1829,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [204, 400, 401, 403, 404, 406, 409, 412, 422, 429, 500, 503],
     replies: {
       '204': noneIdempotentReplayedRateLimitRateLimitPolicy,
@@ -1748,6 +1887,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [204, 400, 401, 403, 404, 406, 409, 412, 422, 429, 500, 503],
     replies: {
       '204': noneIdempotentReplayedRateLimitRateLimitPolicy,
@@ -1799,6 +1939,7 @@ export const routes: Record<OperationId, Route> = {
     auditedRead: null,
     body: null,
     parameters: [apiKeyIdInPath, xCorrelationIdInHeader, traceparentInHeader],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 404, 406, 429, 500, 503],
     replies: {
       '200': jsonETagRateLimitRateLimitPolicy,
@@ -1844,6 +1985,7 @@ export const routes: Record<OperationId, Route> = {
     auditedRead: null,
     body: null,
     parameters: [apiKeyIdInPath, xCorrelationIdInHeader, traceparentInHeader],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 404, 406, 429, 500, 503],
     replies: {
       '200': jsonRateLimitRateLimitPolicy,
@@ -1889,6 +2031,7 @@ export const routes: Record<OperationId, Route> = {
     auditedRead: null,
     body: null,
     parameters: [apiKeyIdInPath, daysInQuery, xCorrelationIdInHeader, traceparentInHeader],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 404, 406, 429, 500, 503],
     replies: {
       '200': jsonRateLimitRateLimitPolicy,
@@ -1919,6 +2062,102 @@ export const routes: Record<OperationId, Route> = {
       },
     },
   },
+  getApiMetrics: {
+    operationId: 'getApiMetrics',
+    method: 'GET',
+    path: '/api/v1/api-metrics',
+    url: '/api/v1/api-metrics',
+    tag: 'api-metrics',
+    kind: 'read',
+    scopes: ['api_metrics:read'],
+    idempotency: null,
+    cost: 5,
+    ifMatch: null,
+    deprecation: null,
+    auditedRead: null,
+    body: null,
+    parameters: [
+      fromInQuery,
+      toInQuery,
+      groupByInQuery,
+      operationIdInQuery,
+      apiKeyIdInQuery,
+      xCorrelationIdInHeader,
+      traceparentInHeader,
+    ],
+    secretNames: [],
+    statuses: [200, 400, 401, 403, 406, 429, 500, 503],
+    replies: {
+      '200': jsonRateLimitRateLimitPolicy,
+      '400': problemRateLimitRateLimitPolicy,
+      '401': problemWWWAuthenticate,
+      '403': problem,
+      '406': problemRateLimitRateLimitPolicy,
+      '429': problemRateLimitRateLimitPolicyRetryAfter,
+      '500': problemRateLimitRateLimitPolicy,
+      '503': problemRateLimitRateLimitPolicyRetryAfter,
+    },
+    validate: {
+      path: null,
+      query: apiMetricsValidators.getApiMetricsQuery,
+      headers: apiMetricsValidators.getApiMetricsHeaders,
+      body: null,
+      replies: {
+        '200': apiMetricsValidators.validateApiMetrics,
+        '400': sharedValidators.validateProblem,
+        '401': sharedValidators.validateProblem,
+        '403': sharedValidators.validateProblem,
+        '406': sharedValidators.validateProblem,
+        '429': sharedValidators.validateProblem,
+        '500': sharedValidators.validateProblem,
+        '503': sharedValidators.validateProblem,
+      },
+    },
+  },
+  getApiTargets: {
+    operationId: 'getApiTargets',
+    method: 'GET',
+    path: '/api/v1/api-targets',
+    url: '/api/v1/api-targets',
+    tag: 'api-metrics',
+    kind: 'read',
+    scopes: ['api_metrics:read'],
+    idempotency: null,
+    cost: 5,
+    ifMatch: null,
+    deprecation: null,
+    auditedRead: null,
+    body: null,
+    parameters: [windowInQuery, xCorrelationIdInHeader, traceparentInHeader],
+    secretNames: [],
+    statuses: [200, 400, 401, 403, 406, 429, 500, 503],
+    replies: {
+      '200': jsonRateLimitRateLimitPolicy,
+      '400': problemRateLimitRateLimitPolicy,
+      '401': problemWWWAuthenticate,
+      '403': problem,
+      '406': problemRateLimitRateLimitPolicy,
+      '429': problemRateLimitRateLimitPolicyRetryAfter,
+      '500': problemRateLimitRateLimitPolicy,
+      '503': problemRateLimitRateLimitPolicyRetryAfter,
+    },
+    validate: {
+      path: null,
+      query: apiMetricsValidators.getApiTargetsQuery,
+      headers: apiMetricsValidators.getApiMetricsHeaders,
+      body: null,
+      replies: {
+        '200': apiMetricsValidators.validateApiTargets,
+        '400': sharedValidators.validateProblem,
+        '401': sharedValidators.validateProblem,
+        '403': sharedValidators.validateProblem,
+        '406': sharedValidators.validateProblem,
+        '429': sharedValidators.validateProblem,
+        '500': sharedValidators.validateProblem,
+        '503': sharedValidators.validateProblem,
+      },
+    },
+  },
   getAuditEntry: {
     operationId: 'getAuditEntry',
     method: 'GET',
@@ -1934,6 +2173,7 @@ export const routes: Record<OperationId, Route> = {
     auditedRead: 'audit_entry.read',
     body: null,
     parameters: [auditEntryIdInPath, xCorrelationIdInHeader, traceparentInHeader],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 404, 406, 429, 500, 503],
     replies: {
       '200': jsonRateLimitRateLimitPolicy,
@@ -1984,6 +2224,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 304, 400, 401, 403, 404, 406, 429, 500, 503],
     replies: {
       '200': jsonETagRateLimitRateLimitPolicy,
@@ -2031,6 +2272,7 @@ export const routes: Record<OperationId, Route> = {
     auditedRead: null,
     body: null,
     parameters: [eventIdInPath, xCorrelationIdInHeader, traceparentInHeader],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 404, 406, 429, 500, 503],
     replies: {
       '200': jsonRateLimitRateLimitPolicy,
@@ -2076,6 +2318,7 @@ export const routes: Record<OperationId, Route> = {
     auditedRead: null,
     body: null,
     parameters: [eventTypeInPath, xCorrelationIdInHeader, traceparentInHeader],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 404, 406, 429, 500, 503],
     replies: {
       '200': jsonRateLimitRateLimitPolicy,
@@ -2126,6 +2369,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 304, 400, 401, 403, 404, 406, 429, 500, 503],
     replies: {
       '200': jsonETagRateLimitRateLimitPolicy,
@@ -2173,6 +2417,7 @@ export const routes: Record<OperationId, Route> = {
     auditedRead: null,
     body: null,
     parameters: [ifNoneMatchInHeader, xCorrelationIdInHeader, traceparentInHeader],
+    secretNames: [],
     statuses: [200, 304, 400, 401, 403, 406, 429, 500, 503],
     replies: {
       '200': jsonETagRateLimitRateLimitPolicy,
@@ -2218,6 +2463,7 @@ export const routes: Record<OperationId, Route> = {
     auditedRead: null,
     body: null,
     parameters: [xCorrelationIdInHeader, traceparentInHeader],
+    secretNames: [],
     statuses: [200, 400, 406, 500],
     replies: {
       '200': json,
@@ -2253,6 +2499,7 @@ export const routes: Record<OperationId, Route> = {
     auditedRead: null,
     body: null,
     parameters: [xCorrelationIdInHeader, traceparentInHeader],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 406, 429, 500, 503],
     replies: {
       '200': jsonRateLimitRateLimitPolicy,
@@ -2296,6 +2543,7 @@ export const routes: Record<OperationId, Route> = {
     auditedRead: null,
     body: null,
     parameters: [xCorrelationIdInHeader, traceparentInHeader],
+    secretNames: [],
     statuses: [200, 400, 403, 406, 500],
     replies: {
       '200': plain,
@@ -2333,6 +2581,7 @@ export const routes: Record<OperationId, Route> = {
     auditedRead: null,
     body: null,
     parameters: [organizationIdInPath, xCorrelationIdInHeader, traceparentInHeader],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 404, 406, 429, 500, 503],
     replies: {
       '200': jsonRateLimitRateLimitPolicy,
@@ -2383,6 +2632,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 304, 400, 401, 403, 404, 406, 429, 500, 503],
     replies: {
       '200': jsonETagRateLimitRateLimitPolicy,
@@ -2429,16 +2679,11 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     body: null,
-    parameters: [
-      proposalIdInPath,
-      ifNoneMatchInHeader,
-      xCorrelationIdInHeader,
-      traceparentInHeader,
-    ],
-    statuses: [200, 304, 400, 401, 403, 404, 406, 429, 500, 503],
+    parameters: [proposalIdInPath, xCorrelationIdInHeader, traceparentInHeader],
+    secretNames: [],
+    statuses: [200, 400, 401, 403, 404, 406, 429, 500, 503],
     replies: {
       '200': jsonETagRateLimitRateLimitPolicy,
-      '304': noneETagRateLimitRateLimitPolicy,
       '400': problemRateLimitRateLimitPolicy,
       '401': problemWWWAuthenticate,
       '403': problem,
@@ -2455,7 +2700,6 @@ export const routes: Record<OperationId, Route> = {
       body: null,
       replies: {
         '200': sharedValidators.validateProposalInfo,
-        '304': null,
         '400': sharedValidators.validateProblem,
         '401': sharedValidators.validateProblem,
         '403': sharedValidators.validateProblem,
@@ -2482,6 +2726,7 @@ export const routes: Record<OperationId, Route> = {
     auditedRead: null,
     body: null,
     parameters: [xCorrelationIdInHeader, traceparentInHeader],
+    secretNames: [],
     statuses: [200, 400, 406, 500, 503],
     replies: {
       '200': json,
@@ -2519,6 +2764,7 @@ export const routes: Record<OperationId, Route> = {
     auditedRead: null,
     body: null,
     parameters: [paymentIdInPath, refundIdInPath, xCorrelationIdInHeader, traceparentInHeader],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 404, 406, 429, 500, 503],
     replies: {
       '200': jsonRateLimitRateLimitPolicy,
@@ -2549,6 +2795,96 @@ export const routes: Record<OperationId, Route> = {
       },
     },
   },
+  getRequestLog: {
+    operationId: 'getRequestLog',
+    method: 'GET',
+    path: '/api/v1/request-logs/{requestId}',
+    url: '/api/v1/request-logs/:requestId',
+    tag: 'request-logs',
+    kind: 'read',
+    scopes: ['request_logs:read'],
+    idempotency: null,
+    cost: 1,
+    ifMatch: null,
+    deprecation: null,
+    auditedRead: null,
+    body: null,
+    parameters: [requestIdInPath, xCorrelationIdInHeader, traceparentInHeader],
+    secretNames: [],
+    statuses: [200, 400, 401, 403, 404, 406, 429, 500, 503],
+    replies: {
+      '200': jsonRateLimitRateLimitPolicy,
+      '400': problemRateLimitRateLimitPolicy,
+      '401': problemWWWAuthenticate,
+      '403': problem,
+      '404': problemRateLimitRateLimitPolicy,
+      '406': problemRateLimitRateLimitPolicy,
+      '429': problemRateLimitRateLimitPolicyRetryAfter,
+      '500': problemRateLimitRateLimitPolicy,
+      '503': problemRateLimitRateLimitPolicyRetryAfter,
+    },
+    validate: {
+      path: requestLogsValidators.getRequestLogPath,
+      query: null,
+      headers: requestLogsValidators.getRequestLogHeaders,
+      body: null,
+      replies: {
+        '200': requestLogsValidators.validateRequestLogDetail,
+        '400': sharedValidators.validateProblem,
+        '401': sharedValidators.validateProblem,
+        '403': sharedValidators.validateProblem,
+        '404': sharedValidators.validateProblem,
+        '406': sharedValidators.validateProblem,
+        '429': sharedValidators.validateProblem,
+        '500': sharedValidators.validateProblem,
+        '503': sharedValidators.validateProblem,
+      },
+    },
+  },
+  getRequestLogPolicy: {
+    operationId: 'getRequestLogPolicy',
+    method: 'GET',
+    path: '/api/v1/request-log-policy',
+    url: '/api/v1/request-log-policy',
+    tag: 'request-logs',
+    kind: 'read',
+    scopes: ['request_logs:read'],
+    idempotency: null,
+    cost: 1,
+    ifMatch: null,
+    deprecation: null,
+    auditedRead: null,
+    body: null,
+    parameters: [xCorrelationIdInHeader, traceparentInHeader],
+    secretNames: [],
+    statuses: [200, 400, 401, 403, 406, 429, 500, 503],
+    replies: {
+      '200': jsonRateLimitRateLimitPolicy,
+      '400': problemRateLimitRateLimitPolicy,
+      '401': problemWWWAuthenticate,
+      '403': problem,
+      '406': problemRateLimitRateLimitPolicy,
+      '429': problemRateLimitRateLimitPolicyRetryAfter,
+      '500': problemRateLimitRateLimitPolicy,
+      '503': problemRateLimitRateLimitPolicyRetryAfter,
+    },
+    validate: {
+      path: null,
+      query: null,
+      headers: requestLogsValidators.getRequestLogHeaders,
+      body: null,
+      replies: {
+        '200': requestLogsValidators.validateRequestLogPolicy,
+        '400': sharedValidators.validateProblem,
+        '401': sharedValidators.validateProblem,
+        '403': sharedValidators.validateProblem,
+        '406': sharedValidators.validateProblem,
+        '429': sharedValidators.validateProblem,
+        '500': sharedValidators.validateProblem,
+        '503': sharedValidators.validateProblem,
+      },
+    },
+  },
   getServiceAccount: {
     operationId: 'getServiceAccount',
     method: 'GET',
@@ -2569,6 +2905,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 304, 400, 401, 403, 404, 406, 429, 500, 503],
     replies: {
       '200': jsonETagRateLimitRateLimitPolicy,
@@ -2622,6 +2959,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 304, 400, 401, 403, 404, 406, 429, 500, 503],
     replies: {
       '200': jsonETagRateLimitRateLimitPolicy,
@@ -2669,6 +3007,7 @@ export const routes: Record<OperationId, Route> = {
     auditedRead: null,
     body: null,
     parameters: [webhookDeliveryIdInPath, xCorrelationIdInHeader, traceparentInHeader],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 404, 406, 429, 500, 503],
     replies: {
       '200': jsonRateLimitRateLimitPolicy,
@@ -2719,6 +3058,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 304, 400, 401, 403, 404, 406, 429, 500, 503],
     replies: {
       '200': jsonETagRateLimitRateLimitPolicy,
@@ -2772,6 +3112,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 404, 406, 409, 412, 413, 415, 422, 429, 500, 503],
     replies: {
       '200': jsonETagIdempotentReplayedRateLimitRateLimitPolicy,
@@ -2835,6 +3176,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 406, 429, 500, 503],
     replies: {
       '200': jsonLinkRateLimitRateLimitPolicy,
@@ -2886,6 +3228,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 406, 429, 500, 503],
     replies: {
       '200': jsonLinkRateLimitRateLimitPolicy,
@@ -2935,6 +3278,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 406, 429, 500, 503],
     replies: {
       '200': jsonLinkRateLimitRateLimitPolicy,
@@ -2992,6 +3336,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 406, 429, 500, 503],
     replies: {
       '200': jsonLinkRateLimitRateLimitPolicy,
@@ -3045,6 +3390,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 406, 429, 500, 503],
     replies: {
       '200': jsonLinkRateLimitRateLimitPolicy,
@@ -3095,6 +3441,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 404, 406, 429, 500, 503],
     replies: {
       '200': jsonLinkRateLimitRateLimitPolicy,
@@ -3146,6 +3493,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 406, 429, 500, 503],
     replies: {
       '200': jsonLinkRateLimitRateLimitPolicy,
@@ -3198,6 +3546,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 406, 429, 500, 503],
     replies: {
       '200': jsonLinkRateLimitRateLimitPolicy,
@@ -3255,6 +3604,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 406, 429, 500, 503],
     replies: {
       '200': jsonLinkRateLimitRateLimitPolicy,
@@ -3304,6 +3654,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 406, 429, 500, 503],
     replies: {
       '200': jsonLinkRateLimitRateLimitPolicy,
@@ -3358,6 +3709,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 406, 429, 500, 503],
     replies: {
       '200': jsonLinkRateLimitRateLimitPolicy,
@@ -3411,6 +3763,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 406, 429, 500, 503],
     replies: {
       '200': jsonLinkRateLimitRateLimitPolicy,
@@ -3425,7 +3778,7 @@ export const routes: Record<OperationId, Route> = {
     validate: {
       path: null,
       query: proposalsValidators.listProposalsQuery,
-      headers: proposalsValidators.listProposalsHeaders,
+      headers: proposalsValidators.getProposalHeaders,
       body: null,
       replies: {
         '200': proposalsValidators.validateProposalList,
@@ -3461,6 +3814,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 404, 406, 429, 500, 503],
     replies: {
       '200': jsonLinkRateLimitRateLimitPolicy,
@@ -3491,6 +3845,63 @@ export const routes: Record<OperationId, Route> = {
       },
     },
   },
+  listRequestLogs: {
+    operationId: 'listRequestLogs',
+    method: 'GET',
+    path: '/api/v1/request-logs',
+    url: '/api/v1/request-logs',
+    tag: 'request-logs',
+    kind: 'read',
+    scopes: ['request_logs:read'],
+    idempotency: null,
+    cost: 1,
+    ifMatch: null,
+    deprecation: null,
+    auditedRead: null,
+    body: null,
+    parameters: [
+      operationIdInQuery,
+      statusInQuery2,
+      statusClassInQuery,
+      apiKeyIdInQuery,
+      correlationIdInQuery,
+      occurredAfterInQuery,
+      occurredBeforeInQuery,
+      limitInQuery,
+      cursorInQuery,
+      sortInQuery3,
+      xCorrelationIdInHeader,
+      traceparentInHeader,
+    ],
+    secretNames: [],
+    statuses: [200, 400, 401, 403, 406, 429, 500, 503],
+    replies: {
+      '200': jsonLinkRateLimitRateLimitPolicy,
+      '400': problemRateLimitRateLimitPolicy,
+      '401': problemWWWAuthenticate,
+      '403': problem,
+      '406': problemRateLimitRateLimitPolicy,
+      '429': problemRateLimitRateLimitPolicyRetryAfter,
+      '500': problemRateLimitRateLimitPolicy,
+      '503': problemRateLimitRateLimitPolicyRetryAfter,
+    },
+    validate: {
+      path: null,
+      query: requestLogsValidators.listRequestLogsQuery,
+      headers: requestLogsValidators.getRequestLogHeaders,
+      body: null,
+      replies: {
+        '200': requestLogsValidators.validateRequestLogList,
+        '400': sharedValidators.validateProblem,
+        '401': sharedValidators.validateProblem,
+        '403': sharedValidators.validateProblem,
+        '406': sharedValidators.validateProblem,
+        '429': sharedValidators.validateProblem,
+        '500': sharedValidators.validateProblem,
+        '503': sharedValidators.validateProblem,
+      },
+    },
+  },
   listServiceAccounts: {
     operationId: 'listServiceAccounts',
     method: 'GET',
@@ -3512,6 +3923,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 406, 429, 500, 503],
     replies: {
       '200': jsonLinkRateLimitRateLimitPolicy,
@@ -3567,6 +3979,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 406, 429, 500, 503],
     replies: {
       '200': jsonLinkRateLimitRateLimitPolicy,
@@ -3617,6 +4030,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 406, 429, 500, 503],
     replies: {
       '200': jsonLinkRateLimitRateLimitPolicy,
@@ -3665,6 +4079,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [202, 400, 401, 403, 404, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '202': jsonIdempotentReplayedRateLimitRateLimitPolicy,
@@ -3723,6 +4138,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 404, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '200': jsonETagIdempotentReplayedRateLimitRateLimitPolicy,
@@ -3781,6 +4197,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: ['key'],
     statuses: [201, 400, 401, 403, 404, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '201': jsonSensitiveETagIdempotentReplayedLocationRateLimitRateLimitPolicy,
@@ -3839,6 +4256,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 404, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '200': jsonETagIdempotentReplayedRateLimitRateLimitPolicy,
@@ -3898,6 +4316,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 404, 406, 409, 412, 413, 415, 422, 429, 500, 503],
     replies: {
       '200': jsonETagIdempotentReplayedRateLimitRateLimitPolicy,
@@ -3959,6 +4378,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 404, 406, 409, 412, 413, 415, 422, 429, 500, 503],
     replies: {
       '200': jsonETagIdempotentReplayedRateLimitRateLimitPolicy,
@@ -4020,6 +4440,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 404, 406, 409, 412, 413, 415, 422, 428, 429, 500, 503],
     replies: {
       '200': jsonETagIdempotentReplayedRateLimitRateLimitPolicy,
@@ -4083,6 +4504,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 404, 406, 409, 412, 413, 415, 422, 429, 500, 503],
     replies: {
       '200': jsonETagIdempotentReplayedRateLimitRateLimitPolicy,
@@ -4123,6 +4545,58 @@ export const routes: Record<OperationId, Route> = {
       },
     },
   },
+  updateRequestLogPolicy: {
+    operationId: 'updateRequestLogPolicy',
+    method: 'PATCH',
+    path: '/api/v1/request-log-policy',
+    url: '/api/v1/request-log-policy',
+    tag: 'request-logs',
+    kind: 'write',
+    scopes: ['request_logs:write'],
+    idempotency: 'optional',
+    cost: 2,
+    ifMatch: null,
+    deprecation: null,
+    auditedRead: null,
+    body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
+    parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
+    secretNames: [],
+    statuses: [200, 400, 401, 403, 406, 409, 413, 415, 422, 429, 500, 503],
+    replies: {
+      '200': jsonIdempotentReplayedRateLimitRateLimitPolicy,
+      '400': problemRateLimitRateLimitPolicy,
+      '401': problemWWWAuthenticate,
+      '403': problem,
+      '406': problemRateLimitRateLimitPolicy,
+      '409': problemRateLimitRateLimitPolicy,
+      '413': problemRateLimitRateLimitPolicy,
+      '415': problemRateLimitRateLimitPolicy,
+      '422': problemRateLimitRateLimitPolicy,
+      '429': problemRateLimitRateLimitPolicyRetryAfter,
+      '500': problemRateLimitRateLimitPolicy,
+      '503': problemRateLimitRateLimitPolicyRetryAfter,
+    },
+    validate: {
+      path: null,
+      query: null,
+      headers: requestLogsValidators.updateRequestLogPolicyHeaders,
+      body: requestLogsValidators.validateRequestLogPolicyPatch,
+      replies: {
+        '200': requestLogsValidators.validateRequestLogPolicy,
+        '400': sharedValidators.validateProblem,
+        '401': sharedValidators.validateProblem,
+        '403': sharedValidators.validateProblem,
+        '406': sharedValidators.validateProblem,
+        '409': sharedValidators.validateProblem,
+        '413': sharedValidators.validateProblem,
+        '415': sharedValidators.validateProblem,
+        '422': sharedValidators.validateProblem,
+        '429': sharedValidators.validateProblem,
+        '500': sharedValidators.validateProblem,
+        '503': sharedValidators.validateProblem,
+      },
+    },
+  },
   updateServiceAccount: {
     operationId: 'updateServiceAccount',
     method: 'PATCH',
@@ -4144,6 +4618,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 404, 406, 409, 412, 413, 415, 422, 429, 500, 503],
     replies: {
       '200': jsonETagIdempotentReplayedRateLimitRateLimitPolicy,
@@ -4206,6 +4681,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 404, 406, 409, 412, 413, 415, 422, 429, 500, 503],
     replies: {
       '200': jsonETagIdempotentReplayedRateLimitRateLimitPolicy,
@@ -4267,6 +4743,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 404, 406, 409, 412, 413, 415, 422, 429, 500, 503],
     replies: {
       '200': jsonETagIdempotentReplayedRateLimitRateLimitPolicy,
@@ -4328,6 +4805,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
+    secretNames: [],
     statuses: [200, 400, 401, 403, 404, 406, 409, 412, 413, 415, 422, 429, 500, 503],
     replies: {
       '200': jsonETagIdempotentReplayedRateLimitRateLimitPolicy,

@@ -22,6 +22,9 @@ export type AllowedIp = components['schemas']['AllowedIp']
 /** An amount of money in the currency beside it, in major units: `12.5` is twelve and a half. It has no more decimal places than the currency has minor digits, so two for GBP and none for JPY. */
 export type Amount = components['schemas']['Amount']
 
+/** Figures over a number of calls. Percentiles are by nearest rank, taken from histograms, and at most 1 % off the exact value (for times of 0.01 ms and more). */
+export type ApiFigures = components['schemas']['ApiFigures']
+
 /** An API key with its secret, shown this once and never again. */
 export type ApiKeyCreated = components['schemas']['ApiKeyCreated']
 
@@ -76,6 +79,15 @@ export type ApiKeyUpdatedEvent = components['schemas']['ApiKeyUpdatedEvent']
 /** How often a key opened the door, for what, and what it never did. */
 export type ApiKeyUsage = components['schemas']['ApiKeyUsage']
 
+/** How the API did for you over a time. */
+export type ApiMetrics = components['schemas']['ApiMetrics']
+
+/** The figures of one operation, key, minute or hour. */
+export type ApiMetricsGroup = components['schemas']['ApiMetricsGroup']
+
+/** By what the calls are grouped: not at all, by operation, by API key, by minute or by hour. */
+export type ApiMetricsGrouping = components['schemas']['ApiMetricsGrouping']
+
 /** Something that whoever guards your keys wants to know. Refused calls are one such event for each key, kind and hour. */
 export type ApiSecurityAuditEvent = components['schemas']['ApiSecurityAuditEvent']
 
@@ -90,6 +102,21 @@ export type ApiSecurityEventKind = components['schemas']['ApiSecurityEventKind']
 
 /** How soon somebody should look at it. */
 export type ApiSecuritySeverity = components['schemas']['ApiSecuritySeverity']
+
+/** Something that the API should be, and what it was. */
+export type ApiTargetInfo = components['schemas']['ApiTargetInfo']
+
+/** What a target is about. */
+export type ApiTargetName = components['schemas']['ApiTargetName']
+
+/** Whether the target is met. `NO_DATA`: there was nothing to measure. */
+export type ApiTargetStatus = components['schemas']['ApiTargetStatus']
+
+/** Over which time. */
+export type ApiTargetWindow = components['schemas']['ApiTargetWindow']
+
+/** The targets of the API over a time. */
+export type ApiTargets = components['schemas']['ApiTargets']
 
 /** `DELIVERED`: a 2xx answer. `REFUSED`: any other answer, but for these: `THROTTLED` (429), `GONE` (410, which disables the endpoint), `REDIRECTED` (3xx; we do not follow). `TIMED_OUT`: no complete answer in time. `NAME_UNRESOLVED`, `CONNECTION_FAILED`, `TLS_FAILED`: we did not get through. `PROTOCOL_ERROR`: what came back was not HTTP. `ADDRESS_FORBIDDEN`: the name led to a private or local address. `INTERRUPTED`: our own process stopped in between; the endpoint may have received it. */
 export type AttemptOutcome = components['schemas']['AttemptOutcome']
@@ -114,6 +141,9 @@ export type AuditEntryInfo = components['schemas']['AuditEntryInfo']
 
 /** One page of audit entries. */
 export type AuditEntryList = components['schemas']['AuditEntryList']
+
+/** Of which calls the bodies are kept: of none, of those that were answered with an error (4xx or 5xx), or of all. */
+export type BodyKeeping = components['schemas']['BodyKeeping']
 
 /** A calendar day by RFC 3339, without a time. Days begin and end in UTC. */
 export type CalendarDate = components['schemas']['CalendarDate']
@@ -177,6 +207,9 @@ export type EventTypeList = components['schemas']['EventTypeList']
 
 /** One event type, or `*` for all of them, those of the future included. */
 export type EventTypeSelector = components['schemas']['EventTypeSelector']
+
+/** The method of a request, as HTTP has it. */
+export type HttpMethod = components['schemas']['HttpMethod']
 
 /** An invoice was drafted. */
 export type InvoiceCreatedEvent = components['schemas']['InvoiceCreatedEvent']
@@ -246,6 +279,9 @@ export type MetadataPatch = components['schemas']['MetadataPatch']
 
 /** Send this as `cursor` to read on. `null` means that this was the last page. */
 export type NextCursor = components['schemas']['NextCursor']
+
+/** The name of an operation, as this document has it. */
+export type OperationName = components['schemas']['OperationName']
 
 /** A new customer, with its two tenants and a first admin key for each. */
 export type OrganizationCreated = components['schemas']['OrganizationCreated']
@@ -376,6 +412,24 @@ export type RefundInput = components['schemas']['RefundInput']
 /** One page of refunds. */
 export type RefundList = components['schemas']['RefundList']
 
+/** Identifies a call: what we sent as `X-Request-Id`. The moment of the call is part of it, so that ids sort by time. */
+export type RequestId = components['schemas']['RequestId']
+
+/** One call to the API with its bodies, where they were kept. */
+export type RequestLogDetail = components['schemas']['RequestLogDetail']
+
+/** One call to the API, and how it was answered. */
+export type RequestLogInfo = components['schemas']['RequestLogInfo']
+
+/** One page of calls. */
+export type RequestLogList = components['schemas']['RequestLogList']
+
+/** Whether the bodies of your calls are kept in the log, and for how long. What a call asked, how it was answered and how long that took is written down in any case, without its bodies. */
+export type RequestLogPolicy = components['schemas']['RequestLogPolicy']
+
+/** Changes to the policy: what is absent stays. */
+export type RequestLogPolicyPatch = components['schemas']['RequestLogPolicyPatch']
+
 /** Counts the changes of this resource, beginning at 1. `ETag` carries it in quotes; send that back as `If-Match` to change only what you have seen. */
 export type Revision = components['schemas']['Revision']
 
@@ -405,6 +459,9 @@ export type ServiceAccountStatus = components['schemas']['ServiceAccountStatus']
 
 /** A service account was changed, disabled or enabled. */
 export type ServiceAccountUpdatedEvent = components['schemas']['ServiceAccountUpdatedEvent']
+
+/** A family of statuses: `SUCCESS` is 2xx, `REDIRECT` 3xx, `CLIENT_ERROR` 4xx (the request was at fault) and `SERVER_ERROR` 5xx (we were). */
+export type StatusClass = components['schemas']['StatusClass']
 
 /** Tax in percent: `20` adds a fifth of the amount. Up to four decimal places. */
 export type TaxRate = components['schemas']['TaxRate']

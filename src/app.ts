@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { routes } from '#generated/routes.ts'
 import { createAuthenticator } from './api-keys/authenticate.ts'
+import { runRecorder } from './api-metrics/recorder.ts'
 import { runChainer } from './audit/chainer.ts'
 import { blindObserver, createObserver } from './audit/observer.ts'
 import type { Context } from './context.ts'
@@ -15,6 +16,7 @@ import { runPresence } from './jobs/presence.ts'
 import { runTimetable } from './jobs/timetable.ts'
 import { operations } from './operations.ts'
 import { reactions } from './reactions.ts'
+import { runRequestLog } from './request-log/writer.ts'
 import { timetable } from './tasks.ts'
 import { runDispatcher } from './webhooks/dispatcher.ts'
 import { disableGone } from './webhooks/gone.ts'
@@ -26,22 +28,30 @@ export interface Running {
   stop(drainMs: number): Promise<void>
 }
 
+/** How long a process that stops tries to write down what it has answered. */
+const lastRowsMs = 5_000
+
 /** The API with its docs, listening. `url` is where. */
 export async function startApi(ctx: Context): Promise<Running & { url: string }> {
   const door = openDoor(ctx)
-  const app = createServer(ctx, Object.values(routes))
+  const accounts = [runRequestLog(ctx), runRecorder(ctx)]
+  const app = createServer(ctx, Object.values(routes), (call, bodies) => {
+    for (const account of accounts) account.note(call, bodies)
+  })
   mount(app, door, Object.values(routes), operations)
   await serveDocs(app)
-  const url = await listen(app, ctx.config.host, ctx.config.port).catch(async (error) => {
+  const stopAll = async (drainMs: number) => {
+    await closeWithin(app, drainMs)
     await door.close()
+    await Promise.all(accounts.map((account) => account.stop(Math.min(drainMs, lastRowsMs))))
+  }
+  const url = await listen(app, ctx.config.host, ctx.config.port).catch(async (error) => {
+    await stopAll(0)
     throw error
   })
   return {
     url,
-    async stop(drainMs) {
-      await closeWithin(app, drainMs)
-      await door.close()
-    },
+    stop: stopAll,
   }
 }
 

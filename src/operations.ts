@@ -10,6 +10,7 @@ import {
   updateServiceAccount,
 } from './api-keys/service-account.http.ts'
 import { getApiKeyRisk, getApiKeyUsage } from './api-keys/usage.http.ts'
+import { getApiMetrics, getApiTargets } from './api-metrics/api-metrics.http.ts'
 import { listAuditAnchors } from './audit/anchor.http.ts'
 import { getAuditEntry, listAuditEntries } from './audit/entry.http.ts'
 import {
@@ -49,6 +50,8 @@ import {
   submitProposal,
   updateProposal,
 } from './proposals/proposal.http.ts'
+import { getRequestLogPolicy, updateRequestLogPolicy } from './request-log/policy.http.ts'
+import { getRequestLog, listRequestLogs } from './request-log/request-log.http.ts'
 import {
   getWebhookDelivery,
   listDeliveryAttempts,
@@ -84,14 +87,16 @@ export const operations = {
   deleteServiceAccount,
   deleteWebhookEndpoint,
   getApiKey,
-  getAuditEntry,
   getApiKeyRisk,
   getApiKeyUsage,
+  getApiMetrics,
+  getApiTargets,
+  getAuditEntry,
   getClient,
   getEvent,
   getEventType,
-  getLimits,
   getInvoice,
+  getLimits,
   getLiveness,
   getMe,
   getMetrics,
@@ -100,15 +105,17 @@ export const operations = {
   getProposal,
   getReadiness,
   getRefund,
+  getRequestLog,
+  getRequestLogPolicy,
   getServiceAccount,
   getTenantLimits,
   getWebhookDelivery,
   getWebhookEndpoint,
   issueInvoice,
   listApiKeys,
+  listApiSecurityEvents,
   listAuditAnchors,
   listAuditEntries,
-  listApiSecurityEvents,
   listClients,
   listDeliveryAttempts,
   listEvents,
@@ -118,6 +125,7 @@ export const operations = {
   listPayments,
   listProposals,
   listRefunds,
+  listRequestLogs,
   listServiceAccounts,
   listWebhookDeliveries,
   listWebhookEndpoints,
@@ -129,6 +137,7 @@ export const operations = {
   updateClient,
   updateInvoice,
   updateProposal,
+  updateRequestLogPolicy,
   updateServiceAccount,
   updateTenantLimits,
   updateWebhookEndpoint,

@@ -1,5 +1,12 @@
+import { makeHours } from './api-metrics/hours.sql.ts'
 import { anchorAudit } from './audit/anchor.task.ts'
 import type { Recurring } from './jobs/timetable.ts'
+import {
+  eraseBodies,
+  pruneBeats,
+  pruneCallHours,
+  pruneCallMinutes,
+} from './retention/figures.sql.ts'
 import {
   makePartitions,
   pruneKeyChanges,
@@ -20,4 +27,9 @@ export const timetable: readonly Recurring[] = [
   { name: 'prune-quotas', everyMs: hour, run: pruneQuotas },
   // Hourly, whichever worker it falls to: each looks more often whether it is due.
   { name: 'anchor-audit', everyMs: 5 * minute, run: anchorAudit },
+  { name: 'make-call-hours', everyMs: 5 * minute, run: makeHours },
+  { name: 'prune-call-minutes', everyMs: hour, run: pruneCallMinutes },
+  { name: 'prune-call-hours', everyMs: hour, run: pruneCallHours },
+  { name: 'prune-beats', everyMs: hour, run: pruneBeats },
+  { name: 'erase-bodies', everyMs: hour, run: eraseBodies },
 ]

@@ -5,7 +5,6 @@ export declare const acceptProposalHeaders: Validate
 export declare const acceptProposalPath: Validate
 export declare const deleteProposalHeaders: Validate
 export declare const getProposalHeaders: Validate
-export declare const listProposalsHeaders: Validate
 export declare const listProposalsQuery: Validate
 export declare const validateProposalDeclinationInput: Validate
 export declare const validateProposalInput: Validate

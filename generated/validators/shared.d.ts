@@ -31,6 +31,7 @@ export declare const validateLineInfo: Validate
 export declare const validateLineInput: Validate
 export declare const validateMetadata: Validate
 export declare const validateNextCursor: Validate
+export declare const validateOperationName: Validate
 export declare const validateOrganizationId: Validate
 export declare const validateOrganizationInfo: Validate
 export declare const validatePaymentId: Validate

@@ -6,7 +6,7 @@ const validateAddressInfo_1 = ["string","null"]
 const validateAllowedIp_0 = new RegExp("^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$", "u")
 const validateAmount_0 = formats["double"]
 const validateApiKeyId_0 = new RegExp("^key_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
-const validateApiKeyScope_0 = ["*","api_keys:read","api_keys:write","audit:read","clients:read","clients:write","events:read","invoices:read","invoices:write","operators:read","operators:write","organizations:read","organizations:write","payments:read","payments:write","proposals:read","proposals:write","service_accounts:read","service_accounts:write","webhook_deliveries:read","webhook_deliveries:write","webhook_endpoints:read","webhook_endpoints:write"]
+const validateApiKeyScope_0 = ["*","api_keys:read","api_keys:write","api_metrics:read","audit:read","clients:read","clients:write","events:read","invoices:read","invoices:write","operators:read","operators:write","organizations:read","organizations:write","payments:read","payments:write","proposals:read","proposals:write","request_logs:read","request_logs:write","service_accounts:read","service_accounts:write","webhook_deliveries:read","webhook_deliveries:write","webhook_endpoints:read","webhook_endpoints:write"]
 const validateApiKeyStatus_0 = ["ACTIVE","EXPIRED","DISABLED","REVOKED"]
 const validateApiSecurityAuditEvent_0 = formats["int64"]
 const validateApiSecurityEventId_0 = new RegExp("^sec_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
@@ -755,7 +755,7 @@ export function validateApiKeyScope(data, {instancePath="", parentData, parentDa
     validateApiKeyScope.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
     return false;
   }
-  if(!(((((((((((((((((((((((data === "*") || (data === "api_keys:read")) || (data === "api_keys:write")) || (data === "audit:read")) || (data === "clients:read")) || (data === "clients:write")) || (data === "events:read")) || (data === "invoices:read")) || (data === "invoices:write")) || (data === "operators:read")) || (data === "operators:write")) || (data === "organizations:read")) || (data === "organizations:write")) || (data === "payments:read")) || (data === "payments:write")) || (data === "proposals:read")) || (data === "proposals:write")) || (data === "service_accounts:read")) || (data === "service_accounts:write")) || (data === "webhook_deliveries:read")) || (data === "webhook_deliveries:write")) || (data === "webhook_endpoints:read")) || (data === "webhook_endpoints:write"))){
+  if(!((((((((((((((((((((((((((data === "*") || (data === "api_keys:read")) || (data === "api_keys:write")) || (data === "api_metrics:read")) || (data === "audit:read")) || (data === "clients:read")) || (data === "clients:write")) || (data === "events:read")) || (data === "invoices:read")) || (data === "invoices:write")) || (data === "operators:read")) || (data === "operators:write")) || (data === "organizations:read")) || (data === "organizations:write")) || (data === "payments:read")) || (data === "payments:write")) || (data === "proposals:read")) || (data === "proposals:write")) || (data === "request_logs:read")) || (data === "request_logs:write")) || (data === "service_accounts:read")) || (data === "service_accounts:write")) || (data === "webhook_deliveries:read")) || (data === "webhook_deliveries:write")) || (data === "webhook_endpoints:read")) || (data === "webhook_endpoints:write"))){
     validateApiKeyScope.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateApiKeyScope_0},message:"must be equal to one of the allowed values"}];
     return false;
   }
@@ -2485,6 +2485,37 @@ export function validateNextCursor(data, {instancePath="", parentData, parentDat
     }
   }
   validateNextCursor.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateOperationName(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(typeof data === "string"){
+      if(ucs2length(data) > 64){
+        validateOperationName.errors = [{instancePath,schemaPath:"#/maxLength",keyword:"maxLength",params:{limit: 64},message:"must NOT have more than 64 characters"}];
+        return false;
+      }
+      else {
+        if(ucs2length(data) < 1){
+          validateOperationName.errors = [{instancePath,schemaPath:"#/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+          return false;
+        }
+        else {
+          if(!validateLimitsInfo_1.test(data)){
+            validateOperationName.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^[a-z][A-Za-z0-9]*$"},message:"must match pattern \""+"^[a-z][A-Za-z0-9]*$"+"\""}];
+            return false;
+          }
+        }
+      }
+    }
+    else {
+      validateOperationName.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+      return false;
+    }
+  }
+  validateOperationName.errors = vErrors;
   return errors === 0;
 }
 

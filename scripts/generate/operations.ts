@@ -17,6 +17,7 @@ const mountHeaders = new Set([
   'ratelimit',
   'ratelimit-policy',
   'retry-after',
+  'server-timing',
   'sunset',
   'www-authenticate',
   'x-correlation-id',

@@ -41,6 +41,8 @@ export interface Route {
   auditedRead: string | null
   body: null | { isRequired: boolean; mediaTypes: readonly string[] }
   parameters: readonly Parameter[]
+  /** Under which names a value marked \`x-sensitive\` can stand in its bodies. */
+  secretNames: readonly string[]
   /** Every declared status, errors included. */
   statuses: readonly number[]
   replies: Readonly<Record<number, RouteReply>>

@@ -13,7 +13,7 @@ import type { Operation, Reply } from './model.ts'
 import type { Parameter } from './parameters.ts'
 import { type Code, camel, code, header, literal, pascal, quote, union } from './print.ts'
 import { routeTypes } from './route-types.ts'
-import { sensitivity } from './sensitive.ts'
+import { sensitiveNames, sensitivity } from './sensitive.ts'
 import type { Place } from './validators.ts'
 
 /** What the entries need: modules to import, and constants that they share. */
@@ -23,6 +23,7 @@ interface Table {
   parameters: Map<string, string>
   replies: Map<string, string>
   isSensitive: (schema: Json | undefined) => boolean
+  namesOfSecrets: (schemas: readonly Json[]) => string[]
 }
 
 /** `generated/routes.ts`: the contract as a table that mount walks. */
@@ -38,6 +39,7 @@ export function printRoutes(
     parameters: new Map(),
     replies: new Map(),
     isSensitive: sensitivity(document),
+    namesOfSecrets: sensitiveNames(document),
   }
   const entries = operations.map((operation) => {
     return `  ${operation.operationId}: ${literal(routeEntry(table, operation), '  ')},\n`
@@ -95,6 +97,10 @@ function routeEntry(table: Table, operation: Operation) {
     auditedRead: operation.auditedRead,
     body: body && { isRequired: body.isRequired, mediaTypes: body.mediaTypes },
     parameters: operation.parameters.map((parameter) => parameterConstant(table, parameter)),
+    secretNames: table.namesOfSecrets([
+      body?.schema ?? null,
+      ...replies.map(({ schema }) => schema ?? null),
+    ]),
     statuses: replies.map(({ status }) => status),
     replies: Object.fromEntries(
       replies.map((reply) => [reply.status, replyConstant(table, reply)]),
@@ -123,7 +129,7 @@ function parameterConstant(table: Table, parameter: Parameter): Code {
 }
 
 /** Headers that every reply has, so that they tell none apart. */
-const usualHeaders = ['X-Correlation-Id', 'X-Request-Id', 'traceparent']
+const usualHeaders = ['X-Correlation-Id', 'X-Request-Id', 'traceparent', 'Server-Timing']
 
 /** So are replies: `json`, `problem`, `problemRetryAfter`, `jsonSensitive`, `none`. */
 function replyConstant(table: Table, { mediaType, schema, headers }: Reply): Code {

@@ -57,3 +57,34 @@ function namesWithin(value: Json | undefined, names = new Set<string>()): Set<st
   for (const member of Object.values(value)) namesWithin(member, names)
   return names
 }
+
+/** Places in a schema that hold values rather than schemas. */
+const values = new Set(['const', 'default', 'enum', 'examples'])
+
+/**
+ * Tells of schemas under which names a value marked `x-sensitive` can stand in what they describe;
+ * the empty name is the whole of it.
+ */
+export function sensitiveNames(document: JsonObject): (schemas: readonly Json[]) => string[] {
+  const components = asObject(asObject(document.components).schemas)
+  return (schemas) => {
+    const names = new Set<string>()
+    const seen = new Set<string>()
+    const visit = (schema: Json | undefined, name: string): void => {
+      if (Array.isArray(schema)) for (const one of schema) visit(one, name)
+      if (!isObject(schema)) return
+      if (schema['x-sensitive'] === true) names.add(name)
+      if (typeof schema.$ref === 'string' && !seen.has(`${name} ${schema.$ref}`)) {
+        seen.add(`${name} ${schema.$ref}`)
+        visit(components[schema.$ref.replace('#/components/schemas/', '')], name)
+      }
+      for (const [keyword, member] of Object.entries(schema)) {
+        if (keyword === 'properties') {
+          for (const [property, one] of Object.entries(asObject(member))) visit(one, property)
+        } else if (!values.has(keyword)) visit(member, name)
+      }
+    }
+    for (const schema of schemas) visit(schema, '')
+    return [...names].sort(byName)
+  }
+}

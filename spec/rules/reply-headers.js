@@ -1,6 +1,6 @@
 import { bodySchemas, child, eachOperation, repliesOf, report } from './walk.js'
 
-const always = ['X-Request-Id', 'X-Correlation-Id', 'traceparent']
+const always = ['X-Request-Id', 'X-Correlation-Id', 'traceparent', 'Server-Timing']
 const byStatus = {
   201: ['Location'],
   401: ['WWW-Authenticate'],

@@ -3,12 +3,7 @@ import { publish } from '#events/publish.ts'
 import type { Operation } from '#http/operation.ts'
 import { found } from '#http/problem.ts'
 import { lockApiKey, updateApiKey as updateRow } from './api-key.sql.ts'
-import {
-  revokeApiKey as revoked,
-  rotateApiKey as rotated,
-  statusOf,
-  toApiKey,
-} from './api-key.ts'
+import { revokeApiKey as revoked, rotateApiKey as rotated, statusOf, toApiKey } from './api-key.ts'
 import { reachOfCaller } from './caller.sql.ts'
 import { kindOf, requireUnrevoked } from './input.ts'
 import { reachOf, requireScopes, requireWithin } from './reach.ts'

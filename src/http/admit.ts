@@ -12,6 +12,7 @@ import type { Actor, Authenticate, Call, OpenCall, Principal } from './operation
 import { Problem, problem } from './problem.ts'
 import { covers } from './scopes.ts'
 import { traceparentOf } from './trace.ts'
+import { trailOf } from './trail.ts'
 import { vendorTypeOf } from './versions.ts'
 
 /** What stands at the door of every operation. */
@@ -40,7 +41,7 @@ export async function admit(
     requestId: request.id,
     correlationId: correlationIdOf(request),
     traceparent: traceparentOf(request),
-    ip: isIP(request.ip) === 0 ? null : request.ip,
+    ip: ipOf(request),
     bearer: bearerOf(request),
     isLocal: isLocal(request),
   }
@@ -51,7 +52,7 @@ export async function admit(
   if (open.bearer === undefined) {
     throw problem('unauthorized', { detail: 'Send your API key as Authorization: Bearer <key>.' })
   }
-  const principal = await identify(door, route, open, open.bearer)
+  const principal = await identify(door, route, request, { ...open, bearer: open.bearer })
   await requireQuota(door, route, principal, now, reply)
   requireMedia(route, media, request)
   const { bearer: _, isLocal: __, ...cause } = open
@@ -62,13 +63,14 @@ export async function admit(
 async function identify(
   { authenticate, observer }: Door,
   route: Route,
-  cause: OpenCall,
-  bearer: string,
+  request: FastifyRequest,
+  cause: OpenCall & { bearer: string },
 ): Promise<Principal> {
   let principal: Principal | undefined
   try {
-    const { now, ip } = cause
-    principal = await authenticate({ secret: bearer, operationId: route.operationId, ip, now })
+    const { bearer: secret, ip, now } = cause
+    principal = await authenticate({ secret, operationId: route.operationId, ip, now })
+    trailOf(request).principal = principal
     requireScopes(route.scopes ?? [], principal.key.scopes)
     return principal
   } catch (error) {
@@ -88,6 +90,11 @@ function actorOf({ tenantId, key }: Principal): Actor {
 export function correlationIdOf({ headers, id }: FastifyRequest): string {
   const header = headers['x-correlation-id']
   return typeof header === 'string' && /^[\w.:/=+@-]{1,128}$/.test(header) ? header : id
+}
+
+/** Where a request comes from; null where that is no address. */
+export function ipOf({ ip }: FastifyRequest): string | null {
+  return isIP(ip) === 0 ? null : ip
 }
 
 function isLocal({ raw }: FastifyRequest): boolean {

@@ -68,7 +68,7 @@ export function mount(
         request.call = await admit(door, route, media, request, reply)
       },
       handler: async (request, reply) => {
-        return send(request, reply, media, await serve(door, route, handler, request))
+        return send(route, request, reply, media, await serve(door, route, handler, request))
       },
     })
   }
@@ -112,14 +112,15 @@ function mustCheck({ config }: Context): boolean {
 }
 
 function send(
-  { method, headers: asked }: FastifyRequest,
+  route: Route,
+  { headers: asked }: FastifyRequest,
   reply: FastifyReply,
   { answers }: Media,
   { status, headers, body }: StoredReply,
 ): FastifyReply {
   reply.code(status).headers(headers)
-  const isRead = method === 'GET' || method === 'HEAD'
-  if (isRead && isSeen(asked['if-none-match'], headers.etag)) {
+  const isConditional = route.statuses.includes(304)
+  if (isConditional && isSeen(asked['if-none-match'], headers.etag)) {
     return reply.code(304).removeHeader('content-type').send()
   }
   // The first is what the reply was written as; the others are other names of the same bytes.

@@ -15,6 +15,7 @@ import { answerOptions, stray } from './methods.ts'
 import { observeCall } from './metrics.ts'
 import { Problem, problem, problemBody } from './problem.ts'
 import { traceparentOf } from './trace.ts'
+import { leaveTrails, type NoteCall, trailOf } from './trail.ts'
 import { versionedUrl } from './versions.ts'
 
 const bodyBytesMax = 1024 * 1024
@@ -31,9 +32,14 @@ const timeouts = { headers: 10_000, request: 30_000, keepAlive: 72_000, checkEve
 /**
  * The HTTP server with Fastify's quiet defaults off: bodies arrive as raw bytes and are validated
  * by the contract only, replies leave as the bytes that were checked, and every refusal, from the
- * first malformed byte on, is `application/problem+json`.
+ * first malformed byte on, is `application/problem+json`. `note` is told of every call once it is
+ * answered.
  */
-export function createServer(ctx: Context, routes: readonly Route[]): FastifyInstance {
+export function createServer(
+  ctx: Context,
+  routes: readonly Route[],
+  note: NoteCall = () => undefined,
+): FastifyInstance {
   const app = Fastify({
     logger: false,
     bodyLimit: bodyBytesMax,
@@ -63,6 +69,7 @@ export function createServer(ctx: Context, routes: readonly Route[]): FastifyIns
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, raw, done) => done(null, raw))
   const methodsByUrl = answerOptions(app, routes)
+  leaveTrails(app, ctx, note)
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(standingHeaders(request))
     requireHost(request)
@@ -92,6 +99,7 @@ const crossOrigin = {
     'link',
     'location',
     'retry-after',
+    'server-timing',
     'traceparent',
     'x-correlation-id',
     'x-request-id',
@@ -139,6 +147,7 @@ function refuse(
   reply: FastifyReply,
 ): FastifyReply {
   const shown = declaredProblem(request, asProblem(error, request))
+  trailOf(request).refusal = shown
   if (shown.status >= 500 && shown.code !== 'overloaded') {
     ctx.log.error({ err: error, cause: error.cause, requestId: request.id }, shown.code)
   }

@@ -69,6 +69,9 @@ const operatorScopes: Scope[] = [
   'organizations:write',
   'operators:read',
   'operators:write',
+  'request_logs:read',
+  'request_logs:write',
+  'api_metrics:read',
 ]
 
 function queueKey(

@@ -2,7 +2,7 @@ import type { Context } from '#context.ts'
 import { idempotencyKeyTtlMs } from '#db/envelope.ts'
 
 /** Rows taken at once, so that no statement holds locks for long. */
-const batchMax = 5_000
+export const batchMax = 5_000
 
 /** Makes the partitions from yesterday to seven days ahead that are missing. */
 export async function makePartitions({ db, clock, log }: Context): Promise<void> {
@@ -68,7 +68,8 @@ export async function pruneKeyRecords({ db, clock }: Context): Promise<void> {
   })
 }
 
-async function inBatches(
+/** Runs a statement that takes `batchMax` rows at most until it finds fewer. */
+export async function inBatches(
   pool: Context['db']['worker'],
   statement: { text: string; values: unknown[] },
 ): Promise<void> {

@@ -84,9 +84,9 @@ const authenticated = Object.values(routes).filter(({ scopes }) => scopes !== nu
 const ofOperators = authenticated.filter(({ scopes }) =>
   scopes?.some((scope) => /^org|^ope/.test(scope)),
 )
-// With audit:read an operator reads the operators' own entries, as test/audit has it.
+// The reserved tenant has calls and an audit as well, and its operators may see them.
 const ofTenants = authenticated.filter(({ scopes }) =>
-  scopes?.some((scope) => !/^org|^ope|^audit:/.test(scope)),
+  scopes?.some((scope) => !/^(org|ope|audit:|request_logs:|api_metrics:)/.test(scope)),
 )
 
 test('an operator’s key reaches no tenant’s data: every such operation wants a scope that it lacks', async () => {

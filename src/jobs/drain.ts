@@ -1,0 +1,10 @@
+import type { Log } from '#log.ts'
+
+/** Waits for the last of some work, but not longer than is given; that it failed is logged. */
+export async function drainWithin(ms: number, work: Promise<void>, log: Log): Promise<void> {
+  const { promise: over, resolve } = Promise.withResolvers<void>()
+  const timer = setTimeout(resolve, ms)
+  const done = work.catch((error) => log.error({ err: error }, 'the last of it was not written'))
+  await Promise.race([done, over])
+  clearTimeout(timer)
+}
