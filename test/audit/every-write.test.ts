@@ -53,6 +53,13 @@ async function aProposal(...steps: string[]): Promise<string> {
   for (const step of steps) await admin.post(`${path}/${step}`)
   return path
 }
+async function anInvoice(): Promise<string> {
+  return await made('invoices', {
+    clientId: (await aClient()).split('/').at(-1),
+    currency: 'GBP',
+    lines: [{ description: 'Design', quantity: 1, unitAmount: 5 }],
+  })
+}
 async function aDelivery(): Promise<string> {
   await anEndpoint()
   await aClient()
@@ -119,6 +126,16 @@ const deeds: Partial<Record<OperationId, Deed>> = {
     async () => admin.post(`${await aProposal('submission')}/declination`, {}),
     'proposal.declined',
   ),
+  createInvoice: deed(async () => {
+    const proposalId = (await aProposal('submission', 'acceptance')).split('/').at(-1)
+    return await admin.post('/api/v1/invoices', { proposalId })
+  }, 'invoice.created'),
+  updateInvoice: deed(async () => {
+    const seen = { 'if-match': '"1"' }
+    return await admin.patch(await anInvoice(), { dueDate: '2199-01-01' }, seen)
+  }, 'invoice.updated'),
+  issueInvoice: deed(async () => admin.post(`${await anInvoice()}/issuance`), 'invoice.issued'),
+  voidInvoice: deed(async () => admin.post(`${await anInvoice()}/voidance`), 'invoice.voided'),
   createPayment: deed(
     () => admin.post('/api/v1/payments', { amount: 3, currency: 'EUR' }, keyed()),
     'payment.received',
