@@ -49,6 +49,7 @@ test('a call that went well has a row that says who asked what, and how long it 
     request_bytes: 0,
     response_bytes: JSON.stringify(reply.body).length,
     is_limited: false,
+    limit_state: reply.headers.get('ratelimit'),
     is_replay: false,
     correlation_id: 'order-4711',
     ip: '127.0.0.1',
@@ -57,6 +58,7 @@ test('a call that went well has a row that says who asked what, and how long it 
     request_body: null,
     response_body: null,
   })
+  expect(row.limit_state).toContain('read')
   expect(row.duration_ms).toBeGreaterThanOrEqual(row.auth_ms + row.handler_ms)
   expect(row.auth_ms).toBeGreaterThan(0)
   expect(row.handler_ms).toBeGreaterThan(0)
