@@ -103,7 +103,13 @@ async function attempt(route: Route, api: Api) {
 }
 
 /** What a process writes down by itself of the calls that it answered, when it comes to it. */
-const writtenBehind = ['api_key_usage', 'api_key_last_use', 'request_log', 'api_call_minute']
+const writtenBehind = [
+  'api_call_minute',
+  'api_key_last_use',
+  'api_key_usage',
+  'quota_spent',
+  'request_log',
+]
 
 /** All that the database has of the other tenant, as one digest. */
 async function theirRows(): Promise<string> {

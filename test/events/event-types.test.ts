@@ -44,6 +44,8 @@ test('a type that the contract does not have is refused', async () => {
   refusedWith(await world.api.get('/api/v1/events?type=client.eaten'), 'invalid_request')
 })
 
+const within = { timeout: 10_000 }
+
 test('every event type of the contract is published by some operation', async () => {
   const { operator, callsWith } = world
   const organization = await operator.post('/api/v1/organizations', { name: 'Ada Ltd' })
@@ -58,6 +60,10 @@ test('every event type of the contract is published by some operation', async ()
   await api.patch(`/api/v1/api-keys/${key.id}`, { name: 'CD' })
   await make(`api-keys/${key.id}/rotations`)
   await make(`api-keys/${key.id}/revocation`, undefined, 200)
+  expect((await callsWith(key.key).get('/api/v1/me')).status).toBe(401)
+  const account = await make('service-accounts', { name: 'Robot' })
+  await api.patch(`/api/v1/service-accounts/${account.id}`, { status: 'DISABLED' })
+  await api.delete(`/api/v1/service-accounts/${account.id}`)
 
   const client = await make('clients', { name: 'Bob', currency: 'GBP' })
   await api.patch(`/api/v1/clients/${client.id}`, { phone: '1' })
@@ -91,6 +97,11 @@ test('every event type of the contract is published by some operation', async ()
   await api.patch(`/api/v1/${path}`, { status: 'DISABLED' })
   await api.delete(`/api/v1/${path}`)
 
-  const rows = await world.query<{ type: string }>('select distinct type from event order by type')
-  expect(rows.map(({ type }) => type)).toEqual(contracted)
+  // What is refused is written down a moment later.
+  await expect
+    .poll(async () => {
+      const rows = await world.query<{ type: string }>('select distinct type from event order by 1')
+      return rows.map(({ type }) => type)
+    }, within)
+    .toEqual(contracted)
 })
