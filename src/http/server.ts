@@ -98,6 +98,8 @@ const crossOrigin = {
     'idempotent-replayed',
     'link',
     'location',
+    'ratelimit',
+    'ratelimit-policy',
     'retry-after',
     'server-timing',
     'traceparent',

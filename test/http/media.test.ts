@@ -158,7 +158,7 @@ test('answers may be shown to any page, kept by no shared cache, and taken for n
     expect(reply.headers.get('x-content-type-options')).toBe('nosniff')
     expect(reply.headers.get('access-control-allow-origin')).toBe('*')
     const exposed = reply.headers.get('access-control-expose-headers')
-    for (const name of ['etag', 'link', 'location', 'retry-after', 'x-request-id']) {
+    for (const name of ['etag', 'link', 'location', 'ratelimit', 'retry-after', 'x-request-id']) {
       expect(exposed).toContain(name)
     }
     expect(reply.headers.get('set-cookie')).toBeNull()
