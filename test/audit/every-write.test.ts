@@ -41,6 +41,7 @@ async function made(path: string, body: object): Promise<string> {
 }
 const aClient = () => made('clients', { name: 'Ada', currency: 'GBP' })
 const aKey = () => made('api-keys', { name: 'K', scopes: ['clients:read'] })
+const anAccount = () => made('service-accounts', { name: 'Robot' })
 const anEndpoint = () => made('webhook-endpoints', { url: receiver.url })
 const aPayment = () => made('payments', { amount: 10, currency: 'EUR' })
 async function aProposal(...steps: string[]): Promise<string> {
@@ -101,6 +102,18 @@ const deeds: Partial<Record<OperationId, Deed>> = {
   updateApiKey: deed(async () => admin.patch(await aKey(), { name: 'L' }), 'api_key.updated'),
   rotateApiKey: deed(async () => admin.post(`${await aKey()}/rotations`, {}), 'api_key.rotated'),
   revokeApiKey: deed(async () => admin.post(`${await aKey()}/revocation`), 'api_key.revoked'),
+  createServiceAccount: deed(
+    () => admin.post('/api/v1/service-accounts', { name: 'Robot' }),
+    'service_account.created',
+  ),
+  updateServiceAccount: deed(
+    async () => admin.patch(await anAccount(), { name: 'Machine' }),
+    'service_account.updated',
+  ),
+  deleteServiceAccount: deed(
+    async () => admin.delete(await anAccount()),
+    'service_account.deleted',
+  ),
   createClient: deed(
     () => admin.post('/api/v1/clients', { name: 'Ada', currency: 'GBP' }),
     'client.created',
