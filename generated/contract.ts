@@ -865,7 +865,7 @@ export interface paths {
         };
         /**
          * Get a call
-         * @description One call, by the `X-Request-Id` of its answer, with its bodies where the policy lets us keep them.
+         * @description One call, by the `X-Request-Id` of its answer, with its bodies where the policy lets us keep them. Since those can be anything, reading them is audited, as `request_log.read`.
          */
         get: operations["getRequestLog"];
         put?: never;

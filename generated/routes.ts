@@ -2807,7 +2807,7 @@ export const routes: Record<OperationId, Route> = {
     cost: 1,
     ifMatch: null,
     deprecation: null,
-    auditedRead: null,
+    auditedRead: 'request_log.read',
     body: null,
     parameters: [requestIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],

@@ -158,6 +158,10 @@ const deeds: Partial<Record<OperationId, Deed>> = {
     'refund.created',
     'payment.refunded',
   ),
+  updateRequestLogPolicy: deed(
+    () => admin.patch('/api/v1/request-log-policy', { keepBodies: 'ERRORS' }),
+    'request_log_policy.updated',
+  ),
   createWebhookEndpoint: deed(
     () => admin.post('/api/v1/webhook-endpoints', { url: receiver.url }),
     'webhook_endpoint.created',

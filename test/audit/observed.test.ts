@@ -138,7 +138,12 @@ test('a flood of junk from everywhere does not fill the audit: what is too much 
   expect(said[0]).toMatchObject({ tenant_id: operators, actor_type: 'SYSTEM' })
 })
 
-/** A context whose worker tells how its queries end. */
+/** Whether a query writes observations: others write for the same calls. */
+function isObserved([query]: unknown[]): boolean {
+  return (query as { name?: string }).name === 'audit_observed'
+}
+
+/** A context whose worker tells how its writing of observations ends. */
 function telling(ctx: Context, told: string[]): Context {
   const worker = new Proxy(ctx.db.worker, {
     get(pool, name) {
@@ -146,6 +151,7 @@ function telling(ctx: Context, told: string[]): Context {
       if (typeof member !== 'function') return member
       if (name !== 'query') return member.bind(pool)
       return async (...given: unknown[]) => {
+        if (!isObserved(given)) return member.apply(pool, given)
         const answer = member.apply(pool, given)
         await answer.then(
           () => told.push('done'),
@@ -183,6 +189,7 @@ test('a batch whose answer was lost is written once, also when it is chained by 
         if (typeof member !== 'function') return member
         if (name !== 'query') return member.bind(pool)
         return async (...given: unknown[]) => {
+          if (!isObserved(given)) return member.apply(pool, given)
           writes += 1
           if (writes > 1) await isChainedNow.promise
           const answer = await member.apply(pool, given)
