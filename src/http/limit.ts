@@ -85,9 +85,16 @@ export function judge(
   return { isAllowed: true, nextMs }
 }
 
-/** The moment as it can be: what lies two windows ahead was written by a clock since set back. */
-export function plausible(arrivalMs: number, nowMs: number, windowMs: number): number {
-  return arrivalMs > nowMs + 2 * windowMs ? nowMs : arrivalMs
+/** No call costs more. */
+const costMax = 100
+
+/**
+ * The moment as it can be: what lies further ahead than twice what a window and the dearest call
+ * take was written by a clock since set back. A call can cost many times a small quota.
+ */
+export function plausible(arrivalMs: number, nowMs: number, policy: Omit<Policy, 'name'>): number {
+  const aheadMs = windowMsOf(policy) + msOf(costMax, policy)
+  return arrivalMs > nowMs + 2 * aheadMs ? nowMs : arrivalMs
 }
 
 /** How long it takes for `cost` to come back. */

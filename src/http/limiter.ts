@@ -65,7 +65,7 @@ export function createLimiter({ db, clock, log }: Context): Limiter {
       untoldMs: 0,
     }
     account.windowMs = windowMs
-    account.arrivalMs = plausible(account.arrivalMs, nowMs, windowMs)
+    account.arrivalMs = plausible(account.arrivalMs, nowMs, policy)
     // Set anew, so that the map stays in order of last use and its head is the quietest.
     accounts.delete(name)
     accounts.set(name, account)

@@ -4,6 +4,7 @@ import {
   bucketsFor,
   judge,
   limitsWith,
+  plausible,
   policiesText,
   restOf,
   restsText,
@@ -89,6 +90,14 @@ test('who is refused is let in after the time that they were told, and not befor
       }
     }),
   )
+})
+
+test('a call that costs many times the quota does not set it free, and a clock set back does', () => {
+  const policy = { quota: 1, windowSeconds: 60 }
+  const spent = judge(0, 5_000, policy, 5)
+  const arrivalMs = spent.isAllowed ? plausible(spent.nextMs, 5_000, policy) : 0
+  expect(judge(arrivalMs, 5_000, policy, 1).isAllowed).toBe(false)
+  expect(plausible(5_000 + 86_400_000, 5_000, policy)).toBe(5_000)
 })
 
 test('what is left is the quota less what was spent, and comes back over the window', () => {
