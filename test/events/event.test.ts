@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { kyselyOver } from '#db/database.ts'
+import { pageFeed } from '#events/event.sql.ts'
 import { until } from '../jobs/until.ts'
 import { anotherWorker, createClients } from '../webhooks/fixture.ts'
 import { refusedWith, startWorld, type World } from '../world.ts'
-import { readFeed } from './fixture.ts'
+import { readFeed, tenantOf } from './fixture.ts'
 
 let world: World
 beforeAll(async () => {
@@ -42,6 +44,27 @@ test('a list shows events newest first, page by page, each once, and then ends',
   expect(ids).toHaveLength(12)
   expect(ids).toEqual(ids.toSorted().reverse())
   expect(new Set(ids).size).toBe(12)
+})
+
+test('an event that comes while the feed looks for its end is told once', async () => {
+  const api = await world.newTenant()
+  const tenant = await tenantOf(api)
+  const worker = anotherWorker(world)
+  await world.drain()
+  const readers = world.ctx.db.readers.of(tenant)
+  // Between the first statement of a page and its second somebody is quick.
+  let isFirst = true
+  const db = kyselyOver(async (query) => {
+    const result = await readers.executeQuery(query)
+    if (isFirst) await createClients(api, 3).then(() => world.drain())
+    isFirst = false
+    return result
+  })
+  const page = await pageFeed(db, tenant, undefined, { limit: 50, after: undefined })
+  expect(page.events.map(({ position }) => position)).toContain(page.lookedTo)
+  const next = await pageFeed(db, tenant, undefined, { limit: 50, after: [page.lookedTo] })
+  expect(next.events).toEqual([])
+  await worker.stop()
 })
 
 test('the filter by type holds in the list and in the feed', async () => {
