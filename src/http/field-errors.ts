@@ -77,8 +77,9 @@ function mostTelling(errors: readonly ErrorObject[]): ErrorObject | undefined {
 const isAboutNull = ({ keyword, params }: ErrorObject): boolean =>
   keyword === 'type' && params.type === 'null'
 
+/** A branch whose fields are not all there says less than one that has them, and one too many. */
 const tells = ({ instancePath, keyword }: ErrorObject): number =>
-  2 * stepsOf(instancePath).length + (keyword === 'type' ? 0 : 1)
+  3 * stepsOf(instancePath).length + (keyword === 'type' ? 0 : keyword === 'required' ? 1 : 2)
 
 interface Explanation {
   code: string

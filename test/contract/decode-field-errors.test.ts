@@ -117,6 +117,19 @@ describe('of a choice, the branch that was meant is told', () => {
     assert.equal(error?.code, 'too_long')
   })
 
+  test('of two shapes, the one whose fields are there says which field is unknown', () => {
+    const shape = (name: string) => ({
+      type: 'object',
+      required: [name],
+      properties: { [name]: { type: 'string' } },
+      additionalProperties: false,
+    })
+    const schema = { anyOf: [shape('lines'), shape('proposalId')] }
+    const [error] = told(schema, { proposalId: 'pro_1', surprise: 1 })
+    assert.equal(error?.pointer, '/surprise')
+    assert.equal(error?.code, 'unknown_field')
+  })
+
   test('the branch that went deepest wins', () => {
     const either = { anyOf: [{ type: 'string' }, address] }
     assert.equal(told(oneField(either), { it: { city: 1 } })[0]?.pointer, '/it/city')
