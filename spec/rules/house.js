@@ -2,6 +2,7 @@ import { auditedReads } from './audited-reads.js'
 import { bounded } from './bounded.js'
 import { camelCaseFields } from './camel-case-fields.js'
 import { conditionalRequests } from './conditional-requests.js'
+import { deprecationWhole } from './deprecation-whole.js'
 import { enumCase } from './enum-case.js'
 import { eventShape } from './event-shape.js'
 import { knownExtensions } from './known-extensions.js'
@@ -9,6 +10,7 @@ import { knownKeywords } from './known-keywords.js'
 import { listEnvelope } from './list-envelope.js'
 import { mediaTypeExample } from './media-type-example.js'
 import { oneProblem } from './one-problem.js'
+import { openapiVersion } from './openapi-version.js'
 import { operationDeclares } from './operation-declares.js'
 import { operationIdVerbNoun } from './operation-id-verb-noun.js'
 import { pathShape } from './path-shape.js'
@@ -18,6 +20,7 @@ import { replyOpen } from './reply-open.js'
 import { requestClosed } from './request-closed.js'
 import { scopesKnown } from './scopes-known.js'
 import { secretsMarked } from './secrets-marked.js'
+import { timesUtc } from './times-utc.js'
 
 /**
  * The house rules: what every contract of ours owes its readers beyond being valid OpenAPI.
@@ -29,6 +32,9 @@ export default function house() {
     id: 'house',
     rules: {
       oas3: {
+        'openapi-version': openapiVersion,
+        'times-utc': timesUtc,
+        'deprecation-whole': deprecationWhole,
         'audited-reads': auditedReads,
         bounded,
         'camel-case-fields': camelCaseFields,

@@ -8,6 +8,7 @@ import type { Route } from '#generated/routes.ts'
 import { admit, type Door, type Media, mediaOf } from './admit.ts'
 import { parseJson } from './body.ts'
 import { decodeParameters } from './decode.ts'
+import { deprecationHeaders } from './deprecation.ts'
 import { type FieldError, fieldErrorsOf } from './field-errors.ts'
 import { findReply, fingerprintOf, idempotencyKeyOf, replyPlace } from './idempotency.ts'
 import { preferred } from './media.ts'
@@ -60,11 +61,13 @@ export function mount(
     // The table binds each id to its own handler; here, where all meet, the types are the union.
     const handler = handlers[route.operationId] as unknown as AnyHandler
     const media = mediaOf(route)
+    const notice = deprecationHeaders(route.deprecation)
     app.route({
       method: route.method,
       url: route.url,
       config: { operation: route },
       onRequest: async (request, reply) => {
+        reply.headers(notice)
         request.call = await admit(door, route, media, request, reply)
       },
       handler: async (request, reply) => {
@@ -118,7 +121,9 @@ function send(
   { answers }: Media,
   { status, headers, body }: StoredReply,
 ): FastifyReply {
+  const links = [headers.link, reply.getHeader('link')].filter((link) => link !== undefined)
   reply.code(status).headers(headers)
+  if (links.length > 1) reply.header('link', links.join(', '))
   const isConditional = route.statuses.includes(304)
   if (isConditional && isSeen(asked['if-none-match'], headers.etag)) {
     return reply.code(304).removeHeader('content-type').send()

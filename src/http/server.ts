@@ -94,6 +94,7 @@ export function createServer(
 const crossOrigin = {
   'access-control-allow-origin': '*',
   'access-control-expose-headers': [
+    'deprecation',
     'etag',
     'idempotent-replayed',
     'link',
@@ -102,6 +103,7 @@ const crossOrigin = {
     'ratelimit-policy',
     'retry-after',
     'server-timing',
+    'sunset',
     'traceparent',
     'x-correlation-id',
     'x-request-id',
