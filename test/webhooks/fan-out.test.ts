@@ -88,7 +88,8 @@ test('a tenant has at most a hundred endpoints, also when it asks for them all a
   const api = await world.newTenant()
   const { url } = await aReceiver()
   const make = () => api.post('/api/v1/webhook-endpoints', { url, eventTypes: ['client.created'] })
-  await Promise.all(Array.from({ length: 95 }, make))
+  // No more at a time than a tenant may have calls.
+  for (const length of [50, 45]) await Promise.all(Array.from({ length }, make))
   const last = await Promise.all(Array.from({ length: 10 }, make))
   expect(last.filter(({ status }) => status === 201)).toHaveLength(5)
   for (const reply of last.filter(({ status }) => status !== 201))
