@@ -44,6 +44,7 @@ const ownHeaders = new Set([
   'date',
   'keep-alive',
   'ratelimit',
+  'server-timing',
   'x-correlation-id',
   'x-request-id',
 ])
