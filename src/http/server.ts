@@ -1,5 +1,3 @@
-import { STATUS_CODES } from 'node:http'
-import type { Socket } from 'node:net'
 import Fastify, {
   type FastifyError,
   type FastifyInstance,
@@ -14,14 +12,12 @@ import { correlationIdOf } from './admit.ts'
 import { answerOptions, stray } from './methods.ts'
 import { observeCall } from './metrics.ts'
 import { Problem, problem, problemBody } from './problem.ts'
+import { refuseSocket, urlLengthMax, watchSockets } from './socket.ts'
 import { traceparentOf } from './trace.ts'
 import { leaveTrails, type NoteCall, trailOf } from './trail.ts'
 import { versionedUrl } from './versions.ts'
 
 const bodyBytesMax = 1024 * 1024
-
-/** RFC 9110 §4.1 asks for 8,000 octets at least. */
-const urlLengthMax = 8 * 1024
 
 /** Longer than Node lets a path be: what a parameter may be is for the contract to say. */
 const parameterLengthMax = 64 * 1024
@@ -62,6 +58,7 @@ export function createServer(
     frameworkErrors: (error, request, reply) =>
       refuse(ctx, error, request, reply.headers(standingHeaders(request))),
   })
+  watchSockets(app.server)
   // An expectation other than 100-continue may be ignored (RFC 9110 §10.1.1); Node answers nothing.
   app.server.on('checkExpectation', (message, response) => {
     app.server.emit('request', message, response)
@@ -201,32 +198,4 @@ function declaredProblem(request: FastifyRequest, shown: Problem): Problem {
 
 function pathOf(request: FastifyRequest): string {
   return request.url.split('?')[0] ?? ''
-}
-
-/** What Node's parser refuses before there is a request. */
-const socketCodes: Record<string, ProblemCode> = {
-  HPE_HEADER_OVERFLOW: 'headers_too_large',
-  ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
-}
-
-function refuseSocket(
-  error: NodeJS.ErrnoException & { rawPacket?: unknown },
-  socket: Socket,
-): void {
-  if (error.code === 'ECONNRESET' || socket.destroyed) return
-  const code = socketCodes[error.code ?? ''] ?? 'invalid_request'
-  const [, url = ''] = /^[A-Z]+ (\S+)/.exec(String(error.rawPacket)) ?? []
-  const isUrl = code === 'headers_too_large' && url.length > urlLengthMax
-  const shown = problem(isUrl ? 'uri_too_long' : code, {
-    detail: 'This is not an HTTP request that can be read.',
-  })
-  const body = problemBody(shown, 'req_00000000000000000000000000')
-  if (socket.writable) {
-    socket.write(
-      `HTTP/1.1 ${shown.status} ${STATUS_CODES[shown.status]}\r\n` +
-        'Content-Type: application/problem+json\r\nConnection: close\r\n' +
-        `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-    )
-  }
-  socket.destroySoon()
 }

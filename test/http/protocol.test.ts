@@ -127,6 +127,22 @@ test.for([
   problemIn(reply, 'invalid_request')
 })
 
+test('CONNECT is answered with a problem, though nothing here is a proxy', async () => {
+  const reply = await exchange(world.url, 'CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n')
+  expect(reply.status).toBe(400)
+  problemIn(reply, 'invalid_request')
+})
+
+test('what is done is answered as done, and garbage behind it as garbage', async () => {
+  const body = '{"name":"Ada","currency":"EUR"}'
+  const bytes =
+    'POST /api/v1/clients HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n' +
+    `Authorization: Bearer ${world.api.key}\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+  const { status, text } = await exchange(world.url, `${bytes}garbage\r\n\r\n`)
+  expect(status).toBe(201)
+  expect(text).toMatch(/^\{"id":"cli_.*\}HTTP\/1\.1 400 Bad Request/s)
+})
+
 test('headers longer than we read are a 431, and so is one header alone', async () => {
   for (const headers of [{ 'x-long': 'a'.repeat(20_000) }, manyHeaders(400)]) {
     const reply = await ask('GET /livez', headers)
