@@ -104,7 +104,7 @@ function isLocal({ raw }: FastifyRequest): boolean {
 }
 
 function bearerOf(request: FastifyRequest): string | undefined {
-  return /^bearer +([^ ]+)$/i.exec(request.headers.authorization ?? '')?.[1]
+  return /^bearer +([^ ]+)$/i.exec(onlyOf(request, 'authorization') ?? '')?.[1]
 }
 
 function requireScopes(needed: readonly Scope[], held: readonly Scope[]): void {
@@ -152,7 +152,11 @@ function requireMedia(route: Route, media: Media, request: FastifyRequest): void
     const errors = [{ pointer: '', code: 'unexpected', message: 'must not have a body' }]
     throw problem('invalid_request', { detail: 'This takes no body.', errors })
   }
-  const mediaType = contentTypeOf(request.headers['content-type'])
+  const coding = request.headers['content-encoding'] || 'identity'
+  if (coding.toLowerCase() !== 'identity') {
+    throw problem('unsupported_media_type', { detail: 'Send the body without a Content-Encoding.' })
+  }
+  const mediaType = contentTypeOf(onlyOf(request, 'content-type'))
   if (mediaType === undefined || !takes.includes(mediaType)) {
     throw problem('unsupported_media_type', { detail: `Send the body as ${takes.join(' or ')}.` })
   }
@@ -179,6 +183,11 @@ export function mediaOf(route: Route): Media {
 function withVendorType({ path }: Route, mediaTypes: readonly string[]): readonly string[] {
   const vendorType = mediaTypes.includes('application/json') ? vendorTypeOf(path) : undefined
   return vendorType === undefined ? mediaTypes : [...mediaTypes, vendorType]
+}
+
+/** A header that stands once; of two, Node shows the first, and somebody before us may take the last. */
+function onlyOf({ raw, headers }: FastifyRequest, name: 'authorization' | 'content-type') {
+  return raw.headersDistinct[name]?.length === 1 ? headers[name] : undefined
 }
 
 /** Whether the request announces a body (RFC 9112 §6). */

@@ -143,6 +143,30 @@ test('what is done is answered as done, and garbage behind it as garbage', async
   expect(text).toMatch(/^\{"id":"cli_.*\}HTTP\/1\.1 400 Bad Request/s)
 })
 
+test.for([
+  ['Authorization', 'Bearer other', 401],
+  ['Content-Type', 'text/plain', 415],
+] as const)('%s that is given twice says nothing', async ([name, other, status]) => {
+  const body = '{"name":"Ada","currency":"EUR"}'
+  const bytes =
+    'POST /api/v1/clients HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n' +
+    `Authorization: Bearer ${world.api.key}\r\nConnection: close\r\n${name}: ${other}\r\n` +
+    `Content-Length: ${body.length}\r\n\r\n${body}`
+  expect((await exchange(world.url, bytes)).status).toBe(status)
+})
+
+test('a body that says it is coded is refused, since we would read the code', async () => {
+  const client = { name: 'Ada', currency: 'EUR' }
+  for (const coding of ['gzip', 'br', 'identity, gzip', 'nonsense']) {
+    const headers = { 'content-encoding': coding }
+    const reply = await world.api.post('/api/v1/clients', client, headers)
+    expect(reply.status).toBe(415)
+    refusedWith(reply, 'unsupported_media_type')
+  }
+  const plain = { 'content-encoding': 'identity' }
+  expect((await world.api.post('/api/v1/clients', client, plain)).status).toBe(201)
+})
+
 test('headers longer than we read are a 431, and so is one header alone', async () => {
   for (const headers of [{ 'x-long': 'a'.repeat(20_000) }, manyHeaders(400)]) {
     const reply = await ask('GET /livez', headers)
