@@ -83,7 +83,10 @@ async function misuse(api: Api, secret: string): Promise<void> {
   await api.post(`${url}/api/v1/clients`, `{"name": "${secret}"`)
   await api.post(`${url}/api/v1/payments`, { amount: secret }, { 'idempotency-key': secret })
   await api.get(`${url}/api/v1/clients`, { 'x-correlation-id': 'a b', cookie: secret })
+  await api.post(`${url}/api/v1/clients`, named, { 'x-correlation-id': secret })
 }
+
+const named = { name: 'Correlated', currency: 'EUR' }
 
 /** The part of a secret that is not shown as its prefix, as text and as bytes are written. */
 function formsOf(secret: string): string[] {
