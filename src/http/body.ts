@@ -7,19 +7,26 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 /** No body of the contract comes near; what does would only cost us time. */
 const depthMax = 64
 
+/** So many values are parsed in milliseconds; a mebibyte of them keeps everybody else waiting. */
+const valuesMax = 10_000
+
 /** The escape of a NUL, and not a backslash followed by `u0000`. */
 const writtenNul = /(?<!\\)(?:\\\\)*\\u0000/
 
 /**
  * Parses a JSON body from its raw bytes. Throws `malformed_json`, or `invalid_request` for what is
- * JSON but means nothing safe: nested too deep, a name given twice, a NUL.
+ * JSON but means nothing safe: nested too deep, too many values, a name given twice, a NUL.
  */
 export function parseJson(raw: Buffer): unknown {
   const text = decode(raw)
-  const { depth, members } = measure(raw)
+  const { depth, members, commas } = measure(raw)
   if (depth > depthMax) {
     const message = `must not be nested deeper than ${depthMax} levels`
     throw problem('invalid_request', { errors: [bodyError([], 'too_deep', message)] })
+  }
+  if (commas >= valuesMax) {
+    const message = `must not have more than ${valuesMax} values`
+    throw problem('invalid_request', { errors: [bodyError([], 'too_long', message)] })
   }
   let value: unknown
   try {

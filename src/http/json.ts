@@ -4,11 +4,12 @@
  * the measure says that there is something to find.
  */
 
-/** The depth of brackets and the count of members, in bytes that may not even be JSON. */
-export function measure(raw: Buffer): { depth: number; members: number } {
+/** The depth of brackets, the members and the commas, in bytes that may not even be JSON. */
+export function measure(raw: Buffer): { depth: number; members: number; commas: number } {
   let open = 0
   let depth = 0
   let members = 0
+  let commas = 0
   for (let at = 0; at < raw.length; at += 1) {
     switch (raw[at]) {
       case quote:
@@ -16,6 +17,9 @@ export function measure(raw: Buffer): { depth: number; members: number } {
         break
       case 0x3a: // a colon stands once in each member
         members += 1
+        break
+      case 0x2c:
+        commas += 1
         break
       case 0x5b:
       case 0x7b:
@@ -28,7 +32,7 @@ export function measure(raw: Buffer): { depth: number; members: number } {
         break
     }
   }
-  return { depth, members }
+  return { depth, members, commas }
 }
 
 const quote = 0x22

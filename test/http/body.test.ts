@@ -155,6 +155,15 @@ test.for([
   },
 )
 
+test('more values than any body of the contract has are refused before they are parsed', async () => {
+  const numbers = (count: number) => `{"name":[${'0,'.repeat(count - 1)}0]}`
+  expect(await complaint('/api/v1/clients', numbers(10_001))).toEqual(['', 'too_long'])
+  expect(await complaint('/api/v1/clients', numbers(10_000))).toEqual(['/currency', 'required'])
+  const text = { ...client, metadata: { note: ','.repeat(500) } }
+  const made = await Promise.all(Array.from({ length: 3 }, () => api.post('/api/v1/clients', text)))
+  expect(made.map(({ status }) => status)).toEqual([201, 201, 201])
+})
+
 test('equal names in different objects, and colons in texts, are no repetition', async () => {
   const body = '{"name":"a:\\"b\\":c","currency":"EUR","metadata":{"name":"x","currency":":\\\\"}}'
   expect((await api.post('/api/v1/clients', body)).status).toBe(201)
