@@ -1,4 +1,4 @@
-import { type Logger, pino, stdSerializers } from 'pino'
+import { type DestinationStream, type Logger, pino, stdSerializers } from 'pino'
 
 export type Log = Logger
 
@@ -10,7 +10,10 @@ const secretPaths = ['authorization', 'key', 'secret', 'password', 'cookie'].fla
 ])
 
 /** One line of JSON per entry, to standard error: standard output is for people. */
-export function createLog(level: string): Log {
+export function createLog(
+  level: string,
+  to: DestinationStream = pino.destination({ dest: 2, sync: false }),
+): Log {
   return pino(
     {
       level,
@@ -20,6 +23,6 @@ export function createLog(level: string): Log {
       timestamp: pino.stdTimeFunctions.isoTime,
       redact: { paths: secretPaths, censor: '[hidden]' },
     },
-    pino.destination({ dest: 2, sync: false }),
+    to,
   )
 }
