@@ -198,7 +198,8 @@ test('what is computed, missing or impossible is refused with the field at fault
     [{ clientId, currency: 'GBP' }, 'invalid_request', '/lines'],
     [{ clientId, lines: [work] }, 'invalid_request', '/currency'],
     [{ currency: 'GBP', lines: [work] }, 'invalid_request', '/clientId'],
-    [{ proposalId, clientId, currency: 'GBP' }, 'invalid_request', '/lines'],
+    // Of a proposal, the currency is its own.
+    [{ proposalId, clientId, currency: 'GBP' }, 'invalid_request', '/currency'],
     [{ ...fine, currency: 'XXX' }, 'currency_unknown', '/currency'],
     [
       { ...fine, lines: [{ ...work, unitAmount: 0.001 }] },
