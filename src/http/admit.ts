@@ -4,6 +4,7 @@ import type { Observer } from '#audit/observer.ts'
 import type { Context } from '#context.ts'
 import type { Route, Scope } from '#generated/routes.ts'
 import { operatorTenantId } from '#ids.ts'
+import { holdsSecret } from '#secrets/token.ts'
 import type { Concurrency } from './concurrency.ts'
 import { bucketsFor, concurrentPolicy, limitsWith, policiesText, restsText } from './limit.ts'
 import type { Limiter } from './limiter.ts'
@@ -93,7 +94,7 @@ function actorOf({ tenantId, key }: Principal): Actor {
 export function correlationIdOf({ headers, id }: FastifyRequest): string {
   const header = headers['x-correlation-id']
   if (typeof header !== 'string' || !/^[\w.:/=+@-]{1,128}$/.test(header)) return id
-  return /(?:ubk_(?:live|test|op)|whsec)_/.test(header) ? id : header
+  return holdsSecret(header) ? id : header
 }
 
 /** Where a request comes from; null where that is no address. */

@@ -5,16 +5,21 @@ import { idempotencyKeyTtlMs, type StoredReply } from '#db/envelope.ts'
 import { fetchOne, statement } from '#db/statement.ts'
 import type { Route } from '#generated/routes.ts'
 import type { TenantId } from '#ids.ts'
-import { problem } from './problem.ts'
+import { holdsSecret } from '#secrets/token.ts'
+import { type Problem, problem } from './problem.ts'
 
 /** The key of a call: bare or as a quoted string it is the same key, and `""` is none. */
 export function idempotencyKeyOf(header: unknown): string | undefined {
   if (typeof header !== 'string') return undefined
   const key = /^"(.*)"$/s.exec(header)?.[1] ?? header
-  if (key !== '') return key
-  throw problem('invalid_request', {
-    errors: [{ header: 'idempotency-key', code: 'too_short', message: 'must not be empty' }],
-  })
+  if (key === '') throw refusedKey('too_short', 'must not be empty')
+  // It is kept beside its reply, in clear.
+  if (holdsSecret(key)) throw refusedKey('forbidden', 'must not hold an API key or another secret')
+  return key
+}
+
+function refusedKey(code: string, message: string): Problem {
+  return problem('invalid_request', { errors: [{ header: 'idempotency-key', code, message }] })
 }
 
 /**

@@ -36,6 +36,11 @@ export function newApiKey(
   return { key: lead + body + checksum, hash, prefix: lead + body.slice(0, shownLength) }
 }
 
+/** Whether a text holds what looks like a secret of ours: such a text is not to be written down. */
+export function holdsSecret(text: string): boolean {
+  return /(?:ubk_(?:live|test|op)|whsec)_/.test(text)
+}
+
 /** Takes whatever a stranger sent; undefined for everything that we did not make. */
 export function readApiKey(
   keyring: Keyring,

@@ -84,6 +84,7 @@ async function misuse(api: Api, secret: string): Promise<void> {
   await api.post(`${url}/api/v1/payments`, { amount: secret }, { 'idempotency-key': secret })
   await api.get(`${url}/api/v1/clients`, { 'x-correlation-id': 'a b', cookie: secret })
   await api.post(`${url}/api/v1/clients`, named, { 'x-correlation-id': secret })
+  await api.post(`${url}/api/v1/clients`, named, underKey(secret))
 }
 
 const named = { name: 'Correlated', currency: 'EUR' }
