@@ -1,6 +1,6 @@
 import type { Server } from 'node:http'
 import { connect, type Socket } from 'node:net'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { openDoor } from '#app.ts'
 import { routes } from '#generated/routes.ts'
 import { mount } from '#http/mount.ts'
@@ -8,6 +8,11 @@ import { createServer } from '#http/server.ts'
 import { operations } from '#operations.ts'
 import { type Api, startWorld, type World } from '../world.ts'
 import { repliesIn, type WireReply, written } from './wire.ts'
+
+/** A good call takes milliseconds; on a busy machine it may take longer, but never a time-out. */
+const goodCallMsMax = 5_000
+
+vi.setConfig({ testTimeout: 60_000 })
 
 let world: World
 let url: string
@@ -98,12 +103,12 @@ test('200 callers who send a byte now and then keep nobody waiting, and are give
     const drip = setInterval(() => socket.write(isInBody ? ' ' : 'X-A: b\r\n'), 200)
     socket.once('close', () => clearInterval(drip))
   }
-  expect(await goodCallMs()).toBeLessThan(1_500)
+  expect(await goodCallMs()).toBeLessThan(goodCallMsMax)
   const startedMs = performance.now()
   const usual = { headersTimeout: server.headersTimeout, requestTimeout: server.requestTimeout }
   Object.assign(server, { headersTimeout: 1_000, requestTimeout: 2_000 })
   const all = await Promise.all(lines.map(({ closed }) => closed))
-  expect(performance.now() - startedMs).toBeLessThan(10_000)
+  expect(performance.now() - startedMs).toBeLessThan(25_000)
   Object.assign(server, usual)
   for (const replies of all) {
     // 64 of them are let in at once; the others are told so, or are cut off before.
@@ -115,7 +120,7 @@ test('200 callers who send a byte now and then keep nobody waiting, and are give
 test('connections on which nothing comes, or half of which is closed, stop nobody', async () => {
   const lines = await openMany(100)
   for (const [at, { socket }] of lines.entries()) if (at % 2 === 0) socket.end()
-  expect(await goodCallMs()).toBeLessThan(1_500)
+  expect(await goodCallMs()).toBeLessThan(goodCallMsMax)
   await Promise.all(lines.map(({ closed }) => closed))
 })
 
@@ -126,7 +131,7 @@ test('1,000 connections that are kept alive are all answered, twice, and so is e
     const all = await Promise.all(lines.map(({ answered }) => answered(turn)))
     expect(new Set(all.map((replies) => replies.at(-1)?.status))).toEqual(new Set([200]))
   }
-  expect(await goodCallMs()).toBeLessThan(1_500)
+  expect(await goodCallMs()).toBeLessThan(goodCallMsMax)
   for (const { socket } of lines) socket.destroy()
 })
 
@@ -200,5 +205,5 @@ test('a caller who hangs up in the middle costs nothing but its connection', asy
     socket.resetAndDestroy()
   }
   await Promise.all(lines.map(({ closed }) => closed))
-  expect(await goodCallMs()).toBeLessThan(1_500)
+  expect(await goodCallMs()).toBeLessThan(goodCallMsMax)
 })

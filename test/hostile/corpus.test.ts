@@ -8,7 +8,7 @@ import { type Hostile, send, type WireReply } from './wire.ts'
 
 /** Bounds far above what was measured (94 MB; 490 ms on a busy machine), for busier ones. */
 const rssGrowthMax = 384 * 1024 * 1024
-const loopDelayMsMax = { usual: 500, longest: 5_000 }
+const loopDelayMsMax = { usual: 1_000, longest: 5_000 }
 const atOnce = 24
 
 const lines: string[] = []
@@ -91,7 +91,7 @@ test('the corpus has a thousand requests and more, each of them once', () => {
 })
 
 test('nothing hostile is answered with a fault of ours, let in, repeated, or told what we are', {
-  timeout: 60_000,
+  timeout: 180_000,
 }, async () => {
   const sizeBefore = await metricsSize()
   const delay = monitorEventLoopDelay({ resolution: 10 })
@@ -107,7 +107,7 @@ test('nothing hostile is answered with a fault of ours, let in, repeated, or tol
   await stillAnswers()
 
   // Operations times statuses is all that the figures may grow to.
-  expect((await metricsSize()) - sizeBefore).toBeLessThan(1024 * 1024)
+  expect((await metricsSize()) - sizeBefore).toBeLessThan(512 * 1024)
   expect(await metrics()).not.toMatch(/hostile|__proto__|%2e|INVENT/)
 })
 
