@@ -3,7 +3,7 @@ import { usualLimits } from '#http/limit.ts'
 import { startSecond } from '../api-keys/second-process.ts'
 import { until } from '../jobs/until.ts'
 import { type Api, refusedWith, startWorld, type World } from '../world.ts'
-import { exhaust, startMisbehaving, stoppedClock } from './fixture.ts'
+import { exhaust, fewCalls, limitKeys, startMisbehaving, stoppedClock } from './fixture.ts'
 
 let world: World
 beforeAll(async () => {
@@ -37,6 +37,7 @@ test('a key that calls too often is told when to come back, while others are ser
     return made.body.key
   }
   const [greedy, modest] = [await make(), await make()]
+  await limitKeys(world, api)
   const second = await startSecond(world, (ctx) => ({ ...ctx, clock }))
 
   const refused = await exhaust(second.url, greedy)
@@ -53,7 +54,7 @@ test('a key that calls too often is told when to come back, while others are ser
   expect(await second.statusFor(api.key)).toBe(200)
 
   step(1_000)
-  const perSecond = usualLimits.key.read.quota / usualLimits.key.read.windowSeconds
+  const perSecond = fewCalls.quota / fewCalls.windowSeconds
   const again = await letThrough(perSecond + 20, () => second.statusFor(greedy))
   expect(again).toBe(perSecond)
   await second.stop()

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startSecond } from '../api-keys/second-process.ts'
 import { type Api, startWorld, type World } from '../world.ts'
-import { exhaust, stoppedClock } from './fixture.ts'
+import { exhaust, limitKeys, stoppedClock } from './fixture.ts'
 
 let world: World
 let admin: Api
@@ -39,6 +39,7 @@ test('of many things that are wrong the first in the order of refusals is told',
   await admin.patch(`/api/v1/clients/${one.body.id}`, { phone: '1' }, used)
   const { clock, step } = stoppedClock()
   const second = await startSecond(world, (ctx) => ({ ...ctx, clock }))
+  await limitKeys(world, admin)
   await exhaust(second.url, writer.key, 'write')
 
   const request: Wrong = {

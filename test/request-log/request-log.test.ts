@@ -8,7 +8,7 @@ import { operatorTenantId } from '#ids.ts'
 import { operations } from '#operations.ts'
 import { runRequestLog } from '#request-log/writer.ts'
 import { startSecond } from '../api-keys/second-process.ts'
-import { exhaust, stoppedClock } from '../http/fixture.ts'
+import { exhaust, limitKeys, stoppedClock } from '../http/fixture.ts'
 import { until } from '../jobs/until.ts'
 import { type Api, startWorld, type World } from '../world.ts'
 import { rowOf } from './fixture.ts'
@@ -95,6 +95,7 @@ test('a call with a key that was revoked is in the log of its owner', async () =
 
 test('a call that came too often is marked, and so is one that got a stored answer', async () => {
   const key = await aKey(['clients:read'])
+  await limitKeys(world, api)
   const { clock } = stoppedClock()
   const second = await startSecond(world, (ctx) => ({ ...ctx, clock }))
   const limited = await rowOf(world, await exhaust(second.url, key.key))
