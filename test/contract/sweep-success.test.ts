@@ -56,11 +56,15 @@ test.each(ledger.of('head'))(
     const got = await cast.send(operation, sent)
     const told = await cast.send(operation, { ...sent, method: 'HEAD' })
     const again = await cast.send(operation, sent)
+    // What tells of the moment differs from call to call; then only the names are the same.
+    const isSteady = got.text === again.text
     const headersOf = ({ headers }: typeof got) =>
-      [...headers].filter(([name]) => !ownHeaders.has(name)).map((header) => header.join(': '))
+      [...headers]
+        .filter(([name]) => !ownHeaders.has(name))
+        .map(([name, value]) => (isSteady ? `${name}: ${value}` : name))
     expect([told.status, told.text]).toEqual([got.status, ''])
     expect(headersOf(told)).toEqual(headersOf(got))
-    if (got.text.length === again.text.length) {
+    if (isSteady) {
       expect(told.headers.get('content-length')).toBe(got.headers.get('content-length'))
     }
     ledger.settle(operation, 'head', [])

@@ -79,11 +79,18 @@ export async function pageOf(
   return await cast.send(request.operation, render(cast, asked))
 }
 
-/** Reads a list from its beginning to its end, at most so many rows at a time. */
-export async function walk(list: List, query: Record<string, string>): Promise<Json[]> {
+/**
+ * Reads a list from its beginning to its end, page by page, or until so many rows were met: reading
+ * can itself add rows to what is read, so that the oldest first never ends.
+ */
+export async function walk(
+  list: List,
+  query: Record<string, string>,
+  rowsMax: number,
+): Promise<Json[]> {
   const met: Json[] = []
   let cursor: string | null = null
-  while (met.length < rowsReadMax) {
+  while (met.length < rowsMax) {
     const page = await pageOf(list, { ...query, ...(cursor === null ? {} : { cursor }) })
     if (page.status !== 200) throw new Error(`after ${met.length}: ${page.status} ${page.text}`)
     met.push(...page.json.data)
@@ -94,6 +101,3 @@ export async function walk(list: List, query: Record<string, string>): Promise<J
   }
   return met
 }
-
-/** Reading can itself add rows to what is read, so that the oldest first never ends. */
-const rowsReadMax = 300
