@@ -137,7 +137,7 @@ function judgementOf(operation: Operation, sent: Sent, observed: Observed): stri
   return isOwn ? judge(operation, observed, isHead) : judgeProblem(observed)
 }
 
-/** How often a caller that is told to wait does so. */
+/** How often a caller that is told to come back does so, as on a machine that is very busy. */
 const patience = 5
 
 async function exchange(
@@ -148,7 +148,8 @@ async function exchange(
 ): Promise<Observed> {
   for (let turn = 1; ; turn += 1) {
     const observed = await exchangeOnce(connections, url, method, sent)
-    if (observed.status !== 429 || sent.url !== undefined || turn === patience) return observed
+    const isToWait = observed.status === 429 || observed.status === 503
+    if (!isToWait || sent.url !== undefined || turn === patience) return observed
     const seconds = Number(observed.headers.get('retry-after'))
     await new Promise((resolve) => setTimeout(resolve, seconds * 1_000))
   }
