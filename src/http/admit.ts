@@ -131,7 +131,9 @@ async function requireQuota(
   reply.header('ratelimit-policy', policiesText(buckets, limits.concurrent))
   const leave = concurrency.enter(principal.tenantId, limits.concurrent)
   if (leave === undefined) throw quotaExceeded([concurrentPolicy], 1_000)
-  reply.raw.once('close', leave)
+  // A caller that hung up while its key was looked up has been told of already.
+  if (reply.raw.closed) leave()
+  else reply.raw.once('close', leave)
   const taken = await limiter.take(principal, buckets, route.cost, now.getTime())
   reply.header('ratelimit', restsText(taken.rests))
   if (taken.violated.length > 0) throw quotaExceeded(taken.violated, taken.retryAfterMs)

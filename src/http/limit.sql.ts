@@ -6,7 +6,6 @@ export interface Spending {
   tenantId: TenantId
   bucket: string
   spentMs: number
-  windowMs: number
 }
 
 /**
@@ -22,14 +21,14 @@ export async function exchangeSpending(
     name: 'quota_spent_exchange',
     text: `
       with spending as (
-        select * from unnest($1::text[], $2::text[], $3::float8[], $4::float8[])
-          with ordinality as s (tenant_id, bucket, spent_ms, window_ms, place)
+        select * from unnest($1::text[], $2::text[], $3::float8[])
+          with ordinality as s (tenant_id, bucket, spent_ms, place)
       ), merged as (
         insert into quota_spent (tenant_id, bucket, arrival_ms)
-        select tenant_id, bucket, $5::float8 + spent_ms from spending order by tenant_id, bucket
+        select tenant_id, bucket, $4::float8 + spent_ms from spending order by tenant_id, bucket
         on conflict (tenant_id, bucket) do update
-          set arrival_ms = greatest(quota_spent.arrival_ms, $5::float8)
-            + excluded.arrival_ms - $5::float8
+          set arrival_ms = greatest(quota_spent.arrival_ms, $4::float8)
+            + excluded.arrival_ms - $4::float8
         returning tenant_id, bucket, arrival_ms
       )
       select merged.arrival_ms from spending join merged using (tenant_id, bucket) order by place`,
@@ -37,7 +36,6 @@ export async function exchangeSpending(
       spendings.map(({ tenantId }) => tenantId),
       spendings.map(({ bucket }) => bucket),
       spendings.map(({ spentMs }) => spentMs),
-      spendings.map(({ windowMs }) => windowMs),
       nowMs,
     ],
   })

@@ -69,8 +69,17 @@ export function createLimiter({ db, clock, log }: Context): Limiter {
     // Set anew, so that the map stays in order of last use and its head is the quietest.
     accounts.delete(name)
     accounts.set(name, account)
-    if (accounts.size > accountsMax) accounts.delete(accounts.keys().next().value ?? name)
+    if (accounts.size > accountsMax) forgetQuietest()
     return account
+  }
+
+  /** With what it did not tell: told beside its successor, it would stand twice in one statement. */
+  function forgetQuietest(): void {
+    for (const [name, account] of accounts) {
+      accounts.delete(name)
+      untold.delete(account)
+      return
+    }
   }
 
   async function tell(): Promise<void> {
@@ -109,18 +118,19 @@ export function createLimiter({ db, clock, log }: Context): Limiter {
       }))
       const isUntold = ({ account }: { account: Account }) =>
         account.untoldMs > account.windowMs * untoldShare
-      if (known.some(isUntold) && performance.now() >= aloneUntilMs) await tellOnce()
+      // Again and again: of all that waited for one telling, each may have spent the share anew.
+      while (known.some(isUntold) && performance.now() >= aloneUntilMs) await tellOnce()
 
       const verdicts = known.map(({ policy, account }) =>
         judge(account.arrivalMs, nowMs, policy, cost),
       )
       const violated = known.filter((_, at) => verdicts[at]?.isAllowed === false)
-      if (violated.length === 0) {
-        for (const { policy, account } of known) {
-          account.arrivalMs = Math.max(account.arrivalMs, nowMs) + msOf(cost, policy)
-          account.untoldMs += msOf(cost, policy)
-          untold.add(account)
-        }
+      for (const [at, { policy, account }] of known.entries()) {
+        const verdict = verdicts[at]
+        if (violated.length > 0 || !verdict?.isAllowed) continue
+        account.arrivalMs = verdict.nextMs
+        account.untoldMs += msOf(cost, policy)
+        untold.add(account)
       }
       const waits = verdicts.map((verdict) => (verdict.isAllowed ? 0 : verdict.retryAfterMs))
       return {
