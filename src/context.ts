@@ -25,6 +25,8 @@ export interface Databases {
   readonly worker: pg.Pool
   /** Raised after a commit with events in it: the sequencer of this process need not wait. */
   readonly eventsCommitted: Signal
+  /** Likewise with jobs in it, for the feeder. */
+  readonly jobsCommitted: Signal
 }
 
 /** Says that something happened, to whoever listens in this process. */

@@ -22,6 +22,8 @@ export type IdPrefix =
   | 'evt'
   | 'aud'
   | 'req'
+  | 'job'
+  | 'sch'
 
 export type Id<Prefix extends IdPrefix> = `${Prefix}_${string}`
 

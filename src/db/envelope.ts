@@ -8,6 +8,8 @@ import type { TenantId } from '#ids.ts'
 export interface Envelope {
   events: EventRow[]
   audits: AuditRow[]
+  /** Whether jobs were queued, which the workers are told of after the commit. */
+  hasJobs: boolean
 }
 
 export interface EventRow {

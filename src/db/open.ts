@@ -20,6 +20,7 @@ export function openDatabases(
     writers,
     worker,
     eventsCommitted: createSignal(),
+    jobsCommitted: createSignal(),
     async close() {
       await Promise.allSettled([readers.close(), writers.end(), worker.end()])
     },

@@ -59,6 +59,7 @@ export async function transact<Result>(
       const result = await work(session.tx)
       await session.flush(claim && { ...claim, reply: claim.keep(result) })
       if (session.hasEvents()) ctx.db.eventsCommitted.raise()
+      if (session.hasJobs()) ctx.db.jobsCommitted.raise()
       return result
     } catch (error) {
       await session.abandon()
@@ -101,7 +102,11 @@ function createSession(
   }
 
   function open(owner: TenantId): Tx {
-    const section: Section = { tenantId: owner, envelope: { events: [], audits: [] }, writes: [] }
+    const section: Section = {
+      tenantId: owner,
+      envelope: { events: [], audits: [], hasJobs: false },
+      writes: [],
+    }
     sections.push(section)
     return Object.assign(kyselyOver(read), {
       tenantId: owner,
@@ -137,7 +142,8 @@ function createSession(
   }
 
   const hasEvents = () => sections.some(({ envelope }) => envelope.events.length > 0)
-  return { tx: open(tenantId), flush, abandon, hasEvents }
+  const hasJobs = () => sections.some(({ envelope }) => envelope.hasJobs)
+  return { tx: open(tenantId), flush, abandon, hasEvents, hasJobs }
 }
 
 /** Whether a part of the transaction changes something and leaves no entry of it. */
