@@ -12,12 +12,14 @@ import { serveDocs } from './http/docs.ts'
 import { createLimiter } from './http/limiter.ts'
 import { mount } from './http/mount.ts'
 import { createServer } from './http/server.ts'
+import { runJobs } from './jobs/jobs.ts'
 import { runPresence } from './jobs/presence.ts'
+import type { Task } from './jobs/task.ts'
 import { runTimetable } from './jobs/timetable.ts'
 import { operations } from './operations.ts'
 import { reactions } from './reactions.ts'
 import { runRequestLog } from './request-log/writer.ts'
-import { timetable } from './tasks.ts'
+import { tasks, timetable } from './tasks.ts'
 import { runDispatcher } from './webhooks/dispatcher.ts'
 import { disableGone } from './webhooks/gone.ts'
 import { runOrphanage } from './webhooks/orphans.ts'
@@ -74,19 +76,20 @@ export function openDoor(ctx: Context): Door & { close(): Promise<void> } {
   }
 }
 
-/** Sequencer, dispatcher, the chain of the audit, and the timetable. */
-export function startWorker(ctx: Context): Running {
+/** Sequencer, dispatcher, jobs, the chain of the audit, and the timetable. */
+export function startWorker(ctx: Context, known: readonly Task[] = tasks): Running {
   const presence = runPresence(ctx)
   const dispatcher = runDispatcher(ctx, presence, (claimed) => disableGone(ctx, claimed))
   const orphanage = runOrphanage(ctx, dispatcher.wake)
   const sequencer = runSequencer(ctx, reactions(ctx), dispatcher.wake)
   const chainer = runChainer(ctx)
   const recurring = runTimetable(ctx, timetable)
+  const jobs = runJobs(ctx, presence, known)
   ctx.db.eventsCommitted.listen(sequencer.wake)
   return {
     async stop(drainMs) {
       await Promise.all([sequencer.stop(), chainer.stop(), recurring.stop(), orphanage.stop()])
-      await dispatcher.stop(drainMs)
+      await Promise.all([dispatcher.stop(drainMs), jobs.stop(drainMs)])
       await presence.stop()
     },
   }

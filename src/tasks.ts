@@ -1,5 +1,6 @@
 import { makeHours } from './api-metrics/hours.sql.ts'
 import { anchorAudit } from './audit/anchor.task.ts'
+import type { Task } from './jobs/task.ts'
 import type { Recurring } from './jobs/timetable.ts'
 import {
   eraseBodies,
@@ -17,6 +18,9 @@ import {
 
 const minute = 60 * 1_000
 const hour = 60 * minute
+
+/** The code behind each name that a job can bear. */
+export const tasks: readonly Task[] = []
 
 /** What is done again and again for the whole installation, and how often. */
 export const timetable: readonly Recurring[] = [

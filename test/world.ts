@@ -5,10 +5,11 @@ import { type Running, startApi, startWorker } from '#app.ts'
 import { type Clock, createClock } from '#clock.ts'
 import { type Config, readConfig } from '#config.ts'
 import type { Context } from '#context.ts'
-import { urlOf } from '#db/connect.ts'
+import { urlOf } from '#db/login.ts'
 import { openDatabases } from '#db/open.ts'
 import { createEgress } from '#egress/send.ts'
 import type { ProblemCode } from '#generated/types.ts'
+import type { Task } from '#jobs/task.ts'
 import { createLog } from '#log.ts'
 import { openInstallation } from '#organizations/bootstrap.ts'
 import { keyringFrom } from '#secrets/keyring.ts'
@@ -56,10 +57,16 @@ export interface WorldOptions {
   /** Which parts run; both unless told otherwise. */
   parts?: readonly ('api' | 'worker')[]
   env?: Record<string, string>
+  /** Tasks that the worker knows; the product's unless told otherwise. */
+  tasks?: readonly Task[]
 }
 
 /** Starts a world in a database of its own, cloned from the migrated template. */
-export async function startWorld({ parts = ['api', 'worker'], env = {} }: WorldOptions = {}) {
+export async function startWorld({
+  parts = ['api', 'worker'],
+  env = {},
+  tasks,
+}: WorldOptions = {}) {
   const database = await cloneDatabase()
   const config = readConfig({ PORT: '0', UBOS_LOG_LEVEL: 'silent', ...env })
   let offsetMs = 0
@@ -68,7 +75,7 @@ export async function startWorld({ parts = ['api', 'worker'], env = {} }: WorldO
   const keys = await openInstallation(ctx)
   if (keys === undefined) throw new Error('a new database has no keys')
 
-  const worker = parts.includes('worker') ? startWorker(ctx) : undefined
+  const worker = parts.includes('worker') ? startWorker(ctx, tasks) : undefined
   const listener = parts.includes('api') ? await startApi(ctx) : undefined
   const url = listener?.url ?? ''
   const operator = callsWith(url, keys.operatorKey)

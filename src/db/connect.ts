@@ -3,7 +3,9 @@ import pg from 'pg'
 import type { Config } from '#config.ts'
 import { PostgresRefusal, startPostgres } from './at-hand/postgres.ts'
 import { findApplied } from './installation.ts'
-import { ensureDatabase, type Login, migrate, readMigrations } from './migrate.ts'
+import { type Login, urlOf } from './login.ts'
+import { ensureDatabase, migrate, readMigrations } from './migrate.ts'
+import { queueVersion } from './queue-schema.ts'
 import { testFences } from './self-test.ts'
 import { isConnectionLoss } from './transact.ts'
 
@@ -78,7 +80,8 @@ async function connectTo(
     throw new DatabaseRefusal('DATABASE_OWNER_URL is missing; migrations run as the owner')
   }
   const known = await findApplied(url)
-  const missing = (await readMigrations()).filter(({ name }) => !known.has(name))
+  const wanted = [...(await readMigrations()).map(({ name }) => name), queueVersion]
+  const missing = wanted.filter((name) => !known.has(name))
   if (missing.length > 0) {
     throw new DatabaseRefusal(`${missing.length} migrations are missing; run: npm start migrate`)
   }
@@ -93,11 +96,6 @@ function loginOf(ownerUrl: string): Login {
     name: 'ubos',
     password: createHmac('sha256', password).update('ubos').digest('base64url'),
   }
-}
-
-/** The owner's address with another login. */
-export function urlOf(ownerUrl: string, { name, password }: Login): string {
-  return Object.assign(new URL(ownerUrl), { username: name, password }).href
 }
 
 function isUnknownHost(error: unknown): boolean {

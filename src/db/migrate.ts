@@ -2,17 +2,13 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import pg from 'pg'
 import { Client } from './client.ts'
+import { type Login, urlOf } from './login.ts'
+import { installQueue } from './queue-schema.ts'
 
 const migrationsFolder = new URL('../../migrations/', import.meta.url)
 
 /** Held by whoever migrates, so that two starting processes take turns. */
 const migrationLock = 8_262_001
-
-/** The login that processes use; it may act as the two roles and owns nothing. */
-export interface Login {
-  name: string
-  password: string
-}
 
 /** Migrating needs something from a person; the message says what, in full. */
 export class MigrationRefusal extends Error {
@@ -21,7 +17,8 @@ export class MigrationRefusal extends Error {
 
 /**
  * Brings the schema to the newest migration, as the owner of `ownerUrl`: roles, then each file of
- * `migrations/` once and in order, under a lock; then grants and the partitions of the next days.
+ * `migrations/` once and in order, under a lock; the queue's own schema, when there is a login to make
+ * it with; then grants and the partitions of the next days.
  * Answers the names of the files that were applied. Errors: `MigrationRefusal`, `pg.DatabaseError`.
  */
 export async function migrate(ownerUrl: string, login?: Login): Promise<string[]> {
@@ -35,6 +32,7 @@ export async function migrate(ownerUrl: string, login?: Login): Promise<string[]
         name text primary key, digest text not null, applied_at timestamptz not null default now()
       )`)
     const applied = await applyMissing(client)
+    if (login) applied.push(...(await installQueue(client, urlOf(ownerUrl, login))))
     await client.query('grant select on migration to ubos_api')
     await client.query('select ubos_make_partitions((now() at time zone $1)::date - 1, 9)', ['UTC'])
     return applied

@@ -40,7 +40,7 @@ export function createPool(
   databaseUrl: string,
   role: DatabaseRole,
   max: number,
-  log: Log,
+  log?: Log,
 ): pg.Pool {
   const pool = new pg.Pool({
     Client,
@@ -49,7 +49,7 @@ export function createPool(
     idleTimeoutMillis: 30_000,
   })
   // A client that loses its server emits `error`, idle or not; unheard, it would end the process.
-  pool.on('error', ({ message }) => log.warn({ role, message }, 'idle connection lost'))
+  pool.on('error', ({ message }) => log?.warn({ role, message }, 'idle connection lost'))
   pool.on('connect', (client) => client.on('error', () => undefined))
   return pool
 }

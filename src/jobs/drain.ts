@@ -8,3 +8,11 @@ export async function drainWithin(ms: number, work: Promise<void>, log: Log): Pr
   await Promise.race([done, over])
   clearTimeout(timer)
 }
+
+/** Waits until `isSettled`, or as long as it may take. */
+export async function settled(isSettled: () => boolean, limitMs: number): Promise<void> {
+  const endMs = performance.now() + limitMs
+  while (!isSettled() && performance.now() < endMs) {
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}

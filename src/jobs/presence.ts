@@ -21,6 +21,18 @@ export interface Presence {
 /** The first half of the lock; the second is the worker's id. */
 export const presenceLock = 8_262_003
 
+/** A lease token: which worker, and which of its claims. */
+export function leaseToken(workerId: number, random: Buffer): string {
+  return `${workerId}.${random.toString('base64url')}`
+}
+
+/** SQL: whether the worker whose id, as text, this expression gives, is present. */
+export function isPresent(id: string): string {
+  return `(${id} in (select objid::bigint::text from pg_locks
+    where locktype = 'advisory' and granted and classid = ${presenceLock}
+      and database = (select oid from pg_database where datname = current_database())))`
+}
+
 /** How often it is made sure that the connection, and with it the lock, is still there. */
 const lookEveryMs = 1_000
 

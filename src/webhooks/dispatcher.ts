@@ -4,7 +4,7 @@ import type { Context } from '#context.ts'
 import type { Outcome } from '#egress/outcome.ts'
 import type { TenantId } from '#ids.ts'
 import { runLoop } from '#jobs/loop.ts'
-import type { Presence } from '#jobs/presence.ts'
+import { leaseToken, type Presence } from '#jobs/presence.ts'
 import { signatureHeaders } from '#secrets/signature.ts'
 import { type Claimed, claimDeliveries, noLane } from './claim.sql.ts'
 import {
@@ -15,7 +15,6 @@ import {
   releaseLeases,
 } from './dispatch.sql.ts'
 import { nameOutcome, nextStep } from './dispatch.ts'
-import { leaseToken } from './orphan.sql.ts'
 import { secretPlace } from './secret.ts'
 
 /*

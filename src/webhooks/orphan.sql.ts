@@ -1,10 +1,5 @@
 import type pg from 'pg'
-import { presenceLock } from '#jobs/presence.ts'
-
-/** A lease token: which worker, and which of its claims. */
-export function leaseToken(workerId: number, random: Buffer): string {
-  return `${workerId}.${random.toString('base64url')}`
-}
+import { isPresent } from '#jobs/presence.ts'
 
 /** The workers that hold leases and are not present. */
 export async function findAbsentWorkers(pool: pg.Pool): Promise<string[]> {
@@ -13,11 +8,7 @@ export async function findAbsentWorkers(pool: pg.Pool): Promise<string[]> {
     text: `
       select distinct split_part(lease_token, '.', 1) as id from delivery_due
       where lease_token is not null and leased_until > clock_timestamp()
-        and split_part(lease_token, '.', 1) not in (
-          select objid::bigint::text from pg_locks
-          where locktype = 'advisory' and granted and classid = $1
-            and database = (select oid from pg_database where datname = current_database()))`,
-    values: [presenceLock],
+        and not ${isPresent("split_part(lease_token, '.', 1)")}`,
   })
   return rows.map(({ id }) => id)
 }

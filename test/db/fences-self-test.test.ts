@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { urlOf } from '#db/connect.ts'
+import { urlOf } from '#db/login.ts'
 import { FenceBroken, testFences } from '#db/self-test.ts'
 import { cloneDatabase } from '../world.ts'
 

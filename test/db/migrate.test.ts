@@ -1,10 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
-import { urlOf } from '#db/connect.ts'
 import { claimMasterKeyId } from '#db/installation.ts'
+import { urlOf } from '#db/login.ts'
 import { ensureDatabase, MigrationRefusal, migrate, readMigrations } from '#db/migrate.ts'
 import { createPool } from '#db/pool.ts'
+import { queueVersion } from '#db/queue-schema.ts'
 import { testFences } from '#db/self-test.ts'
 import { createLog } from '#log.ts'
 import { testLogin } from '../login.ts'
@@ -33,7 +35,7 @@ test('an empty database is brought to the newest schema, once, though two proces
   const applied = await Promise.all([migrate(url, testLogin), migrate(url, testLogin)])
   expect(applied.map(({ length }) => length).sort((a, b) => a - b)).toEqual([
     0,
-    (await readMigrations()).length,
+    (await readMigrations()).length + 1,
   ])
   await testFences(urlOf(url, testLogin))
   expect(await migrate(url, testLogin)).toEqual([])
@@ -94,4 +96,11 @@ test('a database keeps to the master key that it began with', async () => {
   expect(await claimMasterKeyId(pool, 'second')).toBe('first')
   await pool.end()
   await drop()
+})
+
+test('the note of the queue’s schema names the version that is installed', async () => {
+  const manifest = JSON.parse(
+    await readFile(new URL('../../package.json', import.meta.url), 'utf8'),
+  )
+  expect(queueVersion).toBe(`graphile-worker ${manifest.dependencies['graphile-worker']}`)
 })

@@ -1,0 +1,81 @@
+import type { LogLevel, WorkerPool } from 'graphile-worker'
+import type { Context } from '#context.ts'
+import { createPool } from '#db/pool.ts'
+import type { Presence } from './presence.ts'
+import type { Handed } from './run.sql.ts'
+import { forgetPool, registerPool } from './sweep.sql.ts'
+
+/**
+ * graphile-worker, held up: it gives up for good when it loses its database at the wrong moment, so
+ * whenever it ends without having been told to, another is begun. What the one before had locked is
+ * unlocked by the sweeper, since its name is forgotten.
+ */
+export interface Queue {
+  /** Takes no more jobs, gives back those that have not begun, and waits for the others. */
+  stop(): Promise<void>
+}
+
+export interface QueueOptions {
+  presence: Presence
+  tasks: readonly string[]
+  /** Jobs held at once: those that run, and those that wait for a slot. */
+  heldMax: number
+  perform: (handed: Handed) => Promise<void>
+}
+
+const restMs = 500
+/** The net under the notifications. */
+const pollMs = 500
+const connections = 4
+const graphileLevels = { error: 'warn', warning: 'warn', info: 'debug', debug: 'trace' } as const
+
+export function runQueue(ctx: Context, options: QueueOptions): Queue {
+  const pool = createPool(ctx.db.url, 'ubos_worker', connections, ctx.log)
+  let isStopped = false
+  let current: WorkerPool | undefined
+
+  async function live(): Promise<void> {
+    // graphile-worker refuses to look for nothing.
+    if (options.tasks.length === 0) return
+    const { Logger, runTaskList } = await import('graphile-worker')
+    const logger = new Logger(() => (level: LogLevel, message: string) => {
+      ctx.log[graphileLevels[level]]({ part: 'graphile-worker' }, message)
+    })
+    const perform = (payload: unknown) => options.perform(payload as Handed)
+    const list = Object.fromEntries(options.tasks.map((name) => [name, perform]))
+    const settings = {
+      logger,
+      noHandleSignals: true,
+      concurrency: options.heldMax,
+      pollInterval: pollMs,
+      preset: {
+        worker: {
+          completeJobBatchDelay: 0,
+          localQueue: { size: options.heldMax },
+          gracefulShutdownAbortTimeout: 2 ** 31 - 1,
+        },
+      },
+    }
+    while (!isStopped) {
+      current = runTaskList(settings, list, pool)
+      const { id } = current
+      await registerPool(ctx.db.worker, id, options.presence.id).catch(() => undefined)
+      await current.promise.catch((error) => {
+        ctx.log.error({ err: error }, 'graphile-worker ended, and is begun again')
+      })
+      await forgetPool(ctx.db.worker, id).catch(() => undefined)
+      if (!isStopped) await new Promise((resolve) => setTimeout(resolve, restMs))
+    }
+  }
+
+  const ended = live()
+  return {
+    async stop() {
+      isStopped = true
+      // That it fails is told by its promise, on which `live` waits.
+      void Promise.resolve(current?.gracefulShutdown()).catch(() => undefined)
+      await ended
+      await pool.end()
+    },
+  }
+}

@@ -1,0 +1,197 @@
+import type pg from 'pg'
+import type { AuditActorType } from '#generated/types.ts'
+import type { Id, TenantId } from '#ids.ts'
+
+/** What graphile-worker is handed of a job. */
+export interface Handed {
+  tenantId: TenantId
+  jobId: Id<'job'>
+  /** Of the pass that handed it over; a job handed over anew since then is not started with it. */
+  token: string
+}
+
+/** A job that we run, under our lease. */
+export interface Started {
+  tenantId: TenantId
+  jobId: Id<'job'>
+  token: string
+  task: string
+  payload: object
+  /** Runs that have begun, this one included. */
+  attempt: number
+  actor: { type: Exclude<AuditActorType, 'ANONYMOUS'>; id: string }
+  correlationId: string
+  traceparent: string | null
+}
+
+/** A lease ends so long after its last renewal: a worker that hangs has lost its jobs by then. */
+export const leaseMs = 15_000
+
+const leaseEnd = `clock_timestamp() + interval '${leaseMs} milliseconds'`
+
+/** Starts those that still wait under the token they were handed over with; the others are stale. */
+export async function startJobs(
+  pool: pg.Pool,
+  batch: readonly (Handed & { lease: string })[],
+  now: Date,
+): Promise<(Started | undefined)[]> {
+  const { rows } = await pool.query<StartedRow>({
+    name: 'start_jobs',
+    text: `
+      update job set status = 'RUNNING', attempt_count = attempt_count + 1, started_at = $5,
+        lease_token = handed.lease, leased_until = ${leaseEnd},
+        progress_done = null, progress_total = null
+      from unnest($1::text[], $2::text[], $3::text[], $4::text[])
+        as handed (tenant_id, id, token, lease)
+      where job.tenant_id = handed.tenant_id and job.id = handed.id
+        and job.lease_token = handed.token and job.status = 'PENDING'
+      returning job.tenant_id, job.id, job.lease_token, job.task, job.payload, job.attempt_count,
+        job.actor_type, job.actor_id, job.correlation_id, job.traceparent`,
+    values: [
+      batch.map(({ tenantId }) => tenantId),
+      batch.map(({ jobId }) => jobId),
+      batch.map(({ token }) => token),
+      batch.map(({ lease }) => lease),
+      now,
+    ],
+  })
+  const started = new Map(rows.map((row) => [row.lease_token, fromRow(row)]))
+  return batch.map(({ lease }) => started.get(lease))
+}
+
+interface StartedRow {
+  tenant_id: TenantId
+  id: Id<'job'>
+  lease_token: string
+  task: string
+  payload: object
+  attempt_count: number
+  actor_type: Started['actor']['type']
+  actor_id: string
+  correlation_id: string
+  traceparent: string | null
+}
+
+function fromRow(row: StartedRow): Started {
+  return {
+    tenantId: row.tenant_id,
+    jobId: row.id,
+    token: row.lease_token,
+    task: row.task,
+    payload: row.payload,
+    attempt: row.attempt_count,
+    actor: { type: row.actor_type, id: row.actor_id },
+    correlationId: row.correlation_id,
+    traceparent: row.traceparent,
+  }
+}
+
+/** How a run ended: for good, to be run again from `dueAt` on, or given back as if it never was. */
+export type Ending =
+  | { status: 'SUCCEEDED'; result: string | null }
+  | { status: 'FAILED'; error: string }
+  | { status: 'CANCELLED' }
+  | { status: 'PENDING'; dueAt: Date; error: string }
+  | { status: 'GIVEN_BACK' }
+
+export interface Settled {
+  tenantId: TenantId
+  jobId: Id<'job'>
+  token: string
+  /** Whether the run had begun, so that giving it back takes it off the count. */
+  isStarted: boolean
+  ending: Ending
+}
+
+/**
+ * Writes down how runs ended, each only under its own lease: what was taken from a worker that hung
+ * is not touched by it any more. Answers which were.
+ */
+export async function settleJobs(
+  pool: pg.Pool,
+  batch: readonly Settled[],
+  now: Date,
+): Promise<boolean[]> {
+  const { rows } = await pool.query<{ lease_token: string }>({
+    name: 'settle_jobs',
+    text: settleText,
+    values: settleValues(batch, now),
+  })
+  const written = new Set(rows.map(({ lease_token }) => lease_token))
+  return batch.map(({ token }) => written.has(token))
+}
+
+/** The values of `settleText`. */
+export function settleValues(batch: readonly Settled[], now: Date): unknown[] {
+  const endings = batch.map(({ ending }) => ending)
+  return [
+    batch.map(({ tenantId }) => tenantId),
+    batch.map(({ jobId }) => jobId),
+    batch.map(({ token }) => token),
+    endings.map(({ status }) => (status === 'GIVEN_BACK' ? 'PENDING' : status)),
+    endings.map((ending) => (ending.status === 'PENDING' ? ending.dueAt.toISOString() : null)),
+    endings.map((ending) => ('error' in ending ? ending.error : null)),
+    endings.map((ending) => (ending.status === 'SUCCEEDED' ? ending.result : null)),
+    batch.map(({ ending, isStarted }) => (ending.status === 'GIVEN_BACK' && isStarted ? 1 : 0)),
+    now.toISOString(),
+  ]
+}
+
+/** A job that was to be cancelled is not run again. Answers the tokens that were still valid. */
+export const settleText = `
+  with given as (
+    select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[],
+      $6::text[], $7::jsonb[], $8::int[])
+      as s (tenant_id, id, token, status, due_at, error, result, given_back)
+  ), ended as (
+    select given.*, case when job.is_cancel_asked and given.status = 'PENDING' then 'CANCELLED'
+      else given.status end as becomes
+    from given join job on job.tenant_id = given.tenant_id and job.id = given.id
+      and job.lease_token = given.token
+    for no key update of job
+  ), settled as (
+    update job set status = ended.becomes,
+      due_at = coalesce(ended.due_at, job.due_at),
+      error = case when ended.becomes = 'SUCCEEDED' then null else coalesce(ended.error, job.error) end,
+      result = ended.result,
+      attempt_count = job.attempt_count - ended.given_back,
+      lease_token = null, leased_until = null, is_cancel_asked = false,
+      finished_at = case when ended.becomes <> 'PENDING' then $9::timestamptz end
+    from ended where job.tenant_id = ended.tenant_id and job.id = ended.id
+    returning ended.token
+  )
+  select token as lease_token from settled`
+
+/** A run under way, as its lease is renewed. */
+export interface Renewed {
+  tenantId: TenantId
+  jobId: Id<'job'>
+  token: string
+  done: number | null
+  total: number | null
+}
+
+/** Renews leases and writes progress; answers, by token, those still ours and who must be cancelled. */
+export async function renewLeases(
+  pool: pg.Pool,
+  batch: readonly Renewed[],
+): Promise<Map<string, { isCancelAsked: boolean }>> {
+  const { rows } = await pool.query<{ lease_token: string; is_cancel_asked: boolean }>({
+    name: 'renew_job_leases',
+    text: `
+      update job set leased_until = ${leaseEnd},
+        progress_done = run.done, progress_total = run.total
+      from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[])
+        as run (tenant_id, id, token, done, total)
+      where job.tenant_id = run.tenant_id and job.id = run.id and job.lease_token = run.token
+      returning job.lease_token, job.is_cancel_asked`,
+    values: [
+      batch.map(({ tenantId }) => tenantId),
+      batch.map(({ jobId }) => jobId),
+      batch.map(({ token }) => token),
+      batch.map(({ done }) => done),
+      batch.map(({ total }) => total),
+    ],
+  })
+  return new Map(rows.map((row) => [row.lease_token, { isCancelAsked: row.is_cancel_asked }]))
+}
