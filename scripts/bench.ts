@@ -1,10 +1,17 @@
+import { measureJobs } from './bench/jobs.ts'
 import { measureLists } from './bench/lists.ts'
+import { keepSections } from './bench/report.ts'
+import { isReached, type Row, tableOf } from './bench/rows.ts'
 
 /*
  * `npm run bench [name …]`: measures what the promises say, each as a ratio of two things in one run,
- * taken in turns, and prints medians with their least and most.
+ * taken in turns. Prints a table for each bench, writes it into BENCHMARKS.md, and ends with 1 when a
+ * row was not reached.
  */
-const benches: Record<string, () => Promise<void>> = { lists: measureLists }
+const benches: Record<string, () => Promise<Row[]>> = {
+  jobs: measureJobs,
+  lists: measureLists,
+}
 
 const wanted = process.argv.slice(2)
 const unknown = wanted.find((name) => !Object.hasOwn(benches, name))
@@ -12,6 +19,14 @@ if (unknown !== undefined) {
   console.error(`There is no bench "${unknown}"; there are: ${Object.keys(benches).join(', ')}`)
   process.exit(1)
 }
+const sections = new Map<string, string>()
 for (const [name, measure] of Object.entries(benches)) {
-  if (wanted.length === 0 || wanted.includes(name)) await measure()
+  if (wanted.length > 0 && !wanted.includes(name)) continue
+  const startMs = performance.now()
+  const rows = await measure()
+  const seconds = Math.round((performance.now() - startMs) / 1_000)
+  console.log(`\n${name} (${seconds} s)\n\n${tableOf(rows)}`)
+  sections.set(name, tableOf(rows))
+  if (!rows.every(isReached)) process.exitCode = 1
 }
+keepSections(sections)

@@ -1,42 +1,26 @@
-import { mkdtempSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import pg from 'pg'
 import { type ClientFilter, pageClients } from '../../src/clients/client.sql.ts'
-import { startPostgres } from '../../src/db/at-hand/postgres.ts'
-import { urlOf } from '../../src/db/login.ts'
-import { ensureDatabase, migrate } from '../../src/db/migrate.ts'
 import { openDatabases } from '../../src/db/open.ts'
 import { firstIdAt, tenantId } from '../../src/ids.ts'
 import { createLog } from '../../src/log.ts'
-import { inTurns, lineOf } from './rounds.ts'
+import { openPostgres } from './postgres.ts'
+import { takeTurns } from './rounds.ts'
+import { compared, type Row } from './rows.ts'
 
-const login = { name: 'ubos_bench', password: 'bench' }
 const tenants = { small: idOf(1), large: idOf(2), others: 9_998 }
 const rows = { small: 1_000, large: 1_000_000, other: 100 }
-const rounds = { rounds: 7, runs: 200 }
 
 /**
  * How long a page of 50 takes for a tenant with a million rows, beside one with a thousand, in one
  * table that ten thousand tenants share; behind both fences.
  */
-export async function measureLists(): Promise<void> {
-  const home = mkdtempSync(join(tmpdir(), 'ubos-bench-'))
-  const settings = { fsync: 'off', shared_buffers: '1GB' }
-  const server = await startPostgres({ home, say: () => undefined, settings })
-  try {
-    const ownerUrl = await ensureDatabase(server.ownerUrl, 'bench')
-    await migrate(ownerUrl, login)
-    await fill(ownerUrl)
-    await measure(urlOf(ownerUrl, login))
-  } finally {
-    await server.stop()
-    await rm(home, { recursive: true, force: true })
-  }
+export async function measureLists(): Promise<Row[]> {
+  await using database = await openPostgres({ fsync: 'off', shared_buffers: '1GB' })
+  await fill(database.ownerUrl)
+  return await measure(database.url)
 }
 
-async function measure(databaseUrl: string): Promise<void> {
+async function measure(databaseUrl: string): Promise<Row[]> {
   const databases = openDatabases(databaseUrl, createLog('warn'))
   const middle = (count: number) => [firstIdAt('cli', startMs + (count / 2) * stepMs)]
   const moment = (count: number) => new Date(startMs + (count / 2) * stepMs).toISOString()
@@ -47,20 +31,36 @@ async function measure(databaseUrl: string): Promise<void> {
     ['one e-mail', { sort: '-createdAt', email: 'c7@example.com' }, undefined],
     ['since the middle', { sort: 'createdAt', createdAfter: 'middle' }, undefined],
   ]
-  console.log('\n| list of 50 | 1,000 rows, then 1,000,000 rows: ms (least–most) | ratio |')
-  console.log('|---|---|---|')
+  const lines: Row[] = []
   for (const [name, filter, placeOf] of cases) {
-    const contenders = (['small', 'large'] as const).map((size) => {
+    const pageOf = (size: 'small' | 'large') => {
       const tenant = tenants[size]
       const db = databases.readers.of(tenant)
       const own = filter.createdAfter ? { ...filter, createdAfter: moment(rows[size]) } : filter
       const page = { limit: 50, after: placeOf?.(rows[size]) }
-      return { name: `${name}, ${size}`, run: () => pageClients(db, tenant, own, page) }
-    })
-    const figures = await inTurns(contenders, rounds)
-    for (const figure of figures) console.log(lineOf(figure, figures[0] ?? figure))
+      return () => meanMs(() => pageClients(db, tenant, own, page))
+    }
+    const [ours = [], theirs = []] = await takeTurns([pageOf('large'), pageOf('small')], 7)
+    lines.push(
+      compared({
+        what: `list of 50 of a tenant with 1,000,000 rows: ${name}`,
+        beside: 'of one with 1,000, in the same table',
+        unit: 'ms',
+        ours,
+        theirs,
+        demand: { atMost: 1.3 },
+      }),
+    )
   }
   await databases.close()
+  return lines
+}
+
+async function meanMs(run: () => Promise<unknown>): Promise<number> {
+  const runs = 200
+  const begunMs = performance.now()
+  for (let count = 0; count < runs; count += 1) await run()
+  return (performance.now() - begunMs) / runs
 }
 
 /** One row each second from then on. */
