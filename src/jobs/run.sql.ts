@@ -19,6 +19,9 @@ export interface Started {
   payload: object
   /** Runs that have begun, this one included. */
   attempt: number
+  /** Whether it was to be cancelled while nobody ran it: then this run only ends it. */
+  isCancelAsked: boolean
+  scheduleId: string | null
   actor: { type: Exclude<AuditActorType, 'ANONYMOUS'>; id: string }
   correlationId: string
   traceparent: string | null
@@ -46,7 +49,7 @@ export async function startJobs(
       where job.tenant_id = handed.tenant_id and job.id = handed.id
         and job.lease_token = handed.token and job.status = 'PENDING'
       returning job.tenant_id, job.id, job.lease_token, job.task, job.payload, job.attempt_count,
-        job.actor_type, job.actor_id, job.correlation_id, job.traceparent`,
+        job.is_cancel_asked, job.schedule_id, job.actor_type, job.actor_id, job.correlation_id, job.traceparent`,
     values: [
       batch.map(({ tenantId }) => tenantId),
       batch.map(({ jobId }) => jobId),
@@ -66,6 +69,8 @@ interface StartedRow {
   task: string
   payload: object
   attempt_count: number
+  is_cancel_asked: boolean
+  schedule_id: string | null
   actor_type: Started['actor']['type']
   actor_id: string
   correlation_id: string
@@ -80,6 +85,8 @@ function fromRow(row: StartedRow): Started {
     task: row.task,
     payload: row.payload,
     attempt: row.attempt_count,
+    isCancelAsked: row.is_cancel_asked,
+    scheduleId: row.schedule_id,
     actor: { type: row.actor_type, id: row.actor_id },
     correlationId: row.correlation_id,
     traceparent: row.traceparent,
@@ -112,17 +119,16 @@ export async function settleJobs(
   batch: readonly Settled[],
   now: Date,
 ): Promise<boolean[]> {
-  const { rows } = await pool.query<{ lease_token: string }>({
+  const { rows } = await pool.query<{ token: string }>({
     name: 'settle_jobs',
     text: settleText,
     values: settleValues(batch, now),
   })
-  const written = new Set(rows.map(({ lease_token }) => lease_token))
+  const written = new Set(rows.map(({ token }) => token))
   return batch.map(({ token }) => written.has(token))
 }
 
-/** The values of `settleText`. */
-export function settleValues(batch: readonly Settled[], now: Date): unknown[] {
+function settleValues(batch: readonly Settled[], now: Date): unknown[] {
   const endings = batch.map(({ ending }) => ending)
   return [
     batch.map(({ tenantId }) => tenantId),
@@ -137,30 +143,22 @@ export function settleValues(batch: readonly Settled[], now: Date): unknown[] {
   ]
 }
 
-/** A job that was to be cancelled is not run again. Answers the tokens that were still valid. */
-export const settleText = `
-  with given as (
-    select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[],
-      $6::text[], $7::jsonb[], $8::int[])
-      as s (tenant_id, id, token, status, due_at, error, result, given_back)
-  ), ended as (
-    select given.*, case when job.is_cancel_asked and given.status = 'PENDING' then 'CANCELLED'
-      else given.status end as becomes
-    from given join job on job.tenant_id = given.tenant_id and job.id = given.id
-      and job.lease_token = given.token
-    for no key update of job
-  ), settled as (
-    update job set status = ended.becomes,
-      due_at = coalesce(ended.due_at, job.due_at),
-      error = case when ended.becomes = 'SUCCEEDED' then null else coalesce(ended.error, job.error) end,
-      result = ended.result,
-      attempt_count = job.attempt_count - ended.given_back,
-      lease_token = null, leased_until = null, is_cancel_asked = false,
-      finished_at = case when ended.becomes <> 'PENDING' then $9::timestamptz end
-    from ended where job.tenant_id = ended.tenant_id and job.id = ended.id
-    returning ended.token
-  )
-  select token as lease_token from settled`
+/** One that is to be cancelled and would run again is due at once: its next run ends it. */
+const settleText = `
+  update job set status = ended.status,
+    due_at = case when job.is_cancel_asked then $9::timestamptz
+      else coalesce(ended.due_at, job.due_at) end,
+    error = case when ended.status <> 'SUCCEEDED' then coalesce(ended.error, job.error) end,
+    result = ended.result,
+    attempt_count = job.attempt_count - ended.given_back,
+    lease_token = null, leased_until = null,
+    is_cancel_asked = job.is_cancel_asked and ended.status = 'PENDING',
+    finished_at = case when ended.status <> 'PENDING' then $9::timestamptz end
+  from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[],
+    $7::jsonb[], $8::int[])
+    as ended (tenant_id, id, token, status, due_at, error, result, given_back)
+  where job.tenant_id = ended.tenant_id and job.id = ended.id and job.lease_token = ended.token
+  returning ended.token`
 
 /** A run under way, as its lease is renewed. */
 export interface Renewed {

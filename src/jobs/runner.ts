@@ -149,9 +149,10 @@ export function createRunner(ctx: Context, options: RunnerOptions): Runner {
   }
 
   async function endingOf(one: Run): Promise<Ending> {
-    const { tenantId, jobId, task: name, attempt } = one.started
+    const { tenantId, jobId, task: name, attempt, isCancelAsked } = one.started
     const task = tasks.get(name)
     if (task === undefined) return { status: 'GIVEN_BACK' }
+    if (isCancelAsked) return { status: 'CANCELLED' }
     if (attempt > task.attemptsMax) {
       return { status: 'FAILED', error: 'The processes that ran it stopped, each time.' }
     }

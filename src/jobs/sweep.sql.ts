@@ -25,8 +25,7 @@ export async function freeJobs(pool: pg.Pool): Promise<number> {
         limit ${freedMax} for no key update skip locked
       )
       update job set lease_token = null, leased_until = null,
-        status = case when status = 'RUNNING' and is_cancel_asked then 'CANCELLED' else 'PENDING' end,
-        finished_at = case when status = 'RUNNING' and is_cancel_asked then clock_timestamp() end,
+        status = 'PENDING',
         error = case when status = 'RUNNING' then 'The process that ran it stopped.' else error end
       from lost where job.tenant_id = lost.tenant_id and job.id = lost.id`,
   })
@@ -78,7 +77,7 @@ export async function oldestWaiting(
     text: `
       select task, extract(epoch from $1::timestamptz - min(due_at)) as seconds, count(*)
       from (select task, due_at from job
-        where status = 'PENDING' and due_at <= $1 limit ${100_000}) as waiting
+        where status = 'PENDING' and lease_token is null and due_at <= $1 limit ${100_000}) as waiting
       group by task`,
     values: [now],
   })
