@@ -484,6 +484,142 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/job-schedules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List job schedules
+         * @description What is done for you again and again.
+         */
+        get: operations["listJobSchedules"];
+        put?: never;
+        /**
+         * Create a job schedule
+         * @description Makes a job of one task again and again, by a cron expression in a time zone. A tenant may have 100 schedules (`limit_reached`). Since what tasks report is otherwise read with it, this takes the scope `api_metrics:read` as well.
+         */
+        post: operations["createJobSchedule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/job-schedules/{jobScheduleId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a job schedule
+         * @description One schedule. Its times move on without a new revision, so `If-None-Match` is not taken here: `ETag` is for changes.
+         */
+        get: operations["getJobSchedule"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a job schedule
+         * @description Removes a schedule. Jobs that it has made stay, and are done.
+         */
+        delete: operations["deleteJobSchedule"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a job schedule
+         * @description Changes a schedule, or lets it rest. When it is enabled again, or gets other times, it goes on with the next one from now.
+         */
+        patch: operations["updateJobSchedule"];
+        trace?: never;
+    };
+    "/api/v1/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List jobs
+         * @description Work of yours that is waiting, under way or done, without results; newest first unless told otherwise.
+         */
+        get: operations["listJobs"];
+        put?: never;
+        /**
+         * Ask for a job
+         * @description Asks for work that takes longer than an answer may. It is done by itself, at once or at `runAt`, and tried again when it fails. Read the job to see how it goes, or wait for `job.succeeded` or `job.failed`. Since what tasks report is otherwise read with it, this takes the scope `api_metrics:read` as well.
+         */
+        post: operations["createJob"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{jobId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a job
+         * @description One job as it is now, with its result once it has succeeded.
+         */
+        get: operations["getJob"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{jobId}/cancellation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel a job
+         * @description Calls a job off. One that waits is `CANCELLED` at once. One that runs is asked to break off, and is `CANCELLED` when it has; it may still succeed before. Refused with `invalid_state` once it is over.
+         */
+        post: operations["cancelJob"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{jobId}/retries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try a job again
+         * @description Takes a job that failed or was cancelled and makes it due at once, with all of its tries. Refused with `invalid_state` in any other state, and with `unique_key_taken` when another job has taken its `uniqueKey` meanwhile.
+         */
+        post: operations["retryJob"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/limits": {
         parameters: {
             query?: never;
@@ -2130,6 +2266,462 @@ export interface webhooks {
         patch?: never;
         trace?: never;
     };
+    "job_schedule.created": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A job schedule was created
+         * @description A job schedule was created. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
+                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    "webhook-id": components["parameters"]["WebhookId"];
+                    /**
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
+                     */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                    /**
+                     * @description When this attempt was sent, in seconds since 1970. Refuse what is more than five minutes off.
+                     * @example 1770199200
+                     */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
+                    /**
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
+                     */
+                    "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["JobScheduleCreatedEvent"];
+                };
+            };
+            responses: {
+                /** @description You have it. We do not send it to you again. */
+                "2XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description You do not want any more. We disable the endpoint. */
+                410: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "job_schedule.deleted": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A job schedule was deleted
+         * @description A job schedule was deleted. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
+                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    "webhook-id": components["parameters"]["WebhookId"];
+                    /**
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
+                     */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                    /**
+                     * @description When this attempt was sent, in seconds since 1970. Refuse what is more than five minutes off.
+                     * @example 1770199200
+                     */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
+                    /**
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
+                     */
+                    "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["JobScheduleDeletedEvent"];
+                };
+            };
+            responses: {
+                /** @description You have it. We do not send it to you again. */
+                "2XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description You do not want any more. We disable the endpoint. */
+                410: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "job_schedule.updated": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A job schedule changed
+         * @description A job schedule changed. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
+                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    "webhook-id": components["parameters"]["WebhookId"];
+                    /**
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
+                     */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                    /**
+                     * @description When this attempt was sent, in seconds since 1970. Refuse what is more than five minutes off.
+                     * @example 1770199200
+                     */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
+                    /**
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
+                     */
+                    "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["JobScheduleUpdatedEvent"];
+                };
+            };
+            responses: {
+                /** @description You have it. We do not send it to you again. */
+                "2XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description You do not want any more. We disable the endpoint. */
+                410: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "job.cancelled": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A job was called off
+         * @description A job was called off. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
+                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    "webhook-id": components["parameters"]["WebhookId"];
+                    /**
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
+                     */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                    /**
+                     * @description When this attempt was sent, in seconds since 1970. Refuse what is more than five minutes off.
+                     * @example 1770199200
+                     */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
+                    /**
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
+                     */
+                    "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["JobCancelledEvent"];
+                };
+            };
+            responses: {
+                /** @description You have it. We do not send it to you again. */
+                "2XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description You do not want any more. We disable the endpoint. */
+                410: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "job.failed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A job failed for good
+         * @description A job failed for good. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
+                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    "webhook-id": components["parameters"]["WebhookId"];
+                    /**
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
+                     */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                    /**
+                     * @description When this attempt was sent, in seconds since 1970. Refuse what is more than five minutes off.
+                     * @example 1770199200
+                     */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
+                    /**
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
+                     */
+                    "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["JobFailedEvent"];
+                };
+            };
+            responses: {
+                /** @description You have it. We do not send it to you again. */
+                "2XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description You do not want any more. We disable the endpoint. */
+                410: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "job.succeeded": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A job that you or a schedule of yours asked for is done
+         * @description A job that you or a schedule of yours asked for is done. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
+                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    "webhook-id": components["parameters"]["WebhookId"];
+                    /**
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
+                     */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                    /**
+                     * @description When this attempt was sent, in seconds since 1970. Refuse what is more than five minutes off.
+                     * @example 1770199200
+                     */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
+                    /**
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
+                     */
+                    "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["JobSucceededEvent"];
+                };
+            };
+            responses: {
+                /** @description You have it. We do not send it to you again. */
+                "2XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description You do not want any more. We disable the endpoint. */
+                410: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "organization.created": {
         parameters: {
             query?: never;
@@ -3737,7 +4329,7 @@ export interface components {
          * @description What a key may do: `noun:read` or `noun:write`. Writing does not include reading. `*` is everything within the tenant, and is meant for admin keys. `organizations:*` and `operators:*` belong to the operator of the installation alone.
          * @enum {string}
          */
-        ApiKeyScope: "*" | "api_keys:read" | "api_keys:write" | "api_metrics:read" | "audit:read" | "clients:read" | "clients:write" | "events:read" | "invoices:read" | "invoices:write" | "operators:read" | "operators:write" | "organizations:read" | "organizations:write" | "payments:read" | "payments:write" | "proposals:read" | "proposals:write" | "request_logs:read" | "request_logs:write" | "service_accounts:read" | "service_accounts:write" | "webhook_deliveries:read" | "webhook_deliveries:write" | "webhook_endpoints:read" | "webhook_endpoints:write";
+        ApiKeyScope: "*" | "api_keys:read" | "api_keys:write" | "api_metrics:read" | "audit:read" | "clients:read" | "clients:write" | "events:read" | "invoices:read" | "invoices:write" | "jobs:read" | "jobs:write" | "operators:read" | "operators:write" | "organizations:read" | "organizations:write" | "payments:read" | "payments:write" | "proposals:read" | "proposals:write" | "request_logs:read" | "request_logs:write" | "service_accounts:read" | "service_accounts:write" | "webhook_deliveries:read" | "webhook_deliveries:write" | "webhook_endpoints:read" | "webhook_endpoints:write";
         /**
          * @description `ACTIVE` keys work. `EXPIRED` ones have passed their `expiresAt`. `DISABLED` ones rest with their service account. `REVOKED` ones were withdrawn and never work again.
          * @enum {string}
@@ -4183,6 +4775,17 @@ export interface components {
             version: 1;
         };
         /**
+         * @description When, in five fields: minute, hour, day of the month, month, day of the week (0 or 7 is Sunday).
+         *     A field is `*`, numbers, names (`MON`, `JAN`), ranges `1-5`, steps `*\/15`, or a list of them;
+         *     `L` is the last day of the month. When both days are given, either will do.
+         *
+         *     A time of day that does not exist, since the clocks go forward, is made up for right after; one
+         *     that comes twice, since they go back, counts once. Only where minute or hour is `*` or a step, it
+         *     is every time that the clock shows.
+         * @example 30 2 * * *
+         */
+        CronExpression: string;
+        /**
          * @description A currency by ISO 4217, in capitals. An unknown one is refused with `currency_unknown`.
          * @example GBP
          */
@@ -4224,7 +4827,7 @@ export interface components {
          * @description What happened: a noun and a verb in the past tense. New types are added over time, so ignore those that you do not know.
          * @enum {string}
          */
-        EventType: "organization.created" | "api_key.created" | "api_key.updated" | "api_key.rotated" | "api_key.revoked" | "api_key.suspicious" | "service_account.created" | "service_account.updated" | "service_account.deleted" | "client.created" | "client.updated" | "client.deleted" | "proposal.created" | "proposal.updated" | "proposal.deleted" | "proposal.sent" | "proposal.accepted" | "proposal.declined" | "invoice.created" | "invoice.updated" | "invoice.issued" | "invoice.paid" | "invoice.voided" | "payment.received" | "payment.refunded" | "webhook_endpoint.created" | "webhook_endpoint.updated" | "webhook_endpoint.deleted" | "webhook_endpoint.disabled" | "webhook_endpoint.tested";
+        EventType: "organization.created" | "api_key.created" | "api_key.updated" | "api_key.rotated" | "api_key.revoked" | "api_key.suspicious" | "service_account.created" | "service_account.updated" | "service_account.deleted" | "client.created" | "client.updated" | "client.deleted" | "proposal.created" | "proposal.updated" | "proposal.deleted" | "proposal.sent" | "proposal.accepted" | "proposal.declined" | "invoice.created" | "invoice.updated" | "invoice.issued" | "invoice.paid" | "invoice.voided" | "payment.received" | "payment.refunded" | "webhook_endpoint.created" | "webhook_endpoint.updated" | "webhook_endpoint.deleted" | "webhook_endpoint.disabled" | "webhook_endpoint.tested" | "job.succeeded" | "job.failed" | "job.cancelled" | "job_schedule.created" | "job_schedule.updated" | "job_schedule.deleted";
         /** @description One kind of event that you can subscribe to. */
         EventTypeInfo: {
             /** @description What has happened when you receive it. */
@@ -4440,6 +5043,343 @@ export interface components {
              */
             version: 1;
         };
+        /** @description A job was called off. */
+        JobCancelledEvent: {
+            data: components["schemas"]["JobInfo"];
+            id: components["schemas"]["EventId"];
+            /** @description When it happened. */
+            timestamp: components["schemas"]["Timestamp"];
+            /**
+             * @description What happened.
+             * @constant
+             */
+            type: "job.cancelled";
+            /**
+             * @description The version of the shape of `data`.
+             * @constant
+             */
+            version: 1;
+        };
+        /** @description A job failed for good. */
+        JobFailedEvent: {
+            data: components["schemas"]["JobInfo"];
+            id: components["schemas"]["EventId"];
+            /** @description When it happened. */
+            timestamp: components["schemas"]["Timestamp"];
+            /**
+             * @description What happened.
+             * @constant
+             */
+            type: "job.failed";
+            /**
+             * @description The version of the shape of `data`.
+             * @constant
+             */
+            version: 1;
+        };
+        /**
+         * @description Identifies a job. Ids are made by us, never reused, and sort by time of creation.
+         * @example job_01kgm2hkr0e2vrhm7k1f0f8s4n
+         */
+        JobId: string;
+        /** @description A piece of work that is done behind the API: what, when, how far it is, and what came of it. It is kept for 14 days after its end. */
+        JobInfo: {
+            /**
+             * Format: int32
+             * @description How many runs have begun.
+             */
+            attemptCount: number;
+            /** @description What the caller called the whole of it, in `X-Correlation-Id`. */
+            correlationId: string;
+            /** @description When it was asked for. */
+            createdAt: components["schemas"]["Timestamp"];
+            /** @description From when it may run; after a failed run, when it is tried again. */
+            dueAt: components["schemas"]["Timestamp"];
+            /** @description Why the last run failed; `null` when none did. */
+            error: string | null;
+            /** @description When it succeeded, failed for good or was cancelled; `null` until then. */
+            finishedAt: components["schemas"]["TimestampOrNull"];
+            id: components["schemas"]["JobId"];
+            /** @description Whether the run under way has been asked to break off. */
+            isCancelAsked: boolean;
+            payload: components["schemas"]["JobPayload"];
+            priority: components["schemas"]["JobPriority"];
+            /** @description How far the run is; `null` while the task does not say. */
+            progress: components["schemas"]["JobProgress"] | null;
+            /** @description What came of it, 64 KiB at most; its shape depends on `task`. `null` until it succeeded. */
+            result: components["schemas"]["UsageReport"] | components["schemas"]["JobResult"] | null;
+            /** @description The schedule that made it; `null` where somebody asked for it. */
+            scheduleId: components["schemas"]["JobScheduleId"] | null;
+            /** @description When the last run began; `null` while none has. */
+            startedAt: components["schemas"]["TimestampOrNull"];
+            status: components["schemas"]["JobStatus"];
+            task: components["schemas"]["JobTask"];
+            /** @description The key under which there is one such job at a time, if it has one. */
+            uniqueKey: components["schemas"]["JobUniqueKey"] | null;
+        };
+        /** @description A new job. `task` says what is to be done, and with it what `payload` looks like. `USAGE_REPORT` counts your calls, events and deliveries in a period; its `result` is a `UsageReport`. */
+        JobInput: {
+            payload: components["schemas"]["UsageReportInput"];
+            /**
+             * @description Which of your own waiting jobs go first.
+             * @default NORMAL
+             * @enum {string}
+             */
+            priority?: "HIGH" | "NORMAL" | "LOW";
+            /** @description Not before this moment, at most a year ahead. Without it, or in the past, at once. */
+            runAt?: components["schemas"]["Timestamp"];
+            /**
+             * @description What is to be done.
+             * @constant
+             */
+            task: "USAGE_REPORT";
+            uniqueKey?: components["schemas"]["JobUniqueKey"];
+        };
+        /** @description One page of jobs. */
+        JobList: {
+            /** @description The page, in the order asked for. */
+            data: components["schemas"]["JobSummary"][];
+            nextCursor: components["schemas"]["NextCursor"];
+        };
+        /** @description What the task works on; its shape depends on `task`. */
+        JobPayload: {
+            [key: string]: unknown;
+        };
+        /**
+         * @description Which of your own waiting jobs go first. It does not move you ahead of others.
+         * @enum {string}
+         */
+        JobPriority: "HIGH" | "NORMAL" | "LOW";
+        /** @description How far a job is, in units that its task chooses. */
+        JobProgress: {
+            /**
+             * Format: int64
+             * @description How much is done.
+             */
+            done: number;
+            /**
+             * Format: int64
+             * @description Of how much; `null` while that is not known.
+             */
+            total: number | null;
+        };
+        /** @description What came of a job of a task that this version does not describe. */
+        JobResult: {
+            [key: string]: unknown;
+        };
+        /**
+         * @description What happens to times that passed more than a minute ago while we could not run anything. `NONE` leaves them out, `LATEST` makes up for the last of them, `ALL` for each, the newest 100 at most. `ALL` needs the overlap `ALLOW`.
+         * @enum {string}
+         */
+        JobScheduleCatchUp: "NONE" | "LATEST" | "ALL";
+        /** @description A job schedule was created. */
+        JobScheduleCreatedEvent: {
+            data: components["schemas"]["JobScheduleInfo"];
+            id: components["schemas"]["EventId"];
+            /** @description When it happened. */
+            timestamp: components["schemas"]["Timestamp"];
+            /**
+             * @description What happened.
+             * @constant
+             */
+            type: "job_schedule.created";
+            /**
+             * @description The version of the shape of `data`.
+             * @constant
+             */
+            version: 1;
+        };
+        /** @description A job schedule was deleted. */
+        JobScheduleDeletedEvent: {
+            data: components["schemas"]["JobScheduleInfo"];
+            id: components["schemas"]["EventId"];
+            /** @description When it happened. */
+            timestamp: components["schemas"]["Timestamp"];
+            /**
+             * @description What happened.
+             * @constant
+             */
+            type: "job_schedule.deleted";
+            /**
+             * @description The version of the shape of `data`.
+             * @constant
+             */
+            version: 1;
+        };
+        /**
+         * @description Identifies a job schedule. Ids are made by us, never reused, and sort by time of creation.
+         * @example sch_01kgm2j9q0fyrb8xk3d5w7t6zc
+         */
+        JobScheduleId: string;
+        /** @description Makes a job of one task at each of its times. `nextRunAt`, `lastRunAt`, `lastSkippedAt` and `lastJobId` move on by themselves, without a new revision. */
+        JobScheduleInfo: {
+            catchUp: components["schemas"]["JobScheduleCatchUp"];
+            /** @description When the schedule was created. */
+            createdAt: components["schemas"]["Timestamp"];
+            cron: components["schemas"]["CronExpression"];
+            id: components["schemas"]["JobScheduleId"];
+            /** @description The last job that it made. */
+            lastJobId: components["schemas"]["JobId"] | null;
+            /** @description The last of its times for which it made a job; `null` while there is none. */
+            lastRunAt: components["schemas"]["TimestampOrNull"];
+            /** @description The last of its times that was left out, by `overlap` or `catchUp`; `null` while there is none. */
+            lastSkippedAt: components["schemas"]["TimestampOrNull"];
+            /** @description What you call the schedule. */
+            name: string;
+            /** @description When it makes its next job; `null` while it is paused. */
+            nextRunAt: components["schemas"]["TimestampOrNull"];
+            overlap: components["schemas"]["JobScheduleOverlap"];
+            /** @description Why we paused it, such as a time zone that is no more; `null` when we did not. */
+            pausedReason: string | null;
+            payload: components["schemas"]["JobPayload"];
+            priority: components["schemas"]["JobPriority"];
+            revision: components["schemas"]["Revision"];
+            status: components["schemas"]["JobScheduleStatus"];
+            task: components["schemas"]["JobTask"];
+            timeZone: components["schemas"]["TimeZone"];
+            /** @description When somebody last changed it. */
+            updatedAt: components["schemas"]["Timestamp"];
+        };
+        /** @description A new schedule. `task` says what is to be done, and with it what `payload` looks like. */
+        JobScheduleInput: {
+            /**
+             * @description What happens to times that passed while we could not run anything.
+             * @default LATEST
+             * @enum {string}
+             */
+            catchUp?: "NONE" | "LATEST" | "ALL";
+            cron: components["schemas"]["CronExpression"];
+            /** @description What you call the schedule. */
+            name: string;
+            /**
+             * @description What happens when it is time and the job before is still pending or running.
+             * @default SKIP
+             * @enum {string}
+             */
+            overlap?: "SKIP" | "ALLOW";
+            payload: components["schemas"]["RollingUsageReportInput"];
+            /**
+             * @description Which of your own waiting jobs go first.
+             * @default NORMAL
+             * @enum {string}
+             */
+            priority?: "HIGH" | "NORMAL" | "LOW";
+            /**
+             * @description What is to be done.
+             * @constant
+             */
+            task: "USAGE_REPORT";
+            timeZone: components["schemas"]["TimeZone"];
+        };
+        /** @description One page of job schedules. */
+        JobScheduleList: {
+            /** @description The page, in the order asked for. */
+            data: components["schemas"]["JobScheduleInfo"][];
+            nextCursor: components["schemas"]["NextCursor"];
+        };
+        /**
+         * @description What happens when it is time and the job before is still pending or running: with `SKIP` this time is left out, with `ALLOW` there are two.
+         * @enum {string}
+         */
+        JobScheduleOverlap: "SKIP" | "ALLOW";
+        /** @description Changes to a schedule, as a JSON merge patch: what is absent stays. Its task stays in any case. */
+        JobSchedulePatch: {
+            catchUp?: components["schemas"]["JobScheduleCatchUp"];
+            cron?: components["schemas"]["CronExpression"];
+            /** @description What you call the schedule. */
+            name?: string;
+            overlap?: components["schemas"]["JobScheduleOverlap"];
+            payload?: components["schemas"]["RollingUsageReportPatch"];
+            priority?: components["schemas"]["JobPriority"];
+            status?: components["schemas"]["JobScheduleStatus"];
+            timeZone?: components["schemas"]["TimeZone"];
+        };
+        /**
+         * @description An `ENABLED` schedule makes jobs; a `PAUSED` one rests, and what it misses is not made up for.
+         * @enum {string}
+         */
+        JobScheduleStatus: "ENABLED" | "PAUSED";
+        /** @description A job schedule changed. */
+        JobScheduleUpdatedEvent: {
+            /** @description The names of the fields of `data` that changed. */
+            changedFields: string[];
+            data: components["schemas"]["JobScheduleInfo"];
+            id: components["schemas"]["EventId"];
+            /** @description When it happened. */
+            timestamp: components["schemas"]["Timestamp"];
+            /**
+             * @description What happened.
+             * @constant
+             */
+            type: "job_schedule.updated";
+            /**
+             * @description The version of the shape of `data`.
+             * @constant
+             */
+            version: 1;
+        };
+        /**
+         * @description How a job stands. `PENDING` waits for its time, for a free worker or for its next try; `RUNNING` is being done. The others are ends: `SUCCEEDED` has a result, `FAILED` was tried as often as its task allows, `CANCELLED` was called off.
+         * @enum {string}
+         */
+        JobStatus: "PENDING" | "RUNNING" | "SUCCEEDED" | "FAILED" | "CANCELLED";
+        /** @description A job that you or a schedule of yours asked for is done. */
+        JobSucceededEvent: {
+            data: components["schemas"]["JobInfo"];
+            id: components["schemas"]["EventId"];
+            /** @description When it happened. */
+            timestamp: components["schemas"]["Timestamp"];
+            /**
+             * @description What happened.
+             * @constant
+             */
+            type: "job.succeeded";
+            /**
+             * @description The version of the shape of `data`.
+             * @constant
+             */
+            version: 1;
+        };
+        /** @description A job as lists show it, without its result. */
+        JobSummary: {
+            /**
+             * Format: int32
+             * @description How many runs have begun.
+             */
+            attemptCount: number;
+            /** @description What the caller called the whole of it, in `X-Correlation-Id`. */
+            correlationId: string;
+            /** @description When it was asked for. */
+            createdAt: components["schemas"]["Timestamp"];
+            /** @description From when it may run; after a failed run, when it is tried again. */
+            dueAt: components["schemas"]["Timestamp"];
+            /** @description Why the last run failed; `null` when none did. */
+            error: string | null;
+            /** @description When it succeeded, failed for good or was cancelled; `null` until then. */
+            finishedAt: components["schemas"]["TimestampOrNull"];
+            id: components["schemas"]["JobId"];
+            /** @description Whether the run under way has been asked to break off. */
+            isCancelAsked: boolean;
+            payload: components["schemas"]["JobPayload"];
+            priority: components["schemas"]["JobPriority"];
+            /** @description How far the run is; `null` while the task does not say. */
+            progress: components["schemas"]["JobProgress"] | null;
+            /** @description The schedule that made it; `null` where somebody asked for it. */
+            scheduleId: components["schemas"]["JobScheduleId"] | null;
+            /** @description When the last run began; `null` while none has. */
+            startedAt: components["schemas"]["TimestampOrNull"];
+            status: components["schemas"]["JobStatus"];
+            task: components["schemas"]["JobTask"];
+            /** @description The key under which there is one such job at a time, if it has one. */
+            uniqueKey: components["schemas"]["JobUniqueKey"] | null;
+        };
+        /**
+         * @description What a job does, as its code is named. New tasks are added over time.
+         * @example USAGE_REPORT
+         */
+        JobTask: string;
+        /** @description While a job of the same task with this key is pending or running, a second one is refused with `unique_key_taken`. */
+        JobUniqueKey: string;
         /** @description How much may be asked of us at once, by each key and by the tenant as a whole. */
         LimitsInfo: {
             /**
@@ -4725,7 +5665,7 @@ export interface components {
          * @description The kind of problem, for programs. Codes keep their meaning; new ones are added over time, so fall back on `status` for those that you do not know.
          * @enum {string}
          */
-        ProblemCode: "invalid_request" | "malformed_json" | "unknown_parameter" | "invalid_cursor" | "idempotency_key_required" | "currency_unknown" | "amount_precision" | "amount_out_of_range" | "endpoint_url_forbidden" | "unauthorized" | "key_expired" | "key_revoked" | "key_disabled" | "insufficient_scope" | "scope_escalation" | "key_escalation" | "ip_not_allowed" | "forbidden_address" | "not_found" | "route_not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "idempotency_in_progress" | "conflict" | "external_id_taken" | "reference_unknown" | "reference_mismatch" | "invalid_state" | "resource_in_use" | "limit_reached" | "amount_exceeds_rest" | "delivery_in_progress" | "endpoint_disabled" | "self_lockout" | "precondition_failed" | "payload_too_large" | "uri_too_long" | "unsupported_media_type" | "idempotency_key_reused" | "precondition_required" | "quota_exceeded" | "headers_too_large" | "internal_error" | "commit_unknown" | "overloaded" | "unavailable";
+        ProblemCode: "invalid_request" | "malformed_json" | "unknown_parameter" | "invalid_cursor" | "idempotency_key_required" | "currency_unknown" | "amount_precision" | "amount_out_of_range" | "endpoint_url_forbidden" | "unauthorized" | "key_expired" | "key_revoked" | "key_disabled" | "insufficient_scope" | "scope_escalation" | "key_escalation" | "ip_not_allowed" | "forbidden_address" | "not_found" | "route_not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "idempotency_in_progress" | "conflict" | "external_id_taken" | "unique_key_taken" | "reference_unknown" | "reference_mismatch" | "invalid_state" | "resource_in_use" | "limit_reached" | "amount_exceeds_rest" | "delivery_in_progress" | "endpoint_disabled" | "self_lockout" | "precondition_failed" | "payload_too_large" | "uri_too_long" | "unsupported_media_type" | "idempotency_key_reused" | "precondition_required" | "quota_exceeded" | "headers_too_large" | "internal_error" | "commit_unknown" | "overloaded" | "unavailable";
         /** @description One thing that is wrong, and where: `pointer` for the body, or else `parameter` or `header`. */
         ProblemError: {
             /** @description What is wrong, for programs: `required`, `unknown_field`, `wrong_type`, `format`, `too_long` and the like. */
@@ -5148,6 +6088,29 @@ export interface components {
          * @example 1
          */
         Revision: number;
+        /** @description Which days a usage report is about that is made again and again: those before the time of the schedule, also when the report is made later. */
+        RollingUsageReportInput: {
+            /**
+             * Format: int32
+             * @description How many days of 24 hours, up to the time of the schedule.
+             */
+            days: number;
+            /**
+             * @description By what the calls are grouped.
+             * @default DAY
+             * @enum {string}
+             */
+            groupBy?: "NONE" | "OPERATION" | "KEY" | "DAY";
+        };
+        /** @description Changes to the days that a report is about: what is absent stays. */
+        RollingUsageReportPatch: {
+            /**
+             * Format: int32
+             * @description How many days of 24 hours, up to the time of the schedule.
+             */
+            days?: number;
+            groupBy?: components["schemas"]["UsageReportGrouping"];
+        };
         /** @description A service account was made. */
         ServiceAccountCreatedEvent: {
             data: components["schemas"]["ServiceAccountInfo"];
@@ -5286,6 +6249,11 @@ export interface components {
          * @example null
          */
         TimestampOrNull: string | null;
+        /**
+         * @description A time zone by its IANA name.
+         * @example Europe/Berlin
+         */
+        TimeZone: string;
         /** @description What the lines add up to. Each line's amount and tax are rounded first, then added. */
         Totals: {
             /** @description All lines before tax. */
@@ -5294,6 +6262,70 @@ export interface components {
             tax: components["schemas"]["Amount"];
             /** @description What is to be paid: subtotal and tax. */
             total: components["schemas"]["Amount"];
+        };
+        /** @description What you used in a period. What is no longer kept (calls after 400 days, events after 90, deliveries after 30, unless you have other policies) is not counted. */
+        UsageReport: {
+            calls: components["schemas"]["ApiFigures"];
+            /**
+             * Format: int64
+             * @description Of them, how many have arrived.
+             */
+            deliveriesDelivered: number;
+            /**
+             * Format: int64
+             * @description Of them, how many were given up.
+             */
+            deliveriesExhausted: number;
+            /**
+             * Format: int64
+             * @description How many deliveries of events to endpoints began.
+             */
+            deliveriesMade: number;
+            /**
+             * Format: int64
+             * @description How many events happened.
+             */
+            eventsPublished: number;
+            /** @description From when on is counted: as asked for, or widened to a whole minute or hour. */
+            from: components["schemas"]["Timestamp"];
+            groupBy: components["schemas"]["UsageReportGrouping"];
+            /** @description The groups that had calls: by day, or those with the most calls first. Empty with `NONE`. */
+            groups: components["schemas"]["UsageReportGroup"][];
+            /**
+             * Format: int64
+             * @description How many more groups there were. Their calls are in `calls`.
+             */
+            groupsLeftOut: number;
+            /** @description Until when is counted; when the report was made, if you asked for what was to come. */
+            to: components["schemas"]["Timestamp"];
+        };
+        /** @description The calls of one operation, key or day. */
+        UsageReportGroup: {
+            /** @description Which key, where they are grouped by it; `null` for calls without one, and elsewhere. */
+            apiKeyId: string | null;
+            /** @description Which UTC day, where they are grouped by it; elsewhere `null`. */
+            day: components["schemas"]["CalendarDateOrNull"];
+            figures: components["schemas"]["ApiFigures"];
+            /** @description Which operation, where they are grouped by it; `null` for calls that met none, and elsewhere. */
+            operationId: string | null;
+        };
+        /**
+         * @description By what a usage report groups your calls: not at all, by operation, by API key or by UTC day.
+         * @enum {string}
+         */
+        UsageReportGrouping: "NONE" | "OPERATION" | "KEY" | "DAY";
+        /** @description Which days a usage report is about. */
+        UsageReportInput: {
+            /** @description From when on, before `to`. */
+            from: components["schemas"]["Timestamp"];
+            /**
+             * @description By what the calls are grouped.
+             * @default DAY
+             * @enum {string}
+             */
+            groupBy?: "NONE" | "OPERATION" | "KEY" | "DAY";
+            /** @description Until when, at most 92 days after `from`. */
+            to: components["schemas"]["Timestamp"];
         };
         /**
          * @description Identifies one attempt at a webhook delivery. Ids are made by us, never reused, and sort by time of creation.
@@ -5877,6 +6909,10 @@ export interface components {
         IfNoneMatch: string;
         /** @description Which invoice. */
         InvoiceId: components["schemas"]["InvoiceId"];
+        /** @description Which job. */
+        JobId: components["schemas"]["JobId"];
+        /** @description Which job schedule. */
+        JobScheduleId: components["schemas"]["JobScheduleId"];
         /** @description How many to return at most. */
         Limit: number;
         /** @description Only what happened at this moment or later. Not with `sort=position`. */
@@ -7663,6 +8699,570 @@ export interface operations {
             406: components["responses"]["NotAcceptable"];
             409: components["responses"]["Conflict"];
             412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listJobSchedules: {
+        parameters: {
+            query?: {
+                /** @description Only what was made at this moment or later. */
+                createdAfter?: components["parameters"]["CreatedAfter"];
+                /** @description Only what was made before this moment. */
+                createdBefore?: components["parameters"]["CreatedBefore"];
+                /** @description Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description How many to return at most. */
+                limit?: components["parameters"]["Limit"];
+                /** @description In which order: newest first, or with `createdAt` oldest first. */
+                sort?: components["parameters"]["SortByCreation"];
+                /** @description Only schedules that make jobs, or rest. */
+                status?: components["schemas"]["JobScheduleStatus"];
+            };
+            header?: {
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of schedules. */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobScheduleList"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createJobSchedule: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["JobScheduleInput"];
+            };
+        };
+        responses: {
+            /** @description The schedule. */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobScheduleInfo"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getJobSchedule: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which job schedule. */
+                jobScheduleId: components["parameters"]["JobScheduleId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The schedule. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobScheduleInfo"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    deleteJobSchedule: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412.
+                 * @example "1"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which job schedule. */
+                jobScheduleId: components["parameters"]["JobScheduleId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The schedule is gone. */
+            204: {
+                headers: {
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    updateJobSchedule: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412.
+                 * @example "1"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which job schedule. */
+                jobScheduleId: components["parameters"]["JobScheduleId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["JobSchedulePatch"];
+                "application/merge-patch+json": components["schemas"]["JobSchedulePatch"];
+            };
+        };
+        responses: {
+            /** @description The schedule as it is now. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobScheduleInfo"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listJobs: {
+        parameters: {
+            query?: {
+                /** @description Only what was made at this moment or later. */
+                createdAfter?: components["parameters"]["CreatedAfter"];
+                /** @description Only what was made before this moment. */
+                createdBefore?: components["parameters"]["CreatedBefore"];
+                /** @description Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description How many to return at most. */
+                limit?: components["parameters"]["Limit"];
+                /** @description Only jobs that this schedule made. */
+                scheduleId?: components["schemas"]["JobScheduleId"];
+                /** @description In which order: newest first, or with `createdAt` oldest first. */
+                sort?: components["parameters"]["SortByCreation"];
+                /** @description Only jobs that stand so. */
+                status?: components["schemas"]["JobStatus"];
+                /** @description Only jobs of this task. */
+                task?: components["schemas"]["JobTask"];
+            };
+            header?: {
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of jobs. */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobList"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createJob: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["JobInput"];
+            };
+        };
+        responses: {
+            /** @description The job, which is going to be done. */
+            202: {
+                headers: {
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobInfo"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getJob: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which job. */
+                jobId: components["parameters"]["JobId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobInfo"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    cancelJob: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which job. */
+                jobId: components["parameters"]["JobId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job as it is now. */
+            200: {
+                headers: {
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobInfo"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    retryJob: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which job. */
+                jobId: components["parameters"]["JobId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job, which is due again. */
+            202: {
+                headers: {
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobInfo"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["UnprocessableContent"];

@@ -40,6 +40,18 @@ import type {
   InvoiceNumber,
   InvoicePatch,
   InvoiceStatus,
+  JobId,
+  JobInfo,
+  JobInput,
+  JobList,
+  JobScheduleId,
+  JobScheduleInfo,
+  JobScheduleInput,
+  JobScheduleList,
+  JobSchedulePatch,
+  JobScheduleStatus,
+  JobStatus,
+  JobTask,
   LimitsInfo,
   LimitsPatch,
   LivenessInfo,
@@ -120,6 +132,31 @@ export interface AcceptProposal200 {
   body: ProposalInfo
 }
 
+/** POST /api/v1/jobs/{jobId}/cancellation */
+export interface CancelJobRequest {
+  path: {
+    /** Which job. */
+    jobId: JobId
+  }
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type CancelJobReply = CancelJob200
+
+export interface CancelJob200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: JobInfo
+}
+
 /** POST /api/v1/api-keys */
 export interface CreateApiKeyRequest {
   path: Record<never, never>
@@ -187,6 +224,52 @@ export interface CreateInvoice201 {
   status: 201
   headers: { Location: string; traceparent?: string }
   body: InvoiceInfo
+}
+
+/** POST /api/v1/jobs */
+export interface CreateJobRequest {
+  path: Record<never, never>
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: JobInput
+}
+
+export type CreateJobReply = CreateJob202
+
+export interface CreateJob202 {
+  status: 202
+  headers: { Location: string; traceparent?: string }
+  body: JobInfo
+}
+
+/** POST /api/v1/job-schedules */
+export interface CreateJobScheduleRequest {
+  path: Record<never, never>
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: JobScheduleInput
+}
+
+export type CreateJobScheduleReply = CreateJobSchedule201
+
+export interface CreateJobSchedule201 {
+  status: 201
+  headers: { Location: string; traceparent?: string }
+  body: JobScheduleInfo
 }
 
 /** POST /api/v1/organizations */
@@ -429,6 +512,32 @@ export interface DeleteClientRequest {
 export type DeleteClientReply = DeleteClient204
 
 export interface DeleteClient204 {
+  status: 204
+  headers?: { traceparent?: string }
+}
+
+/** DELETE /api/v1/job-schedules/{jobScheduleId} */
+export interface DeleteJobScheduleRequest {
+  path: {
+    /** Which job schedule. */
+    jobScheduleId: JobScheduleId
+  }
+  query: Record<never, never>
+  headers: {
+    /** The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412. */
+    'if-match'?: string
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type DeleteJobScheduleReply = DeleteJobSchedule204
+
+export interface DeleteJobSchedule204 {
   status: 204
   headers?: { traceparent?: string }
 }
@@ -754,6 +863,52 @@ export interface GetInvoice200 {
   status: 200
   headers?: { traceparent?: string }
   body: InvoiceInfo
+}
+
+/** GET /api/v1/jobs/{jobId} */
+export interface GetJobRequest {
+  path: {
+    /** Which job. */
+    jobId: JobId
+  }
+  query: Record<never, never>
+  headers: {
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetJobReply = GetJob200
+
+export interface GetJob200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: JobInfo
+}
+
+/** GET /api/v1/job-schedules/{jobScheduleId} */
+export interface GetJobScheduleRequest {
+  path: {
+    /** Which job schedule. */
+    jobScheduleId: JobScheduleId
+  }
+  query: Record<never, never>
+  headers: {
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetJobScheduleReply = GetJobSchedule200
+
+export interface GetJobSchedule200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: JobScheduleInfo
 }
 
 /** GET /api/v1/limits */
@@ -1424,6 +1579,76 @@ export interface ListInvoices200 {
   body: InvoiceList
 }
 
+/** GET /api/v1/job-schedules */
+export interface ListJobSchedulesRequest {
+  path: Record<never, never>
+  query: {
+    /** Only schedules that make jobs, or rest. */
+    status?: JobScheduleStatus
+    /** Only what was made at this moment or later. */
+    createdAfter?: Timestamp
+    /** Only what was made before this moment. */
+    createdBefore?: Timestamp
+    /** How many to return at most. */
+    limit: number
+    /** Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
+    cursor?: string
+    /** In which order: newest first, or with `createdAt` oldest first. */
+    sort: '-createdAt' | 'createdAt'
+  }
+  headers: {
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type ListJobSchedulesReply = ListJobSchedules200
+
+export interface ListJobSchedules200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: JobScheduleList
+}
+
+/** GET /api/v1/jobs */
+export interface ListJobsRequest {
+  path: Record<never, never>
+  query: {
+    /** Only jobs that stand so. */
+    status?: JobStatus
+    /** Only jobs of this task. */
+    task?: JobTask
+    /** Only jobs that this schedule made. */
+    scheduleId?: JobScheduleId
+    /** Only what was made at this moment or later. */
+    createdAfter?: Timestamp
+    /** Only what was made before this moment. */
+    createdBefore?: Timestamp
+    /** How many to return at most. */
+    limit: number
+    /** Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
+    cursor?: string
+    /** In which order: newest first, or with `createdAt` oldest first. */
+    sort: '-createdAt' | 'createdAt'
+  }
+  headers: {
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type ListJobsReply = ListJobs200
+
+export interface ListJobs200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: JobList
+}
+
 /** GET /api/v1/organizations */
 export interface ListOrganizationsRequest {
   path: Record<never, never>
@@ -1714,6 +1939,31 @@ export interface RedeliverWebhookDelivery202 {
   body: WebhookDeliveryInfo
 }
 
+/** POST /api/v1/jobs/{jobId}/retries */
+export interface RetryJobRequest {
+  path: {
+    /** Which job. */
+    jobId: JobId
+  }
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type RetryJobReply = RetryJob202
+
+export interface RetryJob202 {
+  status: 202
+  headers?: { traceparent?: string }
+  body: JobInfo
+}
+
 /** POST /api/v1/api-keys/{apiKeyId}/revocation */
 export interface RevokeApiKeyRequest {
   path: {
@@ -1872,6 +2122,34 @@ export interface UpdateInvoice200 {
   status: 200
   headers?: { traceparent?: string }
   body: InvoiceInfo
+}
+
+/** PATCH /api/v1/job-schedules/{jobScheduleId} */
+export interface UpdateJobScheduleRequest {
+  path: {
+    /** Which job schedule. */
+    jobScheduleId: JobScheduleId
+  }
+  query: Record<never, never>
+  headers: {
+    /** The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412. */
+    'if-match'?: string
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: JobSchedulePatch
+}
+
+export type UpdateJobScheduleReply = UpdateJobSchedule200
+
+export interface UpdateJobSchedule200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: JobScheduleInfo
 }
 
 /** PATCH /api/v1/proposals/{proposalId} */
@@ -2046,6 +2324,12 @@ export interface Operations {
     kind: 'write'
     access: 'key'
   }
+  cancelJob: {
+    request: CancelJobRequest
+    reply: CancelJobReply
+    kind: 'write'
+    access: 'key'
+  }
   createApiKey: {
     request: CreateApiKeyRequest
     reply: CreateApiKeyReply
@@ -2061,6 +2345,18 @@ export interface Operations {
   createInvoice: {
     request: CreateInvoiceRequest
     reply: CreateInvoiceReply
+    kind: 'write'
+    access: 'key'
+  }
+  createJob: {
+    request: CreateJobRequest
+    reply: CreateJobReply
+    kind: 'write'
+    access: 'key'
+  }
+  createJobSchedule: {
+    request: CreateJobScheduleRequest
+    reply: CreateJobScheduleReply
     kind: 'write'
     access: 'key'
   }
@@ -2121,6 +2417,12 @@ export interface Operations {
   deleteClient: {
     request: DeleteClientRequest
     reply: DeleteClientReply
+    kind: 'write'
+    access: 'key'
+  }
+  deleteJobSchedule: {
+    request: DeleteJobScheduleRequest
+    reply: DeleteJobScheduleReply
     kind: 'write'
     access: 'key'
   }
@@ -2199,6 +2501,18 @@ export interface Operations {
   getInvoice: {
     request: GetInvoiceRequest
     reply: GetInvoiceReply
+    kind: 'read'
+    access: 'key'
+  }
+  getJob: {
+    request: GetJobRequest
+    reply: GetJobReply
+    kind: 'read'
+    access: 'key'
+  }
+  getJobSchedule: {
+    request: GetJobScheduleRequest
+    reply: GetJobScheduleReply
     kind: 'read'
     access: 'key'
   }
@@ -2352,6 +2666,18 @@ export interface Operations {
     kind: 'read'
     access: 'key'
   }
+  listJobSchedules: {
+    request: ListJobSchedulesRequest
+    reply: ListJobSchedulesReply
+    kind: 'read'
+    access: 'key'
+  }
+  listJobs: {
+    request: ListJobsRequest
+    reply: ListJobsReply
+    kind: 'read'
+    access: 'key'
+  }
   listOrganizations: {
     request: ListOrganizationsRequest
     reply: ListOrganizationsReply
@@ -2406,6 +2732,12 @@ export interface Operations {
     kind: 'write'
     access: 'key'
   }
+  retryJob: {
+    request: RetryJobRequest
+    reply: RetryJobReply
+    kind: 'write'
+    access: 'key'
+  }
   revokeApiKey: {
     request: RevokeApiKeyRequest
     reply: RevokeApiKeyReply
@@ -2439,6 +2771,12 @@ export interface Operations {
   updateInvoice: {
     request: UpdateInvoiceRequest
     reply: UpdateInvoiceReply
+    kind: 'write'
+    access: 'key'
+  }
+  updateJobSchedule: {
+    request: UpdateJobScheduleRequest
+    reply: UpdateJobScheduleReply
     kind: 'write'
     access: 'key'
   }

@@ -267,6 +267,12 @@ export const problems = {
     title: 'Not available at the moment',
     description: 'Something that we depend on does not answer, or we are restarting. Nothing was done.',
   },
+  unique_key_taken: {
+    type: '/problems/unique_key_taken',
+    status: 409,
+    title: 'Such a job is waiting or under way',
+    description: 'Another job of this task with the same `uniqueKey` is pending or running. Wait for its end, or cancel it.',
+  },
   unknown_parameter: {
     type: '/problems/unknown_parameter',
     status: 400,

@@ -181,6 +181,17 @@ export type ClientPatch = components['schemas']['ClientPatch']
 /** The details of a client changed. */
 export type ClientUpdatedEvent = components['schemas']['ClientUpdatedEvent']
 
+/**
+ * When, in five fields: minute, hour, day of the month, month, day of the week (0 or 7 is Sunday).
+ * A field is `*`, numbers, names (`MON`, `JAN`), ranges `1-5`, steps `*\/15`, or a list of them;
+ * `L` is the last day of the month. When both days are given, either will do.
+ *
+ * A time of day that does not exist, since the clocks go forward, is made up for right after; one
+ * that comes twice, since they go back, counts once. Only where minute or hour is `*` or a step, it
+ * is every time that the clock shows.
+ */
+export type CronExpression = components['schemas']['CronExpression']
+
 /** A currency by ISO 4217, in capitals. An unknown one is refused with `currency_unknown`. */
 export type Currency = components['schemas']['Currency']
 
@@ -252,6 +263,84 @@ export type InvoiceUpdatedEvent = components['schemas']['InvoiceUpdatedEvent']
 
 /** An invoice was withdrawn. */
 export type InvoiceVoidedEvent = components['schemas']['InvoiceVoidedEvent']
+
+/** A job was called off. */
+export type JobCancelledEvent = components['schemas']['JobCancelledEvent']
+
+/** A job failed for good. */
+export type JobFailedEvent = components['schemas']['JobFailedEvent']
+
+/** Identifies a job. Ids are made by us, never reused, and sort by time of creation. */
+export type JobId = components['schemas']['JobId']
+
+/** A piece of work that is done behind the API: what, when, how far it is, and what came of it. It is kept for 14 days after its end. */
+export type JobInfo = components['schemas']['JobInfo']
+
+/** A new job. `task` says what is to be done, and with it what `payload` looks like. `USAGE_REPORT` counts your calls, events and deliveries in a period; its `result` is a `UsageReport`. */
+export type JobInput = components['schemas']['JobInput']
+
+/** One page of jobs. */
+export type JobList = components['schemas']['JobList']
+
+/** What the task works on; its shape depends on `task`. */
+export type JobPayload = components['schemas']['JobPayload']
+
+/** Which of your own waiting jobs go first. It does not move you ahead of others. */
+export type JobPriority = components['schemas']['JobPriority']
+
+/** How far a job is, in units that its task chooses. */
+export type JobProgress = components['schemas']['JobProgress']
+
+/** What came of a job of a task that this version does not describe. */
+export type JobResult = components['schemas']['JobResult']
+
+/** What happens to times that passed more than a minute ago while we could not run anything. `NONE` leaves them out, `LATEST` makes up for the last of them, `ALL` for each, the newest 100 at most. `ALL` needs the overlap `ALLOW`. */
+export type JobScheduleCatchUp = components['schemas']['JobScheduleCatchUp']
+
+/** A job schedule was created. */
+export type JobScheduleCreatedEvent = components['schemas']['JobScheduleCreatedEvent']
+
+/** A job schedule was deleted. */
+export type JobScheduleDeletedEvent = components['schemas']['JobScheduleDeletedEvent']
+
+/** Identifies a job schedule. Ids are made by us, never reused, and sort by time of creation. */
+export type JobScheduleId = components['schemas']['JobScheduleId']
+
+/** Makes a job of one task at each of its times. `nextRunAt`, `lastRunAt`, `lastSkippedAt` and `lastJobId` move on by themselves, without a new revision. */
+export type JobScheduleInfo = components['schemas']['JobScheduleInfo']
+
+/** A new schedule. `task` says what is to be done, and with it what `payload` looks like. */
+export type JobScheduleInput = components['schemas']['JobScheduleInput']
+
+/** One page of job schedules. */
+export type JobScheduleList = components['schemas']['JobScheduleList']
+
+/** What happens when it is time and the job before is still pending or running: with `SKIP` this time is left out, with `ALLOW` there are two. */
+export type JobScheduleOverlap = components['schemas']['JobScheduleOverlap']
+
+/** Changes to a schedule, as a JSON merge patch: what is absent stays. Its task stays in any case. */
+export type JobSchedulePatch = components['schemas']['JobSchedulePatch']
+
+/** An `ENABLED` schedule makes jobs; a `PAUSED` one rests, and what it misses is not made up for. */
+export type JobScheduleStatus = components['schemas']['JobScheduleStatus']
+
+/** A job schedule changed. */
+export type JobScheduleUpdatedEvent = components['schemas']['JobScheduleUpdatedEvent']
+
+/** How a job stands. `PENDING` waits for its time, for a free worker or for its next try; `RUNNING` is being done. The others are ends: `SUCCEEDED` has a result, `FAILED` was tried as often as its task allows, `CANCELLED` was called off. */
+export type JobStatus = components['schemas']['JobStatus']
+
+/** A job that you or a schedule of yours asked for is done. */
+export type JobSucceededEvent = components['schemas']['JobSucceededEvent']
+
+/** A job as lists show it, without its result. */
+export type JobSummary = components['schemas']['JobSummary']
+
+/** What a job does, as its code is named. New tasks are added over time. */
+export type JobTask = components['schemas']['JobTask']
+
+/** While a job of the same task with this key is pending or running, a second one is refused with `unique_key_taken`. */
+export type JobUniqueKey = components['schemas']['JobUniqueKey']
 
 /** How much may be asked of us at once, by each key and by the tenant as a whole. */
 export type LimitsInfo = components['schemas']['LimitsInfo']
@@ -433,6 +522,12 @@ export type RequestLogPolicyPatch = components['schemas']['RequestLogPolicyPatch
 /** Counts the changes of this resource, beginning at 1. `ETag` carries it in quotes; send that back as `If-Match` to change only what you have seen. */
 export type Revision = components['schemas']['Revision']
 
+/** Which days a usage report is about that is made again and again: those before the time of the schedule, also when the report is made later. */
+export type RollingUsageReportInput = components['schemas']['RollingUsageReportInput']
+
+/** Changes to the days that a report is about: what is absent stays. */
+export type RollingUsageReportPatch = components['schemas']['RollingUsageReportPatch']
+
 /** A service account was made. */
 export type ServiceAccountCreatedEvent = components['schemas']['ServiceAccountCreatedEvent']
 
@@ -472,6 +567,9 @@ export type TenantId = components['schemas']['TenantId']
 /** One organization in one environment. Everything else belongs to a tenant. */
 export type TenantInfo = components['schemas']['TenantInfo']
 
+/** A time zone by its IANA name. */
+export type TimeZone = components['schemas']['TimeZone']
+
 /** A moment in UTC by RFC 3339, always with `Z`. We write milliseconds; you may leave them out. */
 export type Timestamp = components['schemas']['Timestamp']
 
@@ -480,6 +578,18 @@ export type TimestampOrNull = components['schemas']['TimestampOrNull']
 
 /** What the lines add up to. Each line's amount and tax are rounded first, then added. */
 export type Totals = components['schemas']['Totals']
+
+/** What you used in a period. What is no longer kept (calls after 400 days, events after 90, deliveries after 30, unless you have other policies) is not counted. */
+export type UsageReport = components['schemas']['UsageReport']
+
+/** The calls of one operation, key or day. */
+export type UsageReportGroup = components['schemas']['UsageReportGroup']
+
+/** By what a usage report groups your calls: not at all, by operation, by API key or by UTC day. */
+export type UsageReportGrouping = components['schemas']['UsageReportGrouping']
+
+/** Which days a usage report is about. */
+export type UsageReportInput = components['schemas']['UsageReportInput']
 
 /** Identifies one attempt at a webhook delivery. Ids are made by us, never reused, and sort by time of creation. */
 export type WebhookAttemptId = components['schemas']['WebhookAttemptId']

@@ -31,6 +31,14 @@ import {
   updateInvoice,
   voidInvoice,
 } from './invoices/invoice.http.ts'
+import { cancelJob, createJob, getJob, listJobs, retryJob } from './jobs/job.http.ts'
+import {
+  createJobSchedule,
+  deleteJobSchedule,
+  getJobSchedule,
+  listJobSchedules,
+  updateJobSchedule,
+} from './jobs/schedule.http.ts'
 import { getLimits, getTenantLimits, updateTenantLimits } from './organizations/limits.http.ts'
 import {
   createOrganization,
@@ -70,9 +78,12 @@ import {
 /** Every operation of the contract, and who answers it. */
 export const operations = {
   acceptProposal,
+  cancelJob,
   createApiKey,
   createClient,
   createInvoice,
+  createJob,
+  createJobSchedule,
   createOrganization,
   createOrganizationAdminKey,
   createPayment,
@@ -83,6 +94,7 @@ export const operations = {
   createWebhookEndpoint,
   declineProposal,
   deleteClient,
+  deleteJobSchedule,
   deleteProposal,
   deleteServiceAccount,
   deleteWebhookEndpoint,
@@ -96,6 +108,8 @@ export const operations = {
   getEvent,
   getEventType,
   getInvoice,
+  getJob,
+  getJobSchedule,
   getLimits,
   getLiveness,
   getMe,
@@ -121,6 +135,8 @@ export const operations = {
   listEvents,
   listEventTypes,
   listInvoices,
+  listJobs,
+  listJobSchedules,
   listOrganizations,
   listPayments,
   listProposals,
@@ -130,12 +146,14 @@ export const operations = {
   listWebhookDeliveries,
   listWebhookEndpoints,
   redeliverWebhookDelivery,
+  retryJob,
   revokeApiKey,
   rotateApiKey,
   submitProposal,
   updateApiKey,
   updateClient,
   updateInvoice,
+  updateJobSchedule,
   updateProposal,
   updateRequestLogPolicy,
   updateServiceAccount,

@@ -1,5 +1,7 @@
 import { makeHours } from './api-metrics/hours.sql.ts'
+import { makeUsageReport } from './api-metrics/usage-report.task.ts'
 import { anchorAudit } from './audit/anchor.task.ts'
+import { fireSchedules } from './jobs/fire.task.ts'
 import type { Task } from './jobs/task.ts'
 import type { Recurring } from './jobs/timetable.ts'
 import {
@@ -16,14 +18,16 @@ import {
   pruneReplies,
 } from './retention/prune.sql.ts'
 
-const minute = 60 * 1_000
+const second = 1_000
+const minute = 60 * second
 const hour = 60 * minute
 
-/** The code behind each name that a job can bear. */
-export const tasks: readonly Task[] = []
+/** The code of each task that jobs are of. */
+export const tasks: readonly Task[] = [makeUsageReport]
 
 /** What is done again and again for the whole installation, and how often. */
 export const timetable: readonly Recurring[] = [
+  { name: 'fire-schedules', everyMs: second, run: fireSchedules },
   { name: 'make-partitions', everyMs: hour, run: makePartitions },
   { name: 'prune-replies', everyMs: hour, run: pruneReplies },
   { name: 'prune-key-changes', everyMs: hour, run: pruneKeyChanges },

@@ -4,7 +4,6 @@ import type { Validate } from '../validate.ts'
 export declare const getApiMetricsHeaders: Validate
 export declare const getApiMetricsQuery: Validate
 export declare const getApiTargetsQuery: Validate
-export declare const validateApiFigures: Validate
 export declare const validateApiMetrics: Validate
 export declare const validateApiMetricsGroup: Validate
 export declare const validateApiMetricsGrouping: Validate

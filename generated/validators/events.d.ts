@@ -22,6 +22,12 @@ export declare const validateInvoiceIssuedEvent: Validate
 export declare const validateInvoicePaidEvent: Validate
 export declare const validateInvoiceUpdatedEvent: Validate
 export declare const validateInvoiceVoidedEvent: Validate
+export declare const validateJobCancelledEvent: Validate
+export declare const validateJobFailedEvent: Validate
+export declare const validateJobScheduleCreatedEvent: Validate
+export declare const validateJobScheduleDeletedEvent: Validate
+export declare const validateJobScheduleUpdatedEvent: Validate
+export declare const validateJobSucceededEvent: Validate
 export declare const validateOrganizationCreatedEvent: Validate
 export declare const validatePaymentReceivedEvent: Validate
 export declare const validatePaymentRefundedEvent: Validate

@@ -5,26 +5,37 @@ const validateAddressInfo_0 = new RegExp("^[A-Z]{2}$", "u")
 const validateAddressInfo_1 = ["string","null"]
 const validateAllowedIp_0 = new RegExp("^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$", "u")
 const validateAmount_0 = formats["double"]
+const validateApiFigures_0 = formats["int64"]
+const validateApiFigures_1 = ["number","null"]
 const validateApiKeyId_0 = new RegExp("^key_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
-const validateApiKeyScope_0 = ["*","api_keys:read","api_keys:write","api_metrics:read","audit:read","clients:read","clients:write","events:read","invoices:read","invoices:write","operators:read","operators:write","organizations:read","organizations:write","payments:read","payments:write","proposals:read","proposals:write","request_logs:read","request_logs:write","service_accounts:read","service_accounts:write","webhook_deliveries:read","webhook_deliveries:write","webhook_endpoints:read","webhook_endpoints:write"]
+const validateApiKeyScope_0 = ["*","api_keys:read","api_keys:write","api_metrics:read","audit:read","clients:read","clients:write","events:read","invoices:read","invoices:write","jobs:read","jobs:write","operators:read","operators:write","organizations:read","organizations:write","payments:read","payments:write","proposals:read","proposals:write","request_logs:read","request_logs:write","service_accounts:read","service_accounts:write","webhook_deliveries:read","webhook_deliveries:write","webhook_endpoints:read","webhook_endpoints:write"]
 const validateApiKeyStatus_0 = ["ACTIVE","EXPIRED","DISABLED","REVOKED"]
-const validateApiSecurityAuditEvent_0 = formats["int64"]
 const validateApiSecurityEventId_0 = new RegExp("^sec_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateApiSecurityEventKind_0 = ["KEY_CREATED","KEY_UPDATED","KEY_ROTATED","KEY_REVOKED","KEY_REFUSED_REVOKED","KEY_REFUSED_EXPIRED","KEY_REFUSED_DISABLED","KEY_REFUSED_ROTATED","KEY_REFUSED_IP"]
 const validateApiSecuritySeverity_0 = ["LOW","MEDIUM","HIGH"]
 const validateCalendarDate_0 = formats["date"]
 const validateCalendarDate_1 = new RegExp("^(19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}$", "u")
 const validateClientId_0 = new RegExp("^cli_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
+const validateCronExpression_0 = new RegExp("^[0-9A-Za-z*,/#-]{1,60}( [0-9A-Za-z*,/#-]{1,60}){4}$", "u")
 const validateCurrency_0 = new RegExp("^[A-Z]{3}$", "u")
 const validateEnvironment_0 = ["PRODUCTION","SANDBOX"]
 const validateEventId_0 = new RegExp("^evt_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
-const validateEventType_0 = ["organization.created","api_key.created","api_key.updated","api_key.rotated","api_key.revoked","api_key.suspicious","service_account.created","service_account.updated","service_account.deleted","client.created","client.updated","client.deleted","proposal.created","proposal.updated","proposal.deleted","proposal.sent","proposal.accepted","proposal.declined","invoice.created","invoice.updated","invoice.issued","invoice.paid","invoice.voided","payment.received","payment.refunded","webhook_endpoint.created","webhook_endpoint.updated","webhook_endpoint.deleted","webhook_endpoint.disabled","webhook_endpoint.tested"]
+const validateEventType_0 = ["organization.created","api_key.created","api_key.updated","api_key.rotated","api_key.revoked","api_key.suspicious","service_account.created","service_account.updated","service_account.deleted","client.created","client.updated","client.deleted","proposal.created","proposal.updated","proposal.deleted","proposal.sent","proposal.accepted","proposal.declined","invoice.created","invoice.updated","invoice.issued","invoice.paid","invoice.voided","payment.received","payment.refunded","webhook_endpoint.created","webhook_endpoint.updated","webhook_endpoint.deleted","webhook_endpoint.disabled","webhook_endpoint.tested","job.succeeded","job.failed","job.cancelled","job_schedule.created","job_schedule.updated","job_schedule.deleted"]
 const validateInvoiceId_0 = new RegExp("^inv_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateInvoiceNumber_0 = new RegExp("^INV-[0-9]{6,36}$", "u")
 const validateInvoiceStatus_0 = ["DRAFT","OPEN","PAID","VOIDED"]
-const validateLimitsInfo_0 = formats["int32"]
+const validateJobId_0 = new RegExp("^job_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
+const validateJobInfo_0 = formats["int32"]
+const validateJobPriority_0 = ["HIGH","NORMAL","LOW"]
+const validateJobProgress_1 = ["integer","null"]
+const validateJobScheduleCatchUp_0 = ["NONE","LATEST","ALL"]
+const validateJobScheduleId_0 = new RegExp("^sch_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
+const validateJobScheduleOverlap_0 = ["SKIP","ALLOW"]
+const validateJobScheduleStatus_0 = ["ENABLED","PAUSED"]
+const validateJobStatus_0 = ["PENDING","RUNNING","SUCCEEDED","FAILED","CANCELLED"]
+const validateJobTask_0 = new RegExp("^[A-Z][A-Z0-9_]*$", "u")
+const validateJobUniqueKey_0 = new RegExp("^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$", "u")
 const validateLimitsInfo_1 = new RegExp("^[a-z][A-Za-z0-9]*$", "u")
-const validateLineInput_0 = new RegExp("^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$", "u")
 const validateMetadata_0 = new RegExp("^[A-Za-z0-9_.:-]+$", "u")
 const validateMetadata_1 = new RegExp("^[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f\\ud800-\\udfff]*$", "u")
 const validateNextCursor_0 = new RegExp("^[A-Za-z0-9_-]+$", "u")
@@ -33,7 +44,7 @@ const validatePaymentId_0 = new RegExp("^pay_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validatePaymentMethod_0 = ["BANK_TRANSFER","CARD","CASH","CHEQUE","DIRECT_DEBIT","OTHER"]
 const validatePaymentStatus_0 = ["RECEIVED","PARTIALLY_REFUNDED","REFUNDED"]
 const validateProblem_1 = new RegExp("^(/problems/[a-z][a-z0-9_]*|https://iana\\.org/assignments/http-problem-types#[a-z-]+)$", "u")
-const validateProblemCode_0 = ["invalid_request","malformed_json","unknown_parameter","invalid_cursor","idempotency_key_required","currency_unknown","amount_precision","amount_out_of_range","endpoint_url_forbidden","unauthorized","key_expired","key_revoked","key_disabled","insufficient_scope","scope_escalation","key_escalation","ip_not_allowed","forbidden_address","not_found","route_not_found","method_not_allowed","not_acceptable","request_timeout","idempotency_in_progress","conflict","external_id_taken","reference_unknown","reference_mismatch","invalid_state","resource_in_use","limit_reached","amount_exceeds_rest","delivery_in_progress","endpoint_disabled","self_lockout","precondition_failed","payload_too_large","uri_too_long","unsupported_media_type","idempotency_key_reused","precondition_required","quota_exceeded","headers_too_large","internal_error","commit_unknown","overloaded","unavailable"]
+const validateProblemCode_0 = ["invalid_request","malformed_json","unknown_parameter","invalid_cursor","idempotency_key_required","currency_unknown","amount_precision","amount_out_of_range","endpoint_url_forbidden","unauthorized","key_expired","key_revoked","key_disabled","insufficient_scope","scope_escalation","key_escalation","ip_not_allowed","forbidden_address","not_found","route_not_found","method_not_allowed","not_acceptable","request_timeout","idempotency_in_progress","conflict","external_id_taken","unique_key_taken","reference_unknown","reference_mismatch","invalid_state","resource_in_use","limit_reached","amount_exceeds_rest","delivery_in_progress","endpoint_disabled","self_lockout","precondition_failed","payload_too_large","uri_too_long","unsupported_media_type","idempotency_key_reused","precondition_required","quota_exceeded","headers_too_large","internal_error","commit_unknown","overloaded","unavailable"]
 const validateProblemError_0 = new RegExp("^[a-z][a-z0-9_]*$", "u")
 const validateProposalId_0 = new RegExp("^pro_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateProposalStatus_0 = ["DRAFT","SENT","ACCEPTED","DECLINED","EXPIRED"]
@@ -41,12 +52,13 @@ const validateServiceAccountId_0 = new RegExp("^sva_[0-6][0-9a-hjkmnp-tv-z]{25}$
 const validateServiceAccountInfo_1 = ["array","null"]
 const validateServiceAccountStatus_0 = ["ENABLED","DISABLED"]
 const validateTenantId_0 = new RegExp("^ten_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
+const validateTimeZone_0 = new RegExp("^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$", "u")
 const validateTimestamp_0 = formats["date-time"]
 const validateTimestamp_1 = new RegExp("^(19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$", "u")
+const validateUsageReportGrouping_0 = ["NONE","OPERATION","KEY","DAY"]
 const validateWebhookEndpointDisabledReason_0 = ["REQUESTED","GONE","FAILING"]
 const validateWebhookEndpointId_0 = new RegExp("^whe_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateWebhookEndpointInfo_0 = formats["uri"]
-const validateWebhookEventInfo_2 = ["integer","null"]
 
 export function validateAddressInfo(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
@@ -277,6 +289,398 @@ export function validateAmount(data, {instancePath="", parentData, parentDataPro
     }
   }
   validateAmount.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateApiFigures(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((((((((((((data.calls === undefined) && (missing0 = "calls")) || ((data.clientErrors === undefined) && (missing0 = "clientErrors"))) || ((data.serverErrors === undefined) && (missing0 = "serverErrors"))) || ((data.limitHits === undefined) && (missing0 = "limitHits"))) || ((data.errorRate === undefined) && (missing0 = "errorRate"))) || ((data.limitHitRate === undefined) && (missing0 = "limitHitRate"))) || ((data.callsPerSecond === undefined) && (missing0 = "callsPerSecond"))) || ((data.requestBytes === undefined) && (missing0 = "requestBytes"))) || ((data.responseBytes === undefined) && (missing0 = "responseBytes"))) || ((data.p50Ms === undefined) && (missing0 = "p50Ms"))) || ((data.p95Ms === undefined) && (missing0 = "p95Ms"))) || ((data.p99Ms === undefined) && (missing0 = "p99Ms"))){
+        validateApiFigures.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.calls !== undefined){
+          let data0 = data.calls;
+          const _errs1 = errors;
+          if(!(((typeof data0 == "number") && (!(data0 % 1) && !isNaN(data0))) && (isFinite(data0)))){
+            validateApiFigures.errors = [{instancePath:instancePath+"/calls",schemaPath:"#/properties/calls/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+            return false;
+          }
+          if(errors === _errs1){
+            if((typeof data0 == "number") && (isFinite(data0))){
+              if(data0 > 9007199254740991 || isNaN(data0)){
+                validateApiFigures.errors = [{instancePath:instancePath+"/calls",schemaPath:"#/properties/calls/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                return false;
+              }
+              else {
+                if(data0 < 0 || isNaN(data0)){
+                  validateApiFigures.errors = [{instancePath:instancePath+"/calls",schemaPath:"#/properties/calls/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                  return false;
+                }
+                else {
+                  if(!(validateApiFigures_0.validate(data0))){
+                    validateApiFigures.errors = [{instancePath:instancePath+"/calls",schemaPath:"#/properties/calls/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                    return false;
+                  }
+                }
+              }
+            }
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.clientErrors !== undefined){
+            let data1 = data.clientErrors;
+            const _errs3 = errors;
+            if(!(((typeof data1 == "number") && (!(data1 % 1) && !isNaN(data1))) && (isFinite(data1)))){
+              validateApiFigures.errors = [{instancePath:instancePath+"/clientErrors",schemaPath:"#/properties/clientErrors/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+              return false;
+            }
+            if(errors === _errs3){
+              if((typeof data1 == "number") && (isFinite(data1))){
+                if(data1 > 9007199254740991 || isNaN(data1)){
+                  validateApiFigures.errors = [{instancePath:instancePath+"/clientErrors",schemaPath:"#/properties/clientErrors/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                  return false;
+                }
+                else {
+                  if(data1 < 0 || isNaN(data1)){
+                    validateApiFigures.errors = [{instancePath:instancePath+"/clientErrors",schemaPath:"#/properties/clientErrors/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                    return false;
+                  }
+                  else {
+                    if(!(validateApiFigures_0.validate(data1))){
+                      validateApiFigures.errors = [{instancePath:instancePath+"/clientErrors",schemaPath:"#/properties/clientErrors/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                      return false;
+                    }
+                  }
+                }
+              }
+            }
+            var valid0 = _errs3 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.serverErrors !== undefined){
+              let data2 = data.serverErrors;
+              const _errs5 = errors;
+              if(!(((typeof data2 == "number") && (!(data2 % 1) && !isNaN(data2))) && (isFinite(data2)))){
+                validateApiFigures.errors = [{instancePath:instancePath+"/serverErrors",schemaPath:"#/properties/serverErrors/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                return false;
+              }
+              if(errors === _errs5){
+                if((typeof data2 == "number") && (isFinite(data2))){
+                  if(data2 > 9007199254740991 || isNaN(data2)){
+                    validateApiFigures.errors = [{instancePath:instancePath+"/serverErrors",schemaPath:"#/properties/serverErrors/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                    return false;
+                  }
+                  else {
+                    if(data2 < 0 || isNaN(data2)){
+                      validateApiFigures.errors = [{instancePath:instancePath+"/serverErrors",schemaPath:"#/properties/serverErrors/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                      return false;
+                    }
+                    else {
+                      if(!(validateApiFigures_0.validate(data2))){
+                        validateApiFigures.errors = [{instancePath:instancePath+"/serverErrors",schemaPath:"#/properties/serverErrors/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                        return false;
+                      }
+                    }
+                  }
+                }
+              }
+              var valid0 = _errs5 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.limitHits !== undefined){
+                let data3 = data.limitHits;
+                const _errs7 = errors;
+                if(!(((typeof data3 == "number") && (!(data3 % 1) && !isNaN(data3))) && (isFinite(data3)))){
+                  validateApiFigures.errors = [{instancePath:instancePath+"/limitHits",schemaPath:"#/properties/limitHits/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                  return false;
+                }
+                if(errors === _errs7){
+                  if((typeof data3 == "number") && (isFinite(data3))){
+                    if(data3 > 9007199254740991 || isNaN(data3)){
+                      validateApiFigures.errors = [{instancePath:instancePath+"/limitHits",schemaPath:"#/properties/limitHits/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                      return false;
+                    }
+                    else {
+                      if(data3 < 0 || isNaN(data3)){
+                        validateApiFigures.errors = [{instancePath:instancePath+"/limitHits",schemaPath:"#/properties/limitHits/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                        return false;
+                      }
+                      else {
+                        if(!(validateApiFigures_0.validate(data3))){
+                          validateApiFigures.errors = [{instancePath:instancePath+"/limitHits",schemaPath:"#/properties/limitHits/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                          return false;
+                        }
+                      }
+                    }
+                  }
+                }
+                var valid0 = _errs7 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+              if(valid0){
+                if(data.errorRate !== undefined){
+                  let data4 = data.errorRate;
+                  const _errs9 = errors;
+                  if((!((typeof data4 == "number") && (isFinite(data4)))) && (data4 !== null)){
+                    validateApiFigures.errors = [{instancePath:instancePath+"/errorRate",schemaPath:"#/properties/errorRate/type",keyword:"type",params:{type: validateApiFigures_1},message:"must be number,null"}];
+                    return false;
+                  }
+                  if(errors === _errs9){
+                    if((typeof data4 == "number") && (isFinite(data4))){
+                      if(data4 > 1 || isNaN(data4)){
+                        validateApiFigures.errors = [{instancePath:instancePath+"/errorRate",schemaPath:"#/properties/errorRate/maximum",keyword:"maximum",params:{comparison: "<=", limit: 1},message:"must be <= 1"}];
+                        return false;
+                      }
+                      else {
+                        if(data4 < 0 || isNaN(data4)){
+                          validateApiFigures.errors = [{instancePath:instancePath+"/errorRate",schemaPath:"#/properties/errorRate/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                          return false;
+                        }
+                      }
+                    }
+                  }
+                  var valid0 = _errs9 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
+                if(valid0){
+                  if(data.limitHitRate !== undefined){
+                    let data5 = data.limitHitRate;
+                    const _errs11 = errors;
+                    if((!((typeof data5 == "number") && (isFinite(data5)))) && (data5 !== null)){
+                      validateApiFigures.errors = [{instancePath:instancePath+"/limitHitRate",schemaPath:"#/properties/limitHitRate/type",keyword:"type",params:{type: validateApiFigures_1},message:"must be number,null"}];
+                      return false;
+                    }
+                    if(errors === _errs11){
+                      if((typeof data5 == "number") && (isFinite(data5))){
+                        if(data5 > 1 || isNaN(data5)){
+                          validateApiFigures.errors = [{instancePath:instancePath+"/limitHitRate",schemaPath:"#/properties/limitHitRate/maximum",keyword:"maximum",params:{comparison: "<=", limit: 1},message:"must be <= 1"}];
+                          return false;
+                        }
+                        else {
+                          if(data5 < 0 || isNaN(data5)){
+                            validateApiFigures.errors = [{instancePath:instancePath+"/limitHitRate",schemaPath:"#/properties/limitHitRate/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                            return false;
+                          }
+                        }
+                      }
+                    }
+                    var valid0 = _errs11 === errors;
+                  }
+                  else {
+                    var valid0 = true;
+                  }
+                  if(valid0){
+                    if(data.callsPerSecond !== undefined){
+                      let data6 = data.callsPerSecond;
+                      const _errs13 = errors;
+                      if(errors === _errs13){
+                        if((typeof data6 == "number") && (isFinite(data6))){
+                          if(data6 > 1000000000 || isNaN(data6)){
+                            validateApiFigures.errors = [{instancePath:instancePath+"/callsPerSecond",schemaPath:"#/properties/callsPerSecond/maximum",keyword:"maximum",params:{comparison: "<=", limit: 1000000000},message:"must be <= 1000000000"}];
+                            return false;
+                          }
+                          else {
+                            if(data6 < 0 || isNaN(data6)){
+                              validateApiFigures.errors = [{instancePath:instancePath+"/callsPerSecond",schemaPath:"#/properties/callsPerSecond/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                              return false;
+                            }
+                          }
+                        }
+                        else {
+                          validateApiFigures.errors = [{instancePath:instancePath+"/callsPerSecond",schemaPath:"#/properties/callsPerSecond/type",keyword:"type",params:{type: "number"},message:"must be number"}];
+                          return false;
+                        }
+                      }
+                      var valid0 = _errs13 === errors;
+                    }
+                    else {
+                      var valid0 = true;
+                    }
+                    if(valid0){
+                      if(data.requestBytes !== undefined){
+                        let data7 = data.requestBytes;
+                        const _errs15 = errors;
+                        if(!(((typeof data7 == "number") && (!(data7 % 1) && !isNaN(data7))) && (isFinite(data7)))){
+                          validateApiFigures.errors = [{instancePath:instancePath+"/requestBytes",schemaPath:"#/properties/requestBytes/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                          return false;
+                        }
+                        if(errors === _errs15){
+                          if((typeof data7 == "number") && (isFinite(data7))){
+                            if(data7 > 9007199254740991 || isNaN(data7)){
+                              validateApiFigures.errors = [{instancePath:instancePath+"/requestBytes",schemaPath:"#/properties/requestBytes/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                              return false;
+                            }
+                            else {
+                              if(data7 < 0 || isNaN(data7)){
+                                validateApiFigures.errors = [{instancePath:instancePath+"/requestBytes",schemaPath:"#/properties/requestBytes/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                                return false;
+                              }
+                              else {
+                                if(!(validateApiFigures_0.validate(data7))){
+                                  validateApiFigures.errors = [{instancePath:instancePath+"/requestBytes",schemaPath:"#/properties/requestBytes/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                                  return false;
+                                }
+                              }
+                            }
+                          }
+                        }
+                        var valid0 = _errs15 === errors;
+                      }
+                      else {
+                        var valid0 = true;
+                      }
+                      if(valid0){
+                        if(data.responseBytes !== undefined){
+                          let data8 = data.responseBytes;
+                          const _errs17 = errors;
+                          if(!(((typeof data8 == "number") && (!(data8 % 1) && !isNaN(data8))) && (isFinite(data8)))){
+                            validateApiFigures.errors = [{instancePath:instancePath+"/responseBytes",schemaPath:"#/properties/responseBytes/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                            return false;
+                          }
+                          if(errors === _errs17){
+                            if((typeof data8 == "number") && (isFinite(data8))){
+                              if(data8 > 9007199254740991 || isNaN(data8)){
+                                validateApiFigures.errors = [{instancePath:instancePath+"/responseBytes",schemaPath:"#/properties/responseBytes/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                                return false;
+                              }
+                              else {
+                                if(data8 < 0 || isNaN(data8)){
+                                  validateApiFigures.errors = [{instancePath:instancePath+"/responseBytes",schemaPath:"#/properties/responseBytes/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                                  return false;
+                                }
+                                else {
+                                  if(!(validateApiFigures_0.validate(data8))){
+                                    validateApiFigures.errors = [{instancePath:instancePath+"/responseBytes",schemaPath:"#/properties/responseBytes/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                                    return false;
+                                  }
+                                }
+                              }
+                            }
+                          }
+                          var valid0 = _errs17 === errors;
+                        }
+                        else {
+                          var valid0 = true;
+                        }
+                        if(valid0){
+                          if(data.p50Ms !== undefined){
+                            let data9 = data.p50Ms;
+                            const _errs19 = errors;
+                            if((!((typeof data9 == "number") && (isFinite(data9)))) && (data9 !== null)){
+                              validateApiFigures.errors = [{instancePath:instancePath+"/p50Ms",schemaPath:"#/properties/p50Ms/type",keyword:"type",params:{type: validateApiFigures_1},message:"must be number,null"}];
+                              return false;
+                            }
+                            if(errors === _errs19){
+                              if((typeof data9 == "number") && (isFinite(data9))){
+                                if(data9 > 86400000 || isNaN(data9)){
+                                  validateApiFigures.errors = [{instancePath:instancePath+"/p50Ms",schemaPath:"#/properties/p50Ms/maximum",keyword:"maximum",params:{comparison: "<=", limit: 86400000},message:"must be <= 86400000"}];
+                                  return false;
+                                }
+                                else {
+                                  if(data9 < 0 || isNaN(data9)){
+                                    validateApiFigures.errors = [{instancePath:instancePath+"/p50Ms",schemaPath:"#/properties/p50Ms/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                                    return false;
+                                  }
+                                }
+                              }
+                            }
+                            var valid0 = _errs19 === errors;
+                          }
+                          else {
+                            var valid0 = true;
+                          }
+                          if(valid0){
+                            if(data.p95Ms !== undefined){
+                              let data10 = data.p95Ms;
+                              const _errs21 = errors;
+                              if((!((typeof data10 == "number") && (isFinite(data10)))) && (data10 !== null)){
+                                validateApiFigures.errors = [{instancePath:instancePath+"/p95Ms",schemaPath:"#/properties/p95Ms/type",keyword:"type",params:{type: validateApiFigures_1},message:"must be number,null"}];
+                                return false;
+                              }
+                              if(errors === _errs21){
+                                if((typeof data10 == "number") && (isFinite(data10))){
+                                  if(data10 > 86400000 || isNaN(data10)){
+                                    validateApiFigures.errors = [{instancePath:instancePath+"/p95Ms",schemaPath:"#/properties/p95Ms/maximum",keyword:"maximum",params:{comparison: "<=", limit: 86400000},message:"must be <= 86400000"}];
+                                    return false;
+                                  }
+                                  else {
+                                    if(data10 < 0 || isNaN(data10)){
+                                      validateApiFigures.errors = [{instancePath:instancePath+"/p95Ms",schemaPath:"#/properties/p95Ms/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                                      return false;
+                                    }
+                                  }
+                                }
+                              }
+                              var valid0 = _errs21 === errors;
+                            }
+                            else {
+                              var valid0 = true;
+                            }
+                            if(valid0){
+                              if(data.p99Ms !== undefined){
+                                let data11 = data.p99Ms;
+                                const _errs23 = errors;
+                                if((!((typeof data11 == "number") && (isFinite(data11)))) && (data11 !== null)){
+                                  validateApiFigures.errors = [{instancePath:instancePath+"/p99Ms",schemaPath:"#/properties/p99Ms/type",keyword:"type",params:{type: validateApiFigures_1},message:"must be number,null"}];
+                                  return false;
+                                }
+                                if(errors === _errs23){
+                                  if((typeof data11 == "number") && (isFinite(data11))){
+                                    if(data11 > 86400000 || isNaN(data11)){
+                                      validateApiFigures.errors = [{instancePath:instancePath+"/p99Ms",schemaPath:"#/properties/p99Ms/maximum",keyword:"maximum",params:{comparison: "<=", limit: 86400000},message:"must be <= 86400000"}];
+                                      return false;
+                                    }
+                                    else {
+                                      if(data11 < 0 || isNaN(data11)){
+                                        validateApiFigures.errors = [{instancePath:instancePath+"/p99Ms",schemaPath:"#/properties/p99Ms/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                                        return false;
+                                      }
+                                    }
+                                  }
+                                }
+                                var valid0 = _errs23 === errors;
+                              }
+                              else {
+                                var valid0 = true;
+                              }
+                            }
+                          }
+                        }
+                      }
+                    }
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateApiFigures.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateApiFigures.errors = vErrors;
   return errors === 0;
 }
 
@@ -755,7 +1159,7 @@ export function validateApiKeyScope(data, {instancePath="", parentData, parentDa
     validateApiKeyScope.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
     return false;
   }
-  if(!((((((((((((((((((((((((((data === "*") || (data === "api_keys:read")) || (data === "api_keys:write")) || (data === "api_metrics:read")) || (data === "audit:read")) || (data === "clients:read")) || (data === "clients:write")) || (data === "events:read")) || (data === "invoices:read")) || (data === "invoices:write")) || (data === "operators:read")) || (data === "operators:write")) || (data === "organizations:read")) || (data === "organizations:write")) || (data === "payments:read")) || (data === "payments:write")) || (data === "proposals:read")) || (data === "proposals:write")) || (data === "request_logs:read")) || (data === "request_logs:write")) || (data === "service_accounts:read")) || (data === "service_accounts:write")) || (data === "webhook_deliveries:read")) || (data === "webhook_deliveries:write")) || (data === "webhook_endpoints:read")) || (data === "webhook_endpoints:write"))){
+  if(!((((((((((((((((((((((((((((data === "*") || (data === "api_keys:read")) || (data === "api_keys:write")) || (data === "api_metrics:read")) || (data === "audit:read")) || (data === "clients:read")) || (data === "clients:write")) || (data === "events:read")) || (data === "invoices:read")) || (data === "invoices:write")) || (data === "jobs:read")) || (data === "jobs:write")) || (data === "operators:read")) || (data === "operators:write")) || (data === "organizations:read")) || (data === "organizations:write")) || (data === "payments:read")) || (data === "payments:write")) || (data === "proposals:read")) || (data === "proposals:write")) || (data === "request_logs:read")) || (data === "request_logs:write")) || (data === "service_accounts:read")) || (data === "service_accounts:write")) || (data === "webhook_deliveries:read")) || (data === "webhook_deliveries:write")) || (data === "webhook_endpoints:read")) || (data === "webhook_endpoints:write"))){
     validateApiKeyScope.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateApiKeyScope_0},message:"must be equal to one of the allowed values"}];
     return false;
   }
@@ -877,7 +1281,7 @@ export function validateApiSecurityAuditEvent(data, {instancePath="", parentData
                             return false;
                           }
                           else {
-                            if(!(validateApiSecurityAuditEvent_0.validate(data5))){
+                            if(!(validateApiFigures_0.validate(data5))){
                               validateApiSecurityAuditEvent.errors = [{instancePath:instancePath+"/count",schemaPath:"#/properties/count/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
                               return false;
                             }
@@ -1376,6 +1780,37 @@ export function validateClientInfo(data, {instancePath="", parentData, parentDat
   return errors === 0;
 }
 
+export function validateCronExpression(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(typeof data === "string"){
+      if(ucs2length(data) > 100){
+        validateCronExpression.errors = [{instancePath,schemaPath:"#/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
+        return false;
+      }
+      else {
+        if(ucs2length(data) < 9){
+          validateCronExpression.errors = [{instancePath,schemaPath:"#/minLength",keyword:"minLength",params:{limit: 9},message:"must NOT have fewer than 9 characters"}];
+          return false;
+        }
+        else {
+          if(!validateCronExpression_0.test(data)){
+            validateCronExpression.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^[0-9A-Za-z*,/#-]{1,60}( [0-9A-Za-z*,/#-]{1,60}){4}$"},message:"must match pattern \""+"^[0-9A-Za-z*,/#-]{1,60}( [0-9A-Za-z*,/#-]{1,60}){4}$"+"\""}];
+            return false;
+          }
+        }
+      }
+    }
+    else {
+      validateCronExpression.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+      return false;
+    }
+  }
+  validateCronExpression.errors = vErrors;
+  return errors === 0;
+}
+
 export function validateCurrency(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
@@ -1454,7 +1889,7 @@ export function validateEventType(data, {instancePath="", parentData, parentData
     validateEventType.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
     return false;
   }
-  if(!((((((((((((((((((((((((((((((data === "organization.created") || (data === "api_key.created")) || (data === "api_key.updated")) || (data === "api_key.rotated")) || (data === "api_key.revoked")) || (data === "api_key.suspicious")) || (data === "service_account.created")) || (data === "service_account.updated")) || (data === "service_account.deleted")) || (data === "client.created")) || (data === "client.updated")) || (data === "client.deleted")) || (data === "proposal.created")) || (data === "proposal.updated")) || (data === "proposal.deleted")) || (data === "proposal.sent")) || (data === "proposal.accepted")) || (data === "proposal.declined")) || (data === "invoice.created")) || (data === "invoice.updated")) || (data === "invoice.issued")) || (data === "invoice.paid")) || (data === "invoice.voided")) || (data === "payment.received")) || (data === "payment.refunded")) || (data === "webhook_endpoint.created")) || (data === "webhook_endpoint.updated")) || (data === "webhook_endpoint.deleted")) || (data === "webhook_endpoint.disabled")) || (data === "webhook_endpoint.tested"))){
+  if(!((((((((((((((((((((((((((((((((((((data === "organization.created") || (data === "api_key.created")) || (data === "api_key.updated")) || (data === "api_key.rotated")) || (data === "api_key.revoked")) || (data === "api_key.suspicious")) || (data === "service_account.created")) || (data === "service_account.updated")) || (data === "service_account.deleted")) || (data === "client.created")) || (data === "client.updated")) || (data === "client.deleted")) || (data === "proposal.created")) || (data === "proposal.updated")) || (data === "proposal.deleted")) || (data === "proposal.sent")) || (data === "proposal.accepted")) || (data === "proposal.declined")) || (data === "invoice.created")) || (data === "invoice.updated")) || (data === "invoice.issued")) || (data === "invoice.paid")) || (data === "invoice.voided")) || (data === "payment.received")) || (data === "payment.refunded")) || (data === "webhook_endpoint.created")) || (data === "webhook_endpoint.updated")) || (data === "webhook_endpoint.deleted")) || (data === "webhook_endpoint.disabled")) || (data === "webhook_endpoint.tested")) || (data === "job.succeeded")) || (data === "job.failed")) || (data === "job.cancelled")) || (data === "job_schedule.created")) || (data === "job_schedule.updated")) || (data === "job_schedule.deleted"))){
     validateEventType.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateEventType_0},message:"must be equal to one of the allowed values"}];
     return false;
   }
@@ -1963,6 +2398,1092 @@ export function validateInvoiceStatus(data, {instancePath="", parentData, parent
   return errors === 0;
 }
 
+export function validateJobId(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(typeof data === "string"){
+      if(ucs2length(data) > 30){
+        validateJobId.errors = [{instancePath,schemaPath:"#/maxLength",keyword:"maxLength",params:{limit: 30},message:"must NOT have more than 30 characters"}];
+        return false;
+      }
+      else {
+        if(!validateJobId_0.test(data)){
+          validateJobId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^job_[0-6][0-9a-hjkmnp-tv-z]{25}$"},message:"must match pattern \""+"^job_[0-6][0-9a-hjkmnp-tv-z]{25}$"+"\""}];
+          return false;
+        }
+      }
+    }
+    else {
+      validateJobId.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+      return false;
+    }
+  }
+  validateJobId.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateJobInfo(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((((((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.task === undefined) && (missing0 = "task"))) || ((data.payload === undefined) && (missing0 = "payload"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.priority === undefined) && (missing0 = "priority"))) || ((data.dueAt === undefined) && (missing0 = "dueAt"))) || ((data.uniqueKey === undefined) && (missing0 = "uniqueKey"))) || ((data.scheduleId === undefined) && (missing0 = "scheduleId"))) || ((data.attemptCount === undefined) && (missing0 = "attemptCount"))) || ((data.isCancelAsked === undefined) && (missing0 = "isCancelAsked"))) || ((data.progress === undefined) && (missing0 = "progress"))) || ((data.result === undefined) && (missing0 = "result"))) || ((data.error === undefined) && (missing0 = "error"))) || ((data.correlationId === undefined) && (missing0 = "correlationId"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.startedAt === undefined) && (missing0 = "startedAt"))) || ((data.finishedAt === undefined) && (missing0 = "finishedAt"))){
+        validateJobInfo.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.id !== undefined){
+          const _errs1 = errors;
+          if(!(validateJobId(data.id, {instancePath:instancePath+"/id",parentData:data,parentDataProperty:"id",rootData}))){
+            vErrors = vErrors === null ? validateJobId.errors : vErrors.concat(validateJobId.errors);
+            errors = vErrors.length;
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.task !== undefined){
+            const _errs2 = errors;
+            if(!(validateJobTask(data.task, {instancePath:instancePath+"/task",parentData:data,parentDataProperty:"task",rootData}))){
+              vErrors = vErrors === null ? validateJobTask.errors : vErrors.concat(validateJobTask.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.payload !== undefined){
+              const _errs3 = errors;
+              if(!(validateJobPayload(data.payload, {instancePath:instancePath+"/payload",parentData:data,parentDataProperty:"payload",rootData}))){
+                vErrors = vErrors === null ? validateJobPayload.errors : vErrors.concat(validateJobPayload.errors);
+                errors = vErrors.length;
+              }
+              var valid0 = _errs3 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.status !== undefined){
+                const _errs4 = errors;
+                if(!(validateJobStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
+                  vErrors = vErrors === null ? validateJobStatus.errors : vErrors.concat(validateJobStatus.errors);
+                  errors = vErrors.length;
+                }
+                var valid0 = _errs4 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+              if(valid0){
+                if(data.priority !== undefined){
+                  const _errs5 = errors;
+                  if(!(validateJobPriority(data.priority, {instancePath:instancePath+"/priority",parentData:data,parentDataProperty:"priority",rootData}))){
+                    vErrors = vErrors === null ? validateJobPriority.errors : vErrors.concat(validateJobPriority.errors);
+                    errors = vErrors.length;
+                  }
+                  var valid0 = _errs5 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
+                if(valid0){
+                  if(data.dueAt !== undefined){
+                    const _errs6 = errors;
+                    if(!(validateTimestamp(data.dueAt, {instancePath:instancePath+"/dueAt",parentData:data,parentDataProperty:"dueAt",rootData}))){
+                      vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                      errors = vErrors.length;
+                    }
+                    var valid0 = _errs6 === errors;
+                  }
+                  else {
+                    var valid0 = true;
+                  }
+                  if(valid0){
+                    if(data.uniqueKey !== undefined){
+                      let data6 = data.uniqueKey;
+                      const _errs7 = errors;
+                      const _errs8 = errors;
+                      let valid1 = false;
+                      const _errs9 = errors;
+                      if(!(validateJobUniqueKey(data6, {instancePath:instancePath+"/uniqueKey",parentData:data,parentDataProperty:"uniqueKey",rootData}))){
+                        vErrors = vErrors === null ? validateJobUniqueKey.errors : vErrors.concat(validateJobUniqueKey.errors);
+                        errors = vErrors.length;
+                      }
+                      var _valid0 = _errs9 === errors;
+                      valid1 = valid1 || _valid0;
+                      if(!valid1){
+                        const _errs10 = errors;
+                        if(data6 !== null){
+                          const err0 = {instancePath:instancePath+"/uniqueKey",schemaPath:"#/properties/uniqueKey/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                          if(vErrors === null){
+                            vErrors = [err0];
+                          }
+                          else {
+                            vErrors.push(err0);
+                          }
+                          errors++;
+                        }
+                        var _valid0 = _errs10 === errors;
+                        valid1 = valid1 || _valid0;
+                      }
+                      if(!valid1){
+                        const err1 = {instancePath:instancePath+"/uniqueKey",schemaPath:"#/properties/uniqueKey/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                        if(vErrors === null){
+                          vErrors = [err1];
+                        }
+                        else {
+                          vErrors.push(err1);
+                        }
+                        errors++;
+                        validateJobInfo.errors = vErrors;
+                        return false;
+                      }
+                      else {
+                        errors = _errs8;
+                        if(vErrors !== null){
+                          if(_errs8){
+                            vErrors.length = _errs8;
+                          }
+                          else {
+                            vErrors = null;
+                          }
+                        }
+                      }
+                      var valid0 = _errs7 === errors;
+                    }
+                    else {
+                      var valid0 = true;
+                    }
+                    if(valid0){
+                      if(data.scheduleId !== undefined){
+                        let data7 = data.scheduleId;
+                        const _errs12 = errors;
+                        const _errs13 = errors;
+                        let valid2 = false;
+                        const _errs14 = errors;
+                        if(!(validateJobScheduleId(data7, {instancePath:instancePath+"/scheduleId",parentData:data,parentDataProperty:"scheduleId",rootData}))){
+                          vErrors = vErrors === null ? validateJobScheduleId.errors : vErrors.concat(validateJobScheduleId.errors);
+                          errors = vErrors.length;
+                        }
+                        var _valid1 = _errs14 === errors;
+                        valid2 = valid2 || _valid1;
+                        if(!valid2){
+                          const _errs15 = errors;
+                          if(data7 !== null){
+                            const err2 = {instancePath:instancePath+"/scheduleId",schemaPath:"#/properties/scheduleId/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                            if(vErrors === null){
+                              vErrors = [err2];
+                            }
+                            else {
+                              vErrors.push(err2);
+                            }
+                            errors++;
+                          }
+                          var _valid1 = _errs15 === errors;
+                          valid2 = valid2 || _valid1;
+                        }
+                        if(!valid2){
+                          const err3 = {instancePath:instancePath+"/scheduleId",schemaPath:"#/properties/scheduleId/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                          if(vErrors === null){
+                            vErrors = [err3];
+                          }
+                          else {
+                            vErrors.push(err3);
+                          }
+                          errors++;
+                          validateJobInfo.errors = vErrors;
+                          return false;
+                        }
+                        else {
+                          errors = _errs13;
+                          if(vErrors !== null){
+                            if(_errs13){
+                              vErrors.length = _errs13;
+                            }
+                            else {
+                              vErrors = null;
+                            }
+                          }
+                        }
+                        var valid0 = _errs12 === errors;
+                      }
+                      else {
+                        var valid0 = true;
+                      }
+                      if(valid0){
+                        if(data.attemptCount !== undefined){
+                          let data8 = data.attemptCount;
+                          const _errs17 = errors;
+                          if(!(((typeof data8 == "number") && (!(data8 % 1) && !isNaN(data8))) && (isFinite(data8)))){
+                            validateJobInfo.errors = [{instancePath:instancePath+"/attemptCount",schemaPath:"#/properties/attemptCount/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                            return false;
+                          }
+                          if(errors === _errs17){
+                            if((typeof data8 == "number") && (isFinite(data8))){
+                              if(data8 > 2147483647 || isNaN(data8)){
+                                validateJobInfo.errors = [{instancePath:instancePath+"/attemptCount",schemaPath:"#/properties/attemptCount/maximum",keyword:"maximum",params:{comparison: "<=", limit: 2147483647},message:"must be <= 2147483647"}];
+                                return false;
+                              }
+                              else {
+                                if(data8 < 0 || isNaN(data8)){
+                                  validateJobInfo.errors = [{instancePath:instancePath+"/attemptCount",schemaPath:"#/properties/attemptCount/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                                  return false;
+                                }
+                                else {
+                                  if(!(validateJobInfo_0.validate(data8))){
+                                    validateJobInfo.errors = [{instancePath:instancePath+"/attemptCount",schemaPath:"#/properties/attemptCount/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                                    return false;
+                                  }
+                                }
+                              }
+                            }
+                          }
+                          var valid0 = _errs17 === errors;
+                        }
+                        else {
+                          var valid0 = true;
+                        }
+                        if(valid0){
+                          if(data.isCancelAsked !== undefined){
+                            const _errs19 = errors;
+                            if(typeof data.isCancelAsked !== "boolean"){
+                              validateJobInfo.errors = [{instancePath:instancePath+"/isCancelAsked",schemaPath:"#/properties/isCancelAsked/type",keyword:"type",params:{type: "boolean"},message:"must be boolean"}];
+                              return false;
+                            }
+                            var valid0 = _errs19 === errors;
+                          }
+                          else {
+                            var valid0 = true;
+                          }
+                          if(valid0){
+                            if(data.progress !== undefined){
+                              let data10 = data.progress;
+                              const _errs21 = errors;
+                              const _errs22 = errors;
+                              let valid3 = false;
+                              const _errs23 = errors;
+                              if(!(validateJobProgress(data10, {instancePath:instancePath+"/progress",parentData:data,parentDataProperty:"progress",rootData}))){
+                                vErrors = vErrors === null ? validateJobProgress.errors : vErrors.concat(validateJobProgress.errors);
+                                errors = vErrors.length;
+                              }
+                              var _valid2 = _errs23 === errors;
+                              valid3 = valid3 || _valid2;
+                              if(!valid3){
+                                const _errs24 = errors;
+                                if(data10 !== null){
+                                  const err4 = {instancePath:instancePath+"/progress",schemaPath:"#/properties/progress/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                                  if(vErrors === null){
+                                    vErrors = [err4];
+                                  }
+                                  else {
+                                    vErrors.push(err4);
+                                  }
+                                  errors++;
+                                }
+                                var _valid2 = _errs24 === errors;
+                                valid3 = valid3 || _valid2;
+                              }
+                              if(!valid3){
+                                const err5 = {instancePath:instancePath+"/progress",schemaPath:"#/properties/progress/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                                if(vErrors === null){
+                                  vErrors = [err5];
+                                }
+                                else {
+                                  vErrors.push(err5);
+                                }
+                                errors++;
+                                validateJobInfo.errors = vErrors;
+                                return false;
+                              }
+                              else {
+                                errors = _errs22;
+                                if(vErrors !== null){
+                                  if(_errs22){
+                                    vErrors.length = _errs22;
+                                  }
+                                  else {
+                                    vErrors = null;
+                                  }
+                                }
+                              }
+                              var valid0 = _errs21 === errors;
+                            }
+                            else {
+                              var valid0 = true;
+                            }
+                            if(valid0){
+                              if(data.result !== undefined){
+                                let data11 = data.result;
+                                const _errs26 = errors;
+                                const _errs27 = errors;
+                                let valid4 = false;
+                                const _errs28 = errors;
+                                if(!(validateUsageReport(data11, {instancePath:instancePath+"/result",parentData:data,parentDataProperty:"result",rootData}))){
+                                  vErrors = vErrors === null ? validateUsageReport.errors : vErrors.concat(validateUsageReport.errors);
+                                  errors = vErrors.length;
+                                }
+                                var _valid3 = _errs28 === errors;
+                                valid4 = valid4 || _valid3;
+                                if(!valid4){
+                                  const _errs29 = errors;
+                                  if(!(validateJobResult(data11, {instancePath:instancePath+"/result",parentData:data,parentDataProperty:"result",rootData}))){
+                                    vErrors = vErrors === null ? validateJobResult.errors : vErrors.concat(validateJobResult.errors);
+                                    errors = vErrors.length;
+                                  }
+                                  var _valid3 = _errs29 === errors;
+                                  valid4 = valid4 || _valid3;
+                                  if(!valid4){
+                                    const _errs30 = errors;
+                                    if(data11 !== null){
+                                      const err6 = {instancePath:instancePath+"/result",schemaPath:"#/properties/result/anyOf/2/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                                      if(vErrors === null){
+                                        vErrors = [err6];
+                                      }
+                                      else {
+                                        vErrors.push(err6);
+                                      }
+                                      errors++;
+                                    }
+                                    var _valid3 = _errs30 === errors;
+                                    valid4 = valid4 || _valid3;
+                                  }
+                                }
+                                if(!valid4){
+                                  const err7 = {instancePath:instancePath+"/result",schemaPath:"#/properties/result/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                                  if(vErrors === null){
+                                    vErrors = [err7];
+                                  }
+                                  else {
+                                    vErrors.push(err7);
+                                  }
+                                  errors++;
+                                  validateJobInfo.errors = vErrors;
+                                  return false;
+                                }
+                                else {
+                                  errors = _errs27;
+                                  if(vErrors !== null){
+                                    if(_errs27){
+                                      vErrors.length = _errs27;
+                                    }
+                                    else {
+                                      vErrors = null;
+                                    }
+                                  }
+                                }
+                                var valid0 = _errs26 === errors;
+                              }
+                              else {
+                                var valid0 = true;
+                              }
+                              if(valid0){
+                                if(data.error !== undefined){
+                                  let data12 = data.error;
+                                  const _errs32 = errors;
+                                  if((typeof data12 !== "string") && (data12 !== null)){
+                                    validateJobInfo.errors = [{instancePath:instancePath+"/error",schemaPath:"#/properties/error/type",keyword:"type",params:{type: validateAddressInfo_1},message:"must be string,null"}];
+                                    return false;
+                                  }
+                                  if(errors === _errs32){
+                                    if(typeof data12 === "string"){
+                                      if(ucs2length(data12) > 2000){
+                                        validateJobInfo.errors = [{instancePath:instancePath+"/error",schemaPath:"#/properties/error/maxLength",keyword:"maxLength",params:{limit: 2000},message:"must NOT have more than 2000 characters"}];
+                                        return false;
+                                      }
+                                    }
+                                  }
+                                  var valid0 = _errs32 === errors;
+                                }
+                                else {
+                                  var valid0 = true;
+                                }
+                                if(valid0){
+                                  if(data.correlationId !== undefined){
+                                    let data13 = data.correlationId;
+                                    const _errs34 = errors;
+                                    if(errors === _errs34){
+                                      if(typeof data13 === "string"){
+                                        if(ucs2length(data13) > 128){
+                                          validateJobInfo.errors = [{instancePath:instancePath+"/correlationId",schemaPath:"#/properties/correlationId/maxLength",keyword:"maxLength",params:{limit: 128},message:"must NOT have more than 128 characters"}];
+                                          return false;
+                                        }
+                                      }
+                                      else {
+                                        validateJobInfo.errors = [{instancePath:instancePath+"/correlationId",schemaPath:"#/properties/correlationId/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                        return false;
+                                      }
+                                    }
+                                    var valid0 = _errs34 === errors;
+                                  }
+                                  else {
+                                    var valid0 = true;
+                                  }
+                                  if(valid0){
+                                    if(data.createdAt !== undefined){
+                                      const _errs36 = errors;
+                                      if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
+                                        vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                                        errors = vErrors.length;
+                                      }
+                                      var valid0 = _errs36 === errors;
+                                    }
+                                    else {
+                                      var valid0 = true;
+                                    }
+                                    if(valid0){
+                                      if(data.startedAt !== undefined){
+                                        const _errs37 = errors;
+                                        if(!(validateTimestampOrNull(data.startedAt, {instancePath:instancePath+"/startedAt",parentData:data,parentDataProperty:"startedAt",rootData}))){
+                                          vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                                          errors = vErrors.length;
+                                        }
+                                        var valid0 = _errs37 === errors;
+                                      }
+                                      else {
+                                        var valid0 = true;
+                                      }
+                                      if(valid0){
+                                        if(data.finishedAt !== undefined){
+                                          const _errs38 = errors;
+                                          if(!(validateTimestampOrNull(data.finishedAt, {instancePath:instancePath+"/finishedAt",parentData:data,parentDataProperty:"finishedAt",rootData}))){
+                                            vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                                            errors = vErrors.length;
+                                          }
+                                          var valid0 = _errs38 === errors;
+                                        }
+                                        else {
+                                          var valid0 = true;
+                                        }
+                                      }
+                                    }
+                                  }
+                                }
+                              }
+                            }
+                          }
+                        }
+                      }
+                    }
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateJobInfo.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateJobInfo.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateJobPayload(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+    }
+    else {
+      validateJobPayload.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateJobPayload.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateJobPriority(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(typeof data !== "string"){
+    validateJobPriority.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+    return false;
+  }
+  if(!(((data === "HIGH") || (data === "NORMAL")) || (data === "LOW"))){
+    validateJobPriority.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateJobPriority_0},message:"must be equal to one of the allowed values"}];
+    return false;
+  }
+  validateJobPriority.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateJobProgress(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((data.done === undefined) && (missing0 = "done")) || ((data.total === undefined) && (missing0 = "total"))){
+        validateJobProgress.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.done !== undefined){
+          let data0 = data.done;
+          const _errs1 = errors;
+          if(!(((typeof data0 == "number") && (!(data0 % 1) && !isNaN(data0))) && (isFinite(data0)))){
+            validateJobProgress.errors = [{instancePath:instancePath+"/done",schemaPath:"#/properties/done/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+            return false;
+          }
+          if(errors === _errs1){
+            if((typeof data0 == "number") && (isFinite(data0))){
+              if(data0 > 9007199254740991 || isNaN(data0)){
+                validateJobProgress.errors = [{instancePath:instancePath+"/done",schemaPath:"#/properties/done/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                return false;
+              }
+              else {
+                if(data0 < 0 || isNaN(data0)){
+                  validateJobProgress.errors = [{instancePath:instancePath+"/done",schemaPath:"#/properties/done/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                  return false;
+                }
+                else {
+                  if(!(validateApiFigures_0.validate(data0))){
+                    validateJobProgress.errors = [{instancePath:instancePath+"/done",schemaPath:"#/properties/done/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                    return false;
+                  }
+                }
+              }
+            }
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.total !== undefined){
+            let data1 = data.total;
+            const _errs3 = errors;
+            if((!(((typeof data1 == "number") && (!(data1 % 1) && !isNaN(data1))) && (isFinite(data1)))) && (data1 !== null)){
+              validateJobProgress.errors = [{instancePath:instancePath+"/total",schemaPath:"#/properties/total/type",keyword:"type",params:{type: validateJobProgress_1},message:"must be integer,null"}];
+              return false;
+            }
+            if(errors === _errs3){
+              if((typeof data1 == "number") && (isFinite(data1))){
+                if(data1 > 9007199254740991 || isNaN(data1)){
+                  validateJobProgress.errors = [{instancePath:instancePath+"/total",schemaPath:"#/properties/total/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                  return false;
+                }
+                else {
+                  if(data1 < 0 || isNaN(data1)){
+                    validateJobProgress.errors = [{instancePath:instancePath+"/total",schemaPath:"#/properties/total/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                    return false;
+                  }
+                  else {
+                    if(!(validateApiFigures_0.validate(data1))){
+                      validateJobProgress.errors = [{instancePath:instancePath+"/total",schemaPath:"#/properties/total/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                      return false;
+                    }
+                  }
+                }
+              }
+            }
+            var valid0 = _errs3 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+        }
+      }
+    }
+    else {
+      validateJobProgress.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateJobProgress.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateJobResult(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+    }
+    else {
+      validateJobResult.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateJobResult.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateJobScheduleCatchUp(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(typeof data !== "string"){
+    validateJobScheduleCatchUp.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+    return false;
+  }
+  if(!(((data === "NONE") || (data === "LATEST")) || (data === "ALL"))){
+    validateJobScheduleCatchUp.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateJobScheduleCatchUp_0},message:"must be equal to one of the allowed values"}];
+    return false;
+  }
+  validateJobScheduleCatchUp.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateJobScheduleId(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(typeof data === "string"){
+      if(ucs2length(data) > 30){
+        validateJobScheduleId.errors = [{instancePath,schemaPath:"#/maxLength",keyword:"maxLength",params:{limit: 30},message:"must NOT have more than 30 characters"}];
+        return false;
+      }
+      else {
+        if(!validateJobScheduleId_0.test(data)){
+          validateJobScheduleId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^sch_[0-6][0-9a-hjkmnp-tv-z]{25}$"},message:"must match pattern \""+"^sch_[0-6][0-9a-hjkmnp-tv-z]{25}$"+"\""}];
+          return false;
+        }
+      }
+    }
+    else {
+      validateJobScheduleId.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+      return false;
+    }
+  }
+  validateJobScheduleId.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateJobScheduleInfo(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((((((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.name === undefined) && (missing0 = "name"))) || ((data.task === undefined) && (missing0 = "task"))) || ((data.payload === undefined) && (missing0 = "payload"))) || ((data.cron === undefined) && (missing0 = "cron"))) || ((data.timeZone === undefined) && (missing0 = "timeZone"))) || ((data.priority === undefined) && (missing0 = "priority"))) || ((data.overlap === undefined) && (missing0 = "overlap"))) || ((data.catchUp === undefined) && (missing0 = "catchUp"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.pausedReason === undefined) && (missing0 = "pausedReason"))) || ((data.nextRunAt === undefined) && (missing0 = "nextRunAt"))) || ((data.lastRunAt === undefined) && (missing0 = "lastRunAt"))) || ((data.lastSkippedAt === undefined) && (missing0 = "lastSkippedAt"))) || ((data.lastJobId === undefined) && (missing0 = "lastJobId"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))){
+        validateJobScheduleInfo.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.id !== undefined){
+          const _errs1 = errors;
+          if(!(validateJobScheduleId(data.id, {instancePath:instancePath+"/id",parentData:data,parentDataProperty:"id",rootData}))){
+            vErrors = vErrors === null ? validateJobScheduleId.errors : vErrors.concat(validateJobScheduleId.errors);
+            errors = vErrors.length;
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.name !== undefined){
+            let data1 = data.name;
+            const _errs2 = errors;
+            if(errors === _errs2){
+              if(typeof data1 === "string"){
+                if(ucs2length(data1) > 100){
+                  validateJobScheduleInfo.errors = [{instancePath:instancePath+"/name",schemaPath:"#/properties/name/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
+                  return false;
+                }
+              }
+              else {
+                validateJobScheduleInfo.errors = [{instancePath:instancePath+"/name",schemaPath:"#/properties/name/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                return false;
+              }
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.task !== undefined){
+              const _errs4 = errors;
+              if(!(validateJobTask(data.task, {instancePath:instancePath+"/task",parentData:data,parentDataProperty:"task",rootData}))){
+                vErrors = vErrors === null ? validateJobTask.errors : vErrors.concat(validateJobTask.errors);
+                errors = vErrors.length;
+              }
+              var valid0 = _errs4 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.payload !== undefined){
+                const _errs5 = errors;
+                if(!(validateJobPayload(data.payload, {instancePath:instancePath+"/payload",parentData:data,parentDataProperty:"payload",rootData}))){
+                  vErrors = vErrors === null ? validateJobPayload.errors : vErrors.concat(validateJobPayload.errors);
+                  errors = vErrors.length;
+                }
+                var valid0 = _errs5 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+              if(valid0){
+                if(data.cron !== undefined){
+                  const _errs6 = errors;
+                  if(!(validateCronExpression(data.cron, {instancePath:instancePath+"/cron",parentData:data,parentDataProperty:"cron",rootData}))){
+                    vErrors = vErrors === null ? validateCronExpression.errors : vErrors.concat(validateCronExpression.errors);
+                    errors = vErrors.length;
+                  }
+                  var valid0 = _errs6 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
+                if(valid0){
+                  if(data.timeZone !== undefined){
+                    const _errs7 = errors;
+                    if(!(validateTimeZone(data.timeZone, {instancePath:instancePath+"/timeZone",parentData:data,parentDataProperty:"timeZone",rootData}))){
+                      vErrors = vErrors === null ? validateTimeZone.errors : vErrors.concat(validateTimeZone.errors);
+                      errors = vErrors.length;
+                    }
+                    var valid0 = _errs7 === errors;
+                  }
+                  else {
+                    var valid0 = true;
+                  }
+                  if(valid0){
+                    if(data.priority !== undefined){
+                      const _errs8 = errors;
+                      if(!(validateJobPriority(data.priority, {instancePath:instancePath+"/priority",parentData:data,parentDataProperty:"priority",rootData}))){
+                        vErrors = vErrors === null ? validateJobPriority.errors : vErrors.concat(validateJobPriority.errors);
+                        errors = vErrors.length;
+                      }
+                      var valid0 = _errs8 === errors;
+                    }
+                    else {
+                      var valid0 = true;
+                    }
+                    if(valid0){
+                      if(data.overlap !== undefined){
+                        const _errs9 = errors;
+                        if(!(validateJobScheduleOverlap(data.overlap, {instancePath:instancePath+"/overlap",parentData:data,parentDataProperty:"overlap",rootData}))){
+                          vErrors = vErrors === null ? validateJobScheduleOverlap.errors : vErrors.concat(validateJobScheduleOverlap.errors);
+                          errors = vErrors.length;
+                        }
+                        var valid0 = _errs9 === errors;
+                      }
+                      else {
+                        var valid0 = true;
+                      }
+                      if(valid0){
+                        if(data.catchUp !== undefined){
+                          const _errs10 = errors;
+                          if(!(validateJobScheduleCatchUp(data.catchUp, {instancePath:instancePath+"/catchUp",parentData:data,parentDataProperty:"catchUp",rootData}))){
+                            vErrors = vErrors === null ? validateJobScheduleCatchUp.errors : vErrors.concat(validateJobScheduleCatchUp.errors);
+                            errors = vErrors.length;
+                          }
+                          var valid0 = _errs10 === errors;
+                        }
+                        else {
+                          var valid0 = true;
+                        }
+                        if(valid0){
+                          if(data.status !== undefined){
+                            const _errs11 = errors;
+                            if(!(validateJobScheduleStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
+                              vErrors = vErrors === null ? validateJobScheduleStatus.errors : vErrors.concat(validateJobScheduleStatus.errors);
+                              errors = vErrors.length;
+                            }
+                            var valid0 = _errs11 === errors;
+                          }
+                          else {
+                            var valid0 = true;
+                          }
+                          if(valid0){
+                            if(data.pausedReason !== undefined){
+                              let data10 = data.pausedReason;
+                              const _errs12 = errors;
+                              if((typeof data10 !== "string") && (data10 !== null)){
+                                validateJobScheduleInfo.errors = [{instancePath:instancePath+"/pausedReason",schemaPath:"#/properties/pausedReason/type",keyword:"type",params:{type: validateAddressInfo_1},message:"must be string,null"}];
+                                return false;
+                              }
+                              if(errors === _errs12){
+                                if(typeof data10 === "string"){
+                                  if(ucs2length(data10) > 500){
+                                    validateJobScheduleInfo.errors = [{instancePath:instancePath+"/pausedReason",schemaPath:"#/properties/pausedReason/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                                    return false;
+                                  }
+                                }
+                              }
+                              var valid0 = _errs12 === errors;
+                            }
+                            else {
+                              var valid0 = true;
+                            }
+                            if(valid0){
+                              if(data.nextRunAt !== undefined){
+                                const _errs14 = errors;
+                                if(!(validateTimestampOrNull(data.nextRunAt, {instancePath:instancePath+"/nextRunAt",parentData:data,parentDataProperty:"nextRunAt",rootData}))){
+                                  vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                                  errors = vErrors.length;
+                                }
+                                var valid0 = _errs14 === errors;
+                              }
+                              else {
+                                var valid0 = true;
+                              }
+                              if(valid0){
+                                if(data.lastRunAt !== undefined){
+                                  const _errs15 = errors;
+                                  if(!(validateTimestampOrNull(data.lastRunAt, {instancePath:instancePath+"/lastRunAt",parentData:data,parentDataProperty:"lastRunAt",rootData}))){
+                                    vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                                    errors = vErrors.length;
+                                  }
+                                  var valid0 = _errs15 === errors;
+                                }
+                                else {
+                                  var valid0 = true;
+                                }
+                                if(valid0){
+                                  if(data.lastSkippedAt !== undefined){
+                                    const _errs16 = errors;
+                                    if(!(validateTimestampOrNull(data.lastSkippedAt, {instancePath:instancePath+"/lastSkippedAt",parentData:data,parentDataProperty:"lastSkippedAt",rootData}))){
+                                      vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                                      errors = vErrors.length;
+                                    }
+                                    var valid0 = _errs16 === errors;
+                                  }
+                                  else {
+                                    var valid0 = true;
+                                  }
+                                  if(valid0){
+                                    if(data.lastJobId !== undefined){
+                                      let data14 = data.lastJobId;
+                                      const _errs17 = errors;
+                                      const _errs18 = errors;
+                                      let valid1 = false;
+                                      const _errs19 = errors;
+                                      if(!(validateJobId(data14, {instancePath:instancePath+"/lastJobId",parentData:data,parentDataProperty:"lastJobId",rootData}))){
+                                        vErrors = vErrors === null ? validateJobId.errors : vErrors.concat(validateJobId.errors);
+                                        errors = vErrors.length;
+                                      }
+                                      var _valid0 = _errs19 === errors;
+                                      valid1 = valid1 || _valid0;
+                                      if(!valid1){
+                                        const _errs20 = errors;
+                                        if(data14 !== null){
+                                          const err0 = {instancePath:instancePath+"/lastJobId",schemaPath:"#/properties/lastJobId/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                                          if(vErrors === null){
+                                            vErrors = [err0];
+                                          }
+                                          else {
+                                            vErrors.push(err0);
+                                          }
+                                          errors++;
+                                        }
+                                        var _valid0 = _errs20 === errors;
+                                        valid1 = valid1 || _valid0;
+                                      }
+                                      if(!valid1){
+                                        const err1 = {instancePath:instancePath+"/lastJobId",schemaPath:"#/properties/lastJobId/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                                        if(vErrors === null){
+                                          vErrors = [err1];
+                                        }
+                                        else {
+                                          vErrors.push(err1);
+                                        }
+                                        errors++;
+                                        validateJobScheduleInfo.errors = vErrors;
+                                        return false;
+                                      }
+                                      else {
+                                        errors = _errs18;
+                                        if(vErrors !== null){
+                                          if(_errs18){
+                                            vErrors.length = _errs18;
+                                          }
+                                          else {
+                                            vErrors = null;
+                                          }
+                                        }
+                                      }
+                                      var valid0 = _errs17 === errors;
+                                    }
+                                    else {
+                                      var valid0 = true;
+                                    }
+                                    if(valid0){
+                                      if(data.createdAt !== undefined){
+                                        const _errs22 = errors;
+                                        if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
+                                          vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                                          errors = vErrors.length;
+                                        }
+                                        var valid0 = _errs22 === errors;
+                                      }
+                                      else {
+                                        var valid0 = true;
+                                      }
+                                      if(valid0){
+                                        if(data.updatedAt !== undefined){
+                                          const _errs23 = errors;
+                                          if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                                            vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                                            errors = vErrors.length;
+                                          }
+                                          var valid0 = _errs23 === errors;
+                                        }
+                                        else {
+                                          var valid0 = true;
+                                        }
+                                        if(valid0){
+                                          if(data.revision !== undefined){
+                                            const _errs24 = errors;
+                                            if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
+                                              vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                              errors = vErrors.length;
+                                            }
+                                            var valid0 = _errs24 === errors;
+                                          }
+                                          else {
+                                            var valid0 = true;
+                                          }
+                                        }
+                                      }
+                                    }
+                                  }
+                                }
+                              }
+                            }
+                          }
+                        }
+                      }
+                    }
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateJobScheduleInfo.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateJobScheduleInfo.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateJobScheduleOverlap(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(typeof data !== "string"){
+    validateJobScheduleOverlap.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+    return false;
+  }
+  if(!((data === "SKIP") || (data === "ALLOW"))){
+    validateJobScheduleOverlap.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateJobScheduleOverlap_0},message:"must be equal to one of the allowed values"}];
+    return false;
+  }
+  validateJobScheduleOverlap.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateJobScheduleStatus(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(typeof data !== "string"){
+    validateJobScheduleStatus.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+    return false;
+  }
+  if(!((data === "ENABLED") || (data === "PAUSED"))){
+    validateJobScheduleStatus.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateJobScheduleStatus_0},message:"must be equal to one of the allowed values"}];
+    return false;
+  }
+  validateJobScheduleStatus.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateJobStatus(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(typeof data !== "string"){
+    validateJobStatus.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+    return false;
+  }
+  if(!(((((data === "PENDING") || (data === "RUNNING")) || (data === "SUCCEEDED")) || (data === "FAILED")) || (data === "CANCELLED"))){
+    validateJobStatus.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateJobStatus_0},message:"must be equal to one of the allowed values"}];
+    return false;
+  }
+  validateJobStatus.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateJobTask(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(typeof data === "string"){
+      if(ucs2length(data) > 64){
+        validateJobTask.errors = [{instancePath,schemaPath:"#/maxLength",keyword:"maxLength",params:{limit: 64},message:"must NOT have more than 64 characters"}];
+        return false;
+      }
+      else {
+        if(ucs2length(data) < 1){
+          validateJobTask.errors = [{instancePath,schemaPath:"#/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+          return false;
+        }
+        else {
+          if(!validateJobTask_0.test(data)){
+            validateJobTask.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^[A-Z][A-Z0-9_]*$"},message:"must match pattern \""+"^[A-Z][A-Z0-9_]*$"+"\""}];
+            return false;
+          }
+        }
+      }
+    }
+    else {
+      validateJobTask.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+      return false;
+    }
+  }
+  validateJobTask.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateJobUniqueKey(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(typeof data === "string"){
+      if(ucs2length(data) > 100){
+        validateJobUniqueKey.errors = [{instancePath,schemaPath:"#/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
+        return false;
+      }
+      else {
+        if(ucs2length(data) < 1){
+          validateJobUniqueKey.errors = [{instancePath,schemaPath:"#/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+          return false;
+        }
+        else {
+          if(!validateJobUniqueKey_0.test(data)){
+            validateJobUniqueKey.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
+            return false;
+          }
+        }
+      }
+    }
+    else {
+      validateJobUniqueKey.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+      return false;
+    }
+  }
+  validateJobUniqueKey.errors = vErrors;
+  return errors === 0;
+}
+
 export function validateLimitsInfo(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
@@ -2106,7 +3627,7 @@ export function validateLimitsInfo(data, {instancePath="", parentData, parentDat
                         return false;
                       }
                       else {
-                        if(!(validateLimitsInfo_0.validate(data4))){
+                        if(!(validateJobInfo_0.validate(data4))){
                           validateLimitsInfo.errors = [{instancePath:instancePath+"/concurrent",schemaPath:"#/properties/concurrent/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
                           return false;
                         }
@@ -2275,7 +3796,7 @@ export function validateLineInput(data, {instancePath="", parentData, parentData
                     return false;
                   }
                   else {
-                    if(!validateLineInput_0.test(data0)){
+                    if(!validateJobUniqueKey_0.test(data0)){
                       validateLineInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
                       return false;
                     }
@@ -3133,7 +4654,7 @@ export function validateProblem(data, {instancePath="", parentData, parentDataPr
                       return false;
                     }
                     else {
-                      if(!(validateLimitsInfo_0.validate(data2))){
+                      if(!(validateJobInfo_0.validate(data2))){
                         validateProblem.errors = [{instancePath:instancePath+"/status",schemaPath:"#/properties/status/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
                         return false;
                       }
@@ -3306,7 +4827,7 @@ export function validateProblemCode(data, {instancePath="", parentData, parentDa
     validateProblemCode.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
     return false;
   }
-  if(!(((((((((((((((((((((((((((((((((((((((((((((((data === "invalid_request") || (data === "malformed_json")) || (data === "unknown_parameter")) || (data === "invalid_cursor")) || (data === "idempotency_key_required")) || (data === "currency_unknown")) || (data === "amount_precision")) || (data === "amount_out_of_range")) || (data === "endpoint_url_forbidden")) || (data === "unauthorized")) || (data === "key_expired")) || (data === "key_revoked")) || (data === "key_disabled")) || (data === "insufficient_scope")) || (data === "scope_escalation")) || (data === "key_escalation")) || (data === "ip_not_allowed")) || (data === "forbidden_address")) || (data === "not_found")) || (data === "route_not_found")) || (data === "method_not_allowed")) || (data === "not_acceptable")) || (data === "request_timeout")) || (data === "idempotency_in_progress")) || (data === "conflict")) || (data === "external_id_taken")) || (data === "reference_unknown")) || (data === "reference_mismatch")) || (data === "invalid_state")) || (data === "resource_in_use")) || (data === "limit_reached")) || (data === "amount_exceeds_rest")) || (data === "delivery_in_progress")) || (data === "endpoint_disabled")) || (data === "self_lockout")) || (data === "precondition_failed")) || (data === "payload_too_large")) || (data === "uri_too_long")) || (data === "unsupported_media_type")) || (data === "idempotency_key_reused")) || (data === "precondition_required")) || (data === "quota_exceeded")) || (data === "headers_too_large")) || (data === "internal_error")) || (data === "commit_unknown")) || (data === "overloaded")) || (data === "unavailable"))){
+  if(!((((((((((((((((((((((((((((((((((((((((((((((((data === "invalid_request") || (data === "malformed_json")) || (data === "unknown_parameter")) || (data === "invalid_cursor")) || (data === "idempotency_key_required")) || (data === "currency_unknown")) || (data === "amount_precision")) || (data === "amount_out_of_range")) || (data === "endpoint_url_forbidden")) || (data === "unauthorized")) || (data === "key_expired")) || (data === "key_revoked")) || (data === "key_disabled")) || (data === "insufficient_scope")) || (data === "scope_escalation")) || (data === "key_escalation")) || (data === "ip_not_allowed")) || (data === "forbidden_address")) || (data === "not_found")) || (data === "route_not_found")) || (data === "method_not_allowed")) || (data === "not_acceptable")) || (data === "request_timeout")) || (data === "idempotency_in_progress")) || (data === "conflict")) || (data === "external_id_taken")) || (data === "unique_key_taken")) || (data === "reference_unknown")) || (data === "reference_mismatch")) || (data === "invalid_state")) || (data === "resource_in_use")) || (data === "limit_reached")) || (data === "amount_exceeds_rest")) || (data === "delivery_in_progress")) || (data === "endpoint_disabled")) || (data === "self_lockout")) || (data === "precondition_failed")) || (data === "payload_too_large")) || (data === "uri_too_long")) || (data === "unsupported_media_type")) || (data === "idempotency_key_reused")) || (data === "precondition_required")) || (data === "quota_exceeded")) || (data === "headers_too_large")) || (data === "internal_error")) || (data === "commit_unknown")) || (data === "overloaded")) || (data === "unavailable"))){
     validateProblemCode.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateProblemCode_0},message:"must be equal to one of the allowed values"}];
     return false;
   }
@@ -3807,7 +5328,7 @@ export function validateRateLimitInfo(data, {instancePath="", parentData, parent
                   return false;
                 }
                 else {
-                  if(!(validateLimitsInfo_0.validate(data0))){
+                  if(!(validateJobInfo_0.validate(data0))){
                     validateRateLimitInfo.errors = [{instancePath:instancePath+"/quota",schemaPath:"#/properties/quota/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
                     return false;
                   }
@@ -3840,7 +5361,7 @@ export function validateRateLimitInfo(data, {instancePath="", parentData, parent
                     return false;
                   }
                   else {
-                    if(!(validateLimitsInfo_0.validate(data1))){
+                    if(!(validateJobInfo_0.validate(data1))){
                       validateRateLimitInfo.errors = [{instancePath:instancePath+"/windowSeconds",schemaPath:"#/properties/windowSeconds/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
                       return false;
                     }
@@ -3930,7 +5451,7 @@ export function validateRevision(data, {instancePath="", parentData, parentDataP
           return false;
         }
         else {
-          if(!(validateLimitsInfo_0.validate(data))){
+          if(!(validateJobInfo_0.validate(data))){
             validateRevision.errors = [{instancePath,schemaPath:"#/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
             return false;
           }
@@ -4256,6 +5777,37 @@ export function validateTenantInfo(data, {instancePath="", parentData, parentDat
   return errors === 0;
 }
 
+export function validateTimeZone(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(typeof data === "string"){
+      if(ucs2length(data) > 64){
+        validateTimeZone.errors = [{instancePath,schemaPath:"#/maxLength",keyword:"maxLength",params:{limit: 64},message:"must NOT have more than 64 characters"}];
+        return false;
+      }
+      else {
+        if(ucs2length(data) < 1){
+          validateTimeZone.errors = [{instancePath,schemaPath:"#/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+          return false;
+        }
+        else {
+          if(!validateTimeZone_0.test(data)){
+            validateTimeZone.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"},message:"must match pattern \""+"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"+"\""}];
+            return false;
+          }
+        }
+      }
+    }
+    else {
+      validateTimeZone.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+      return false;
+    }
+  }
+  validateTimeZone.errors = vErrors;
+  return errors === 0;
+}
+
 export function validateTimestamp(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
@@ -4378,6 +5930,402 @@ export function validateTotals(data, {instancePath="", parentData, parentDataPro
     }
   }
   validateTotals.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateUsageReport(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((((((((((data.from === undefined) && (missing0 = "from")) || ((data.to === undefined) && (missing0 = "to"))) || ((data.groupBy === undefined) && (missing0 = "groupBy"))) || ((data.calls === undefined) && (missing0 = "calls"))) || ((data.groups === undefined) && (missing0 = "groups"))) || ((data.groupsLeftOut === undefined) && (missing0 = "groupsLeftOut"))) || ((data.eventsPublished === undefined) && (missing0 = "eventsPublished"))) || ((data.deliveriesMade === undefined) && (missing0 = "deliveriesMade"))) || ((data.deliveriesDelivered === undefined) && (missing0 = "deliveriesDelivered"))) || ((data.deliveriesExhausted === undefined) && (missing0 = "deliveriesExhausted"))){
+        validateUsageReport.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.from !== undefined){
+          const _errs1 = errors;
+          if(!(validateTimestamp(data.from, {instancePath:instancePath+"/from",parentData:data,parentDataProperty:"from",rootData}))){
+            vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+            errors = vErrors.length;
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.to !== undefined){
+            const _errs2 = errors;
+            if(!(validateTimestamp(data.to, {instancePath:instancePath+"/to",parentData:data,parentDataProperty:"to",rootData}))){
+              vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.groupBy !== undefined){
+              const _errs3 = errors;
+              if(!(validateUsageReportGrouping(data.groupBy, {instancePath:instancePath+"/groupBy",parentData:data,parentDataProperty:"groupBy",rootData}))){
+                vErrors = vErrors === null ? validateUsageReportGrouping.errors : vErrors.concat(validateUsageReportGrouping.errors);
+                errors = vErrors.length;
+              }
+              var valid0 = _errs3 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.calls !== undefined){
+                const _errs4 = errors;
+                if(!(validateApiFigures(data.calls, {instancePath:instancePath+"/calls",parentData:data,parentDataProperty:"calls",rootData}))){
+                  vErrors = vErrors === null ? validateApiFigures.errors : vErrors.concat(validateApiFigures.errors);
+                  errors = vErrors.length;
+                }
+                var valid0 = _errs4 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+              if(valid0){
+                if(data.groups !== undefined){
+                  let data4 = data.groups;
+                  const _errs5 = errors;
+                  if(errors === _errs5){
+                    if(Array.isArray(data4)){
+                      if(data4.length > 100){
+                        validateUsageReport.errors = [{instancePath:instancePath+"/groups",schemaPath:"#/properties/groups/maxItems",keyword:"maxItems",params:{limit: 100},message:"must NOT have more than 100 items"}];
+                        return false;
+                      }
+                      else {
+                        var valid1 = true;
+                        const len0 = data4.length;
+                        for(let i0=0; i0<len0; i0++){
+                          const _errs7 = errors;
+                          if(!(validateUsageReportGroup(data4[i0], {instancePath:instancePath+"/groups/" + i0,parentData:data4,parentDataProperty:i0,rootData}))){
+                            vErrors = vErrors === null ? validateUsageReportGroup.errors : vErrors.concat(validateUsageReportGroup.errors);
+                            errors = vErrors.length;
+                          }
+                          var valid1 = _errs7 === errors;
+                          if(!valid1){
+                            break;
+                          }
+                        }
+                      }
+                    }
+                    else {
+                      validateUsageReport.errors = [{instancePath:instancePath+"/groups",schemaPath:"#/properties/groups/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                      return false;
+                    }
+                  }
+                  var valid0 = _errs5 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
+                if(valid0){
+                  if(data.groupsLeftOut !== undefined){
+                    let data6 = data.groupsLeftOut;
+                    const _errs8 = errors;
+                    if(!(((typeof data6 == "number") && (!(data6 % 1) && !isNaN(data6))) && (isFinite(data6)))){
+                      validateUsageReport.errors = [{instancePath:instancePath+"/groupsLeftOut",schemaPath:"#/properties/groupsLeftOut/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                      return false;
+                    }
+                    if(errors === _errs8){
+                      if((typeof data6 == "number") && (isFinite(data6))){
+                        if(data6 > 9007199254740991 || isNaN(data6)){
+                          validateUsageReport.errors = [{instancePath:instancePath+"/groupsLeftOut",schemaPath:"#/properties/groupsLeftOut/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                          return false;
+                        }
+                        else {
+                          if(data6 < 0 || isNaN(data6)){
+                            validateUsageReport.errors = [{instancePath:instancePath+"/groupsLeftOut",schemaPath:"#/properties/groupsLeftOut/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                            return false;
+                          }
+                          else {
+                            if(!(validateApiFigures_0.validate(data6))){
+                              validateUsageReport.errors = [{instancePath:instancePath+"/groupsLeftOut",schemaPath:"#/properties/groupsLeftOut/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                              return false;
+                            }
+                          }
+                        }
+                      }
+                    }
+                    var valid0 = _errs8 === errors;
+                  }
+                  else {
+                    var valid0 = true;
+                  }
+                  if(valid0){
+                    if(data.eventsPublished !== undefined){
+                      let data7 = data.eventsPublished;
+                      const _errs10 = errors;
+                      if(!(((typeof data7 == "number") && (!(data7 % 1) && !isNaN(data7))) && (isFinite(data7)))){
+                        validateUsageReport.errors = [{instancePath:instancePath+"/eventsPublished",schemaPath:"#/properties/eventsPublished/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                        return false;
+                      }
+                      if(errors === _errs10){
+                        if((typeof data7 == "number") && (isFinite(data7))){
+                          if(data7 > 9007199254740991 || isNaN(data7)){
+                            validateUsageReport.errors = [{instancePath:instancePath+"/eventsPublished",schemaPath:"#/properties/eventsPublished/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                            return false;
+                          }
+                          else {
+                            if(data7 < 0 || isNaN(data7)){
+                              validateUsageReport.errors = [{instancePath:instancePath+"/eventsPublished",schemaPath:"#/properties/eventsPublished/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                              return false;
+                            }
+                            else {
+                              if(!(validateApiFigures_0.validate(data7))){
+                                validateUsageReport.errors = [{instancePath:instancePath+"/eventsPublished",schemaPath:"#/properties/eventsPublished/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                                return false;
+                              }
+                            }
+                          }
+                        }
+                      }
+                      var valid0 = _errs10 === errors;
+                    }
+                    else {
+                      var valid0 = true;
+                    }
+                    if(valid0){
+                      if(data.deliveriesMade !== undefined){
+                        let data8 = data.deliveriesMade;
+                        const _errs12 = errors;
+                        if(!(((typeof data8 == "number") && (!(data8 % 1) && !isNaN(data8))) && (isFinite(data8)))){
+                          validateUsageReport.errors = [{instancePath:instancePath+"/deliveriesMade",schemaPath:"#/properties/deliveriesMade/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                          return false;
+                        }
+                        if(errors === _errs12){
+                          if((typeof data8 == "number") && (isFinite(data8))){
+                            if(data8 > 9007199254740991 || isNaN(data8)){
+                              validateUsageReport.errors = [{instancePath:instancePath+"/deliveriesMade",schemaPath:"#/properties/deliveriesMade/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                              return false;
+                            }
+                            else {
+                              if(data8 < 0 || isNaN(data8)){
+                                validateUsageReport.errors = [{instancePath:instancePath+"/deliveriesMade",schemaPath:"#/properties/deliveriesMade/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                                return false;
+                              }
+                              else {
+                                if(!(validateApiFigures_0.validate(data8))){
+                                  validateUsageReport.errors = [{instancePath:instancePath+"/deliveriesMade",schemaPath:"#/properties/deliveriesMade/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                                  return false;
+                                }
+                              }
+                            }
+                          }
+                        }
+                        var valid0 = _errs12 === errors;
+                      }
+                      else {
+                        var valid0 = true;
+                      }
+                      if(valid0){
+                        if(data.deliveriesDelivered !== undefined){
+                          let data9 = data.deliveriesDelivered;
+                          const _errs14 = errors;
+                          if(!(((typeof data9 == "number") && (!(data9 % 1) && !isNaN(data9))) && (isFinite(data9)))){
+                            validateUsageReport.errors = [{instancePath:instancePath+"/deliveriesDelivered",schemaPath:"#/properties/deliveriesDelivered/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                            return false;
+                          }
+                          if(errors === _errs14){
+                            if((typeof data9 == "number") && (isFinite(data9))){
+                              if(data9 > 9007199254740991 || isNaN(data9)){
+                                validateUsageReport.errors = [{instancePath:instancePath+"/deliveriesDelivered",schemaPath:"#/properties/deliveriesDelivered/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                                return false;
+                              }
+                              else {
+                                if(data9 < 0 || isNaN(data9)){
+                                  validateUsageReport.errors = [{instancePath:instancePath+"/deliveriesDelivered",schemaPath:"#/properties/deliveriesDelivered/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                                  return false;
+                                }
+                                else {
+                                  if(!(validateApiFigures_0.validate(data9))){
+                                    validateUsageReport.errors = [{instancePath:instancePath+"/deliveriesDelivered",schemaPath:"#/properties/deliveriesDelivered/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                                    return false;
+                                  }
+                                }
+                              }
+                            }
+                          }
+                          var valid0 = _errs14 === errors;
+                        }
+                        else {
+                          var valid0 = true;
+                        }
+                        if(valid0){
+                          if(data.deliveriesExhausted !== undefined){
+                            let data10 = data.deliveriesExhausted;
+                            const _errs16 = errors;
+                            if(!(((typeof data10 == "number") && (!(data10 % 1) && !isNaN(data10))) && (isFinite(data10)))){
+                              validateUsageReport.errors = [{instancePath:instancePath+"/deliveriesExhausted",schemaPath:"#/properties/deliveriesExhausted/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                              return false;
+                            }
+                            if(errors === _errs16){
+                              if((typeof data10 == "number") && (isFinite(data10))){
+                                if(data10 > 9007199254740991 || isNaN(data10)){
+                                  validateUsageReport.errors = [{instancePath:instancePath+"/deliveriesExhausted",schemaPath:"#/properties/deliveriesExhausted/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                                  return false;
+                                }
+                                else {
+                                  if(data10 < 0 || isNaN(data10)){
+                                    validateUsageReport.errors = [{instancePath:instancePath+"/deliveriesExhausted",schemaPath:"#/properties/deliveriesExhausted/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                                    return false;
+                                  }
+                                  else {
+                                    if(!(validateApiFigures_0.validate(data10))){
+                                      validateUsageReport.errors = [{instancePath:instancePath+"/deliveriesExhausted",schemaPath:"#/properties/deliveriesExhausted/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                                      return false;
+                                    }
+                                  }
+                                }
+                              }
+                            }
+                            var valid0 = _errs16 === errors;
+                          }
+                          else {
+                            var valid0 = true;
+                          }
+                        }
+                      }
+                    }
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateUsageReport.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateUsageReport.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateUsageReportGroup(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((((data.operationId === undefined) && (missing0 = "operationId")) || ((data.apiKeyId === undefined) && (missing0 = "apiKeyId"))) || ((data.day === undefined) && (missing0 = "day"))) || ((data.figures === undefined) && (missing0 = "figures"))){
+        validateUsageReportGroup.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.operationId !== undefined){
+          let data0 = data.operationId;
+          const _errs1 = errors;
+          if((typeof data0 !== "string") && (data0 !== null)){
+            validateUsageReportGroup.errors = [{instancePath:instancePath+"/operationId",schemaPath:"#/properties/operationId/type",keyword:"type",params:{type: validateAddressInfo_1},message:"must be string,null"}];
+            return false;
+          }
+          if(errors === _errs1){
+            if(typeof data0 === "string"){
+              if(ucs2length(data0) > 64){
+                validateUsageReportGroup.errors = [{instancePath:instancePath+"/operationId",schemaPath:"#/properties/operationId/maxLength",keyword:"maxLength",params:{limit: 64},message:"must NOT have more than 64 characters"}];
+                return false;
+              }
+              else {
+                if(ucs2length(data0) < 1){
+                  validateUsageReportGroup.errors = [{instancePath:instancePath+"/operationId",schemaPath:"#/properties/operationId/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                  return false;
+                }
+              }
+            }
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.apiKeyId !== undefined){
+            let data1 = data.apiKeyId;
+            const _errs3 = errors;
+            if((typeof data1 !== "string") && (data1 !== null)){
+              validateUsageReportGroup.errors = [{instancePath:instancePath+"/apiKeyId",schemaPath:"#/properties/apiKeyId/type",keyword:"type",params:{type: validateAddressInfo_1},message:"must be string,null"}];
+              return false;
+            }
+            if(errors === _errs3){
+              if(typeof data1 === "string"){
+                if(ucs2length(data1) > 30){
+                  validateUsageReportGroup.errors = [{instancePath:instancePath+"/apiKeyId",schemaPath:"#/properties/apiKeyId/maxLength",keyword:"maxLength",params:{limit: 30},message:"must NOT have more than 30 characters"}];
+                  return false;
+                }
+                else {
+                  if(!validateApiKeyId_0.test(data1)){
+                    validateUsageReportGroup.errors = [{instancePath:instancePath+"/apiKeyId",schemaPath:"#/properties/apiKeyId/pattern",keyword:"pattern",params:{pattern: "^key_[0-6][0-9a-hjkmnp-tv-z]{25}$"},message:"must match pattern \""+"^key_[0-6][0-9a-hjkmnp-tv-z]{25}$"+"\""}];
+                    return false;
+                  }
+                }
+              }
+            }
+            var valid0 = _errs3 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.day !== undefined){
+              const _errs5 = errors;
+              if(!(validateCalendarDateOrNull(data.day, {instancePath:instancePath+"/day",parentData:data,parentDataProperty:"day",rootData}))){
+                vErrors = vErrors === null ? validateCalendarDateOrNull.errors : vErrors.concat(validateCalendarDateOrNull.errors);
+                errors = vErrors.length;
+              }
+              var valid0 = _errs5 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.figures !== undefined){
+                const _errs6 = errors;
+                if(!(validateApiFigures(data.figures, {instancePath:instancePath+"/figures",parentData:data,parentDataProperty:"figures",rootData}))){
+                  vErrors = vErrors === null ? validateApiFigures.errors : vErrors.concat(validateApiFigures.errors);
+                  errors = vErrors.length;
+                }
+                var valid0 = _errs6 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateUsageReportGroup.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateUsageReportGroup.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateUsageReportGrouping(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(typeof data !== "string"){
+    validateUsageReportGrouping.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+    return false;
+  }
+  if(!((((data === "NONE") || (data === "OPERATION")) || (data === "KEY")) || (data === "DAY"))){
+    validateUsageReportGrouping.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateUsageReportGrouping_0},message:"must be equal to one of the allowed values"}];
+    return false;
+  }
+  validateUsageReportGrouping.errors = vErrors;
   return errors === 0;
 }
 
@@ -4740,7 +6688,7 @@ export function validateWebhookEventInfo(data, {instancePath="", parentData, par
                       return false;
                     }
                     else {
-                      if(!(validateLimitsInfo_0.validate(data2))){
+                      if(!(validateJobInfo_0.validate(data2))){
                         validateWebhookEventInfo.errors = [{instancePath:instancePath+"/version",schemaPath:"#/properties/version/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
                         return false;
                       }
@@ -4838,7 +6786,7 @@ export function validateWebhookEventInfo(data, {instancePath="", parentData, par
                       let data7 = data.position;
                       const _errs13 = errors;
                       if((!(((typeof data7 == "number") && (!(data7 % 1) && !isNaN(data7))) && (isFinite(data7)))) && (data7 !== null)){
-                        validateWebhookEventInfo.errors = [{instancePath:instancePath+"/position",schemaPath:"#/properties/position/type",keyword:"type",params:{type: validateWebhookEventInfo_2},message:"must be integer,null"}];
+                        validateWebhookEventInfo.errors = [{instancePath:instancePath+"/position",schemaPath:"#/properties/position/type",keyword:"type",params:{type: validateJobProgress_1},message:"must be integer,null"}];
                         return false;
                       }
                       if(errors === _errs13){
@@ -4853,7 +6801,7 @@ export function validateWebhookEventInfo(data, {instancePath="", parentData, par
                               return false;
                             }
                             else {
-                              if(!(validateApiSecurityAuditEvent_0.validate(data7))){
+                              if(!(validateApiFigures_0.validate(data7))){
                                 validateWebhookEventInfo.errors = [{instancePath:instancePath+"/position",schemaPath:"#/properties/position/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
                                 return false;
                               }

@@ -57,7 +57,8 @@ export const pureModules = ['node:buffer', 'node:util', 'node:url', 'node:path']
 /** Of node:crypto a pure file may take these: the same input gives the same answer. */
 export const pureCrypto = ['createHash', 'createHmac', 'hash', 'timingSafeEqual']
 
-export const purePackages = ['ipaddr.js']
+/** croner is given its moments; made without a function to call, it starts no timer. */
+export const purePackages = ['croner', 'ipaddr.js']
 
 /** Nouns of the contract with a word in them that is no name by itself. */
 export const domainNouns = ['service-account']

@@ -1,7 +1,7 @@
 import { eachOperation, parametersOf, repliesOf, report } from './walk.js'
 
 /** Readings that also change without a new revision, so that no tag tells whether they have. */
-const changing = new Set(['getApiKey', 'getProposal'])
+const changing = new Set(['getApiKey', 'getJobSchedule', 'getProposal'])
 
 /**
  * What has an `ETag` can be asked for only if it has changed, and changed only if it has not: its GET

@@ -2,7 +2,10 @@ import { eachOperation, report } from './walk.js'
 
 const verbs = {
   get: ['get', 'list'],
-  post: ['create', 'submit', 'accept', 'decline', 'issue', 'void', 'rotate', 'revoke', 'redeliver'],
+  post: [
+    ...['create', 'submit', 'accept', 'decline', 'issue', 'void', 'rotate', 'revoke', 'redeliver'],
+    ...['retry', 'cancel'],
+  ],
   patch: ['update'],
   delete: ['delete'],
 }

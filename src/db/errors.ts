@@ -13,6 +13,10 @@ const constraints: Record<string, [ProblemCode, ProblemFace]> = {
       errors: [{ pointer: '/externalId', code: 'taken', message: 'is taken by another client' }],
     },
   ],
+  job_unique_key: [
+    'unique_key_taken',
+    { detail: 'A job of this task with this uniqueKey is pending or running.' },
+  ],
   proposal_client_fkey: noSuchClient(),
   invoice_client_fkey: noSuchClient(),
   payment_client_fkey: noSuchClient(),

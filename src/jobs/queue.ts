@@ -35,8 +35,6 @@ export function runQueue(ctx: Context, options: QueueOptions): Queue {
   let current: WorkerPool | undefined
 
   async function live(): Promise<void> {
-    // graphile-worker refuses to look for nothing.
-    if (options.tasks.length === 0) return
     const { Logger, runTaskList } = await import('graphile-worker')
     const logger = new Logger(() => (level: LogLevel, message: string) => {
       ctx.log[graphileLevels[level]]({ part: 'graphile-worker' }, message)

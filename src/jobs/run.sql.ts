@@ -95,11 +95,15 @@ function fromRow(row: StartedRow): Started {
 
 /** How a run ended: for good, to be run again from `dueAt` on, or given back as if it never was. */
 export type Ending =
+  | Final
+  | { status: 'PENDING'; dueAt: Date; error: string }
+  | { status: 'GIVEN_BACK' }
+
+/** The end of a job; a result is JSON. */
+export type Final =
   | { status: 'SUCCEEDED'; result: string | null }
   | { status: 'FAILED'; error: string }
   | { status: 'CANCELLED' }
-  | { status: 'PENDING'; dueAt: Date; error: string }
-  | { status: 'GIVEN_BACK' }
 
 export interface Settled {
   tenantId: TenantId

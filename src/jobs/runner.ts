@@ -7,6 +7,7 @@ import { type Loop, runLoop } from './loop.ts'
 import { leaseToken, type Presence } from './presence.ts'
 import {
   type Ending,
+  type Final,
   type Handed,
   leaseMs,
   renewLeases,
@@ -39,7 +40,7 @@ export interface RunnerOptions {
   shares: Shares
   slots: number
   /** Writes a final state that somebody is told of, in one transaction; answers whether it was ours. */
-  conclude: (started: Started, ending: Ending) => Promise<boolean>
+  conclude: (started: Started, ending: Final) => Promise<boolean>
   /** A job ended: there may be room for another. */
   onEnded: () => void
 }
@@ -193,7 +194,7 @@ export function createRunner(ctx: Context, options: RunnerOptions): Runner {
     const { tenantId, jobId, token } = started
     try {
       const isOurs = await insist(() =>
-        isTold(started, ending)
+        isFinal(ending) && isTold(started, ending)
           ? options.conclude(started, ending)
           : settle({ tenantId, jobId, token, isStarted: true, ending }),
       )
@@ -234,10 +235,13 @@ export function createRunner(ctx: Context, options: RunnerOptions): Runner {
   }
 }
 
-/** Whoever asked through the API is told of every end; of a failure everybody is. */
-function isTold({ actor }: Started, { status }: Ending): boolean {
-  if (status === 'FAILED') return true
-  return actor.type === 'API_KEY' && (status === 'SUCCEEDED' || status === 'CANCELLED')
+function isFinal(ending: Ending): ending is Final {
+  return ending.status !== 'PENDING' && ending.status !== 'GIVEN_BACK'
+}
+
+/** That a job succeeded is told if somebody asked for it; that it failed or was cancelled, always. */
+function isTold({ actor, scheduleId }: Started, { status }: Final): boolean {
+  return status !== 'SUCCEEDED' || actor.type === 'API_KEY' || scheduleId !== null
 }
 
 /** Rejects when a task that was broken off has not come back within the grace. */

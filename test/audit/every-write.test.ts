@@ -61,6 +61,18 @@ async function anInvoice(): Promise<string> {
     lines: [{ description: 'Design', quantity: 1, unitAmount: 5 }],
   })
 }
+async function aJob(): Promise<string> {
+  const body = { task: 'USAGE_REPORT', payload: lastDay, runAt: inAnHour() }
+  const reply = await admin.post('/api/v1/jobs', body)
+  return `/api/v1/jobs/${reply.body.id}`
+}
+const lastDay = { from: '2026-02-03T00:00:00Z', to: '2026-02-04T00:00:00Z' }
+const inAnHour = () => new Date(Date.now() + 3_600_000).toISOString()
+const nightly = {
+  ...{ name: 'Nightly', task: 'USAGE_REPORT', payload: { days: 1 } },
+  ...{ cron: '30 2 * * *', timeZone: 'Europe/Berlin' },
+}
+const aSchedule = () => made('job-schedules', nightly)
 async function aDelivery(): Promise<string> {
   await anEndpoint()
   await aClient()
@@ -162,6 +174,25 @@ const deeds: Partial<Record<OperationId, Deed>> = {
     () => admin.patch('/api/v1/request-log-policy', { keepBodies: 'ERRORS' }),
     'request_log_policy.updated',
   ),
+  createJob: deed(
+    () => admin.post('/api/v1/jobs', { task: 'USAGE_REPORT', payload: lastDay }),
+    'job.created',
+  ),
+  cancelJob: deed(async () => admin.post(`${await aJob()}/cancellation`), 'job.cancelled'),
+  retryJob: deed(async () => {
+    const path = await aJob()
+    await admin.post(`${path}/cancellation`)
+    return await admin.post(`${path}/retries`)
+  }, 'job.retried'),
+  createJobSchedule: deed(
+    () => admin.post('/api/v1/job-schedules', nightly),
+    'job_schedule.created',
+  ),
+  updateJobSchedule: deed(
+    async () => admin.patch(await aSchedule(), { status: 'PAUSED' }),
+    'job_schedule.updated',
+  ),
+  deleteJobSchedule: deed(async () => admin.delete(await aSchedule()), 'job_schedule.deleted'),
   createWebhookEndpoint: deed(
     () => admin.post('/api/v1/webhook-endpoints', { url: receiver.url }),
     'webhook_endpoint.created',

@@ -48,6 +48,14 @@ async function makeOneOfEach(api: Api): Promise<Record<string, string>> {
   const serviceAccountId = await post('service-accounts', { name: 'S' })
   const key = { name: 'K', scopes: ['clients:read'], serviceAccountId }
   const apiKeyId = await post('api-keys', key)
+  const jobScheduleId = await post('job-schedules', {
+    ...{ name: 'J', task: 'USAGE_REPORT', payload: { days: 1 } },
+    ...{ cron: '0 0 29 2 *', timeZone: 'UTC' },
+  })
+  const job = await api.post('/api/v1/jobs', {
+    ...{ task: 'USAGE_REPORT', runAt: new Date(Date.now() + 3_600_000).toISOString() },
+    payload: { from: '2026-02-03T00:00:00Z', to: '2026-02-04T00:00:00Z' },
+  })
   await world.drain()
   const first = async (list: string) => (await api.get(`/api/v1/${list}`)).body.data[0].id as string
   const { id: requestId } = await rowOf(world, await api.get('/api/v1/me'))
@@ -61,6 +69,8 @@ async function makeOneOfEach(api: Api): Promise<Record<string, string>> {
     refundId,
     apiKeyId,
     serviceAccountId,
+    jobScheduleId,
+    jobId: job.body.id,
     eventId: await first('events'),
     webhookDeliveryId: await first('webhook-deliveries'),
     auditEntryId: await first('audit-entries?action=client.created'),
@@ -77,6 +87,7 @@ const lists = ofTenants.filter(({ url, method }) => method === 'GET' && !url.inc
 const bodies: Record<string, object> = {
   createRefund: { amount: 1 },
   updateApiKey: { name: 'Taken over' },
+  updateJobSchedule: { name: 'Taken over' },
   updateInvoice: { dueDate: null },
   updateClient: { name: 'Taken over' },
   updateServiceAccount: { status: 'DISABLED' },

@@ -1,7 +1,7 @@
 /** Looks again and again until it is so; throws when it is not in time. */
 export async function until(
   isSo: () => boolean | Promise<boolean>,
-  deadlineMs = 10_000,
+  deadlineMs = 18_000,
 ): Promise<void> {
   const endMs = performance.now() + deadlineMs
   while (!(await isSo())) {

@@ -29,6 +29,11 @@ export const recipes: Readonly<Record<string, Recipe>> = {
     )
     return rows[0]?.id ?? ''
   },
+  /** One that waits, so that it is there as it is whatever the worker does. */
+  async JobId({ perform }) {
+    const runAt = new Date(Date.now() + 24 * 60 * 60 * 1_000).toISOString()
+    return (await perform('createJob', { runAt })).id
+  },
   /** So little that a payment can be refunded many times. */
   async RefundId({ perform }) {
     return (await perform('createRefund', { amount: 1 })).id
@@ -50,6 +55,7 @@ export const needs: Partial<Record<OperationId, Readonly<Record<string, Recipe>>
   declineProposal: { ProposalId: after('ProposalId', 'submitProposal') },
   createInvoice: { ProposalId: after('ProposalId', 'submitProposal', 'acceptProposal') },
   voidInvoice: { InvoiceId: after('InvoiceId', 'issueInvoice') },
+  retryJob: { JobId: after('JobId', 'cancelJob') },
   createPayment: { InvoiceId: after('InvoiceId', 'issueInvoice') },
 }
 
