@@ -365,7 +365,7 @@ export interface paths {
         };
         /**
          * List events
-         * @description What happened in your tenant; events are kept for 90 days. With `sort=position` this is a feed to follow instead of, or besides, webhooks: it runs oldest first, without gaps or repetitions, and its `nextCursor` is never `null`, so keep it and ask again later for what is new. A page of the feed may be empty although more follows: go on while `nextCursor` changes.
+         * @description What happened in your tenant; events are kept for 90 days. With `sort=position` this is a feed to follow instead of, or besides, webhooks: it runs oldest first, without gaps or repetitions, and its `nextCursor` is never `null`, so keep it and ask again later for what is new. A page of the feed may be empty although more follows: go on while `nextCursor` changes. Whoever comes back after more than 90 days goes on at the oldest event that is left: positions are dense, so a jump from one `position` to the next, where no `type` is asked for, tells what is gone.
          */
         get: operations["listEvents"];
         put?: never;
@@ -385,7 +385,7 @@ export interface paths {
         };
         /**
          * Get an event
-         * @description One event, exactly as its webhooks carry it, with its place in the feed.
+         * @description One event, exactly as its webhooks carry it, with its place in the feed. Once your retention policy has had its `data` erased, that is `null`.
          */
         get: operations["getEvent"];
         put?: never;
@@ -724,6 +724,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/organizations/{organizationId}/tenants/{tenantId}/legal-hold": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the legal hold of a tenant
+         * @description Whether all that a tenant has must be kept, and why. For operators only.
+         */
+        get: operations["getTenantLegalHold"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Place or lift the legal hold of a tenant
+         * @description With a `reason`, nothing of the tenant is erased, dropped or purged from the answer on; with `null` the tenant's policy goes on as if it had never been held. A JSON merge patch. The tenant sees since when it is held, and its audit says by whom and why. For operators only.
+         */
+        patch: operations["updateTenantLegalHold"];
+        trace?: never;
+    };
     "/api/v1/organizations/{organizationId}/tenants/{tenantId}/limits": {
         parameters: {
             query?: never;
@@ -1012,6 +1036,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/retention-policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the retention policy
+         * @description For how long payloads of yours are kept.
+         */
+        get: operations["getRetentionPolicy"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change the retention policy
+         * @description Says for how long payloads of yours are kept: a merge patch. A shorter time also holds for what was kept before, and what was erased does not come back.
+         */
+        patch: operations["updateRetentionPolicy"];
+        trace?: never;
+    };
     "/api/v1/service-accounts": {
         parameters: {
             query?: never;
@@ -1135,7 +1183,7 @@ export interface paths {
         put?: never;
         /**
          * Send again
-         * @description Takes a delivery that is delivered or exhausted and sends it again as soon as possible: the same bytes with the same `webhook-id`, with a fresh series of attempts. Refused with `delivery_in_progress` while it is under way, with `endpoint_disabled` while its endpoint is disabled, and with `invalid_state` when it was cancelled.
+         * @description Takes a delivery that is delivered or exhausted and sends it again as soon as possible: the same bytes with the same `webhook-id`, with a fresh series of attempts. Refused with `delivery_in_progress` while it is under way, with `endpoint_disabled` while its endpoint is disabled, and with `invalid_state` when it was cancelled, is older than 28 days, or the payload of its event was erased.
          */
         post: operations["redeliverWebhookDelivery"];
         delete?: never;
@@ -1329,6 +1377,82 @@ export interface webhooks {
             requestBody: {
                 content: {
                     "application/json": components["schemas"]["ApiKeyCreatedEvent"];
+                };
+            };
+            responses: {
+                /** @description You have it. We do not send it to you again. */
+                "2XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description You do not want any more. We disable the endpoint. */
+                410: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "api_key.expiring": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * An API key will expire soon
+         * @description An API key will expire soon, and is not revoked. You hear of it fourteen days, three days and one day before, each once; of a change of `expiresAt` anew. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
+                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    "webhook-id": components["parameters"]["WebhookId"];
+                    /**
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
+                     */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                    /**
+                     * @description When this attempt was sent, in seconds since 1970. Refuse what is more than five minutes off.
+                     * @example 1770199200
+                     */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
+                    /**
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
+                     */
+                    "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["ApiKeyExpiringEvent"];
                 };
             };
             responses: {
@@ -3254,6 +3378,82 @@ export interface webhooks {
         patch?: never;
         trace?: never;
     };
+    "proposal.expired": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * The last day of a proposal passed
+         * @description The last day of a proposal passed without an answer of its client. You hear of it once, within minutes after the end of that day in UTC. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
+                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    "webhook-id": components["parameters"]["WebhookId"];
+                    /**
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
+                     */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                    /**
+                     * @description When this attempt was sent, in seconds since 1970. Refuse what is more than five minutes off.
+                     * @example 1770199200
+                     */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
+                    /**
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
+                     */
+                    "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["ProposalExpiredEvent"];
+                };
+            };
+            responses: {
+                /** @description You have it. We do not send it to you again. */
+                "2XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description You do not want any more. We disable the endpoint. */
+                410: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "proposal.sent": {
         parameters: {
             query?: never;
@@ -4182,6 +4382,23 @@ export interface components {
              */
             version: 1;
         };
+        /** @description An API key will expire soon. */
+        ApiKeyExpiringEvent: {
+            data: components["schemas"]["ApiKeyInfo"];
+            id: components["schemas"]["EventId"];
+            /** @description When it happened. */
+            timestamp: components["schemas"]["Timestamp"];
+            /**
+             * @description What happened.
+             * @constant
+             */
+            type: "api_key.expiring";
+            /**
+             * @description The version of the shape of `data`.
+             * @constant
+             */
+            version: 1;
+        };
         /**
          * @description Identifies an API key. It is not the key itself and is no secret. Ids are made by us, never reused, and sort by time of creation.
          * @example key_01kgm1j6v0erb8yafjmmn0s3tc
@@ -4329,7 +4546,7 @@ export interface components {
          * @description What a key may do: `noun:read` or `noun:write`. Writing does not include reading. `*` is everything within the tenant, and is meant for admin keys. `organizations:*` and `operators:*` belong to the operator of the installation alone.
          * @enum {string}
          */
-        ApiKeyScope: "*" | "api_keys:read" | "api_keys:write" | "api_metrics:read" | "audit:read" | "clients:read" | "clients:write" | "events:read" | "invoices:read" | "invoices:write" | "jobs:read" | "jobs:write" | "operators:read" | "operators:write" | "organizations:read" | "organizations:write" | "payments:read" | "payments:write" | "proposals:read" | "proposals:write" | "request_logs:read" | "request_logs:write" | "service_accounts:read" | "service_accounts:write" | "webhook_deliveries:read" | "webhook_deliveries:write" | "webhook_endpoints:read" | "webhook_endpoints:write";
+        ApiKeyScope: "*" | "api_keys:read" | "api_keys:write" | "api_metrics:read" | "audit:read" | "clients:read" | "clients:write" | "events:read" | "invoices:read" | "invoices:write" | "jobs:read" | "jobs:write" | "operators:read" | "operators:write" | "organizations:read" | "organizations:write" | "payments:read" | "payments:write" | "proposals:read" | "proposals:write" | "request_logs:read" | "request_logs:write" | "retention:read" | "retention:write" | "service_accounts:read" | "service_accounts:write" | "webhook_deliveries:read" | "webhook_deliveries:write" | "webhook_endpoints:read" | "webhook_endpoints:write";
         /**
          * @description `ACTIVE` keys work. `EXPIRED` ones have passed their `expiresAt`. `DISABLED` ones rest with their service account. `REVOKED` ones were withdrawn and never work again.
          * @enum {string}
@@ -4791,7 +5008,7 @@ export interface components {
          */
         Currency: string;
         /**
-         * @description `PENDING`: waits for its next attempt. `SENDING`: an attempt is on its way. `DELIVERED`: the endpoint answered 2xx. `HELD`: the endpoint is disabled; we go on when it is enabled again. `EXHAUSTED`: all attempts failed. `CANCELLED`: the endpoint was deleted first.
+         * @description `PENDING`: waits for its next attempt. `SENDING`: an attempt is on its way. `DELIVERED`: the endpoint answered 2xx. `HELD`: the endpoint is disabled; we go on when it is enabled again. `EXHAUSTED`: all attempts failed. `CANCELLED`: the endpoint was deleted first, or the delivery had waited for 28 days.
          * @enum {string}
          */
         DeliveryStatus: "PENDING" | "SENDING" | "DELIVERED" | "HELD" | "EXHAUSTED" | "CANCELLED";
@@ -4827,7 +5044,7 @@ export interface components {
          * @description What happened: a noun and a verb in the past tense. New types are added over time, so ignore those that you do not know.
          * @enum {string}
          */
-        EventType: "organization.created" | "api_key.created" | "api_key.updated" | "api_key.rotated" | "api_key.revoked" | "api_key.suspicious" | "service_account.created" | "service_account.updated" | "service_account.deleted" | "client.created" | "client.updated" | "client.deleted" | "proposal.created" | "proposal.updated" | "proposal.deleted" | "proposal.sent" | "proposal.accepted" | "proposal.declined" | "invoice.created" | "invoice.updated" | "invoice.issued" | "invoice.paid" | "invoice.voided" | "payment.received" | "payment.refunded" | "webhook_endpoint.created" | "webhook_endpoint.updated" | "webhook_endpoint.deleted" | "webhook_endpoint.disabled" | "webhook_endpoint.tested" | "job.succeeded" | "job.failed" | "job.cancelled" | "job_schedule.created" | "job_schedule.updated" | "job_schedule.deleted";
+        EventType: "organization.created" | "api_key.created" | "api_key.updated" | "api_key.rotated" | "api_key.revoked" | "api_key.expiring" | "api_key.suspicious" | "service_account.created" | "service_account.updated" | "service_account.deleted" | "client.created" | "client.updated" | "client.deleted" | "proposal.created" | "proposal.updated" | "proposal.deleted" | "proposal.sent" | "proposal.accepted" | "proposal.declined" | "proposal.expired" | "invoice.created" | "invoice.updated" | "invoice.issued" | "invoice.paid" | "invoice.voided" | "payment.received" | "payment.refunded" | "webhook_endpoint.created" | "webhook_endpoint.updated" | "webhook_endpoint.deleted" | "webhook_endpoint.disabled" | "webhook_endpoint.tested" | "job.succeeded" | "job.failed" | "job.cancelled" | "job_schedule.created" | "job_schedule.updated" | "job_schedule.deleted";
         /** @description One kind of event that you can subscribe to. */
         EventTypeInfo: {
             /** @description What has happened when you receive it. */
@@ -5380,6 +5597,19 @@ export interface components {
         JobTask: string;
         /** @description While a job of the same task with this key is pending or running, a second one is refused with `unique_key_taken`. */
         JobUniqueKey: string;
+        /** @description Whether all that a tenant has must be kept. While it holds, nothing of the tenant is erased, dropped or purged, however old it becomes; what is lifted is erased as if it had never been held. */
+        LegalHold: {
+            /** @description Since when it holds; `null` while nothing is held. */
+            placedAt: components["schemas"]["TimestampOrNull"];
+            /** @description Why everything is kept; `null` while nothing is held. */
+            reason: string | null;
+            revision: components["schemas"]["Revision"];
+        };
+        /** @description A hold to place or to lift: what is absent stays. */
+        LegalHoldPatch: {
+            /** @description Why everything is to be kept; `null` lifts the hold. */
+            reason?: string | null;
+        };
         /** @description How much may be asked of us at once, by each key and by the tenant as a whole. */
         LimitsInfo: {
             /**
@@ -5752,6 +5982,23 @@ export interface components {
              */
             version: 1;
         };
+        /** @description The last day of a proposal passed without an answer of its client. */
+        ProposalExpiredEvent: {
+            data: components["schemas"]["ProposalInfo"];
+            id: components["schemas"]["EventId"];
+            /** @description When it happened. */
+            timestamp: components["schemas"]["Timestamp"];
+            /**
+             * @description What happened.
+             * @constant
+             */
+            type: "proposal.expired";
+            /**
+             * @description The version of the shape of `data`.
+             * @constant
+             */
+            version: 1;
+        };
         /**
          * @description Identifies a proposal. Ids are made by us, never reused, and sort by time of creation.
          * @example pro_01kgm1nw10fq69g3159g4rse6c
@@ -6082,6 +6329,46 @@ export interface components {
              */
             retentionDays?: number;
         };
+        /** @description For how long payloads are kept. What happened, when, and how it went is kept longer: events for 90 days, deliveries and their attempts for 30, the log of calls for 30, and the audit for 400, for everybody. Of the log of calls the bodies have a policy of their own, the request log policy. We erase by whole days in UTC, within a few hours after a day has become too old. */
+        RetentionPolicy: {
+            /**
+             * Format: int32
+             * @description After how many days the answers of your endpoints are erased from the attempts.
+             */
+            deliveryPayloadDays: number;
+            /**
+             * Format: int32
+             * @description After how many days the `data` of events is erased. While a delivery of an event is still to be made, the event keeps it.
+             */
+            eventPayloadDays: number;
+            /** @description Since when a legal hold keeps all that you have, whatever this policy says; `null` while there is none. The operator of the installation sets and lifts it. */
+            heldSince: components["schemas"]["TimestampOrNull"];
+            /**
+             * Format: int32
+             * @description After how many days a finished job is forgotten.
+             */
+            jobsDays: number;
+            /** @description Counts the changes of this resource, a hold that is placed or lifted among them. `ETag` carries it in quotes; send that back as `If-Match` to change only what you have seen. */
+            revision: components["schemas"]["Revision"];
+        };
+        /** @description Changes to the policy: what is absent stays. */
+        RetentionPolicyPatch: {
+            /**
+             * Format: int32
+             * @description After how many days the answers of your endpoints are erased from the attempts, of those kept before as well.
+             */
+            deliveryPayloadDays?: number;
+            /**
+             * Format: int32
+             * @description After how many days the `data` of events is erased, of those kept before as well.
+             */
+            eventPayloadDays?: number;
+            /**
+             * Format: int32
+             * @description After how many days a finished job is forgotten.
+             */
+            jobsDays?: number;
+        };
         /**
          * Format: int32
          * @description Counts the changes of this resource, beginning at 1. `ETag` carries it in quotes; send that back as `If-Match` to change only what you have seen.
@@ -6349,7 +6636,7 @@ export interface components {
              */
             number: number;
             outcome: components["schemas"]["AttemptOutcome"];
-            /** @description The beginning of what the endpoint answered, at most 16 KiB of it. */
+            /** @description The beginning of what the endpoint answered, at most 16 KiB of it; `null` where it did not answer, and once it was erased, as your retention policy says. */
             responseBody: string | null;
             /**
              * Format: int32
@@ -6590,12 +6877,12 @@ export interface components {
         };
         /** @description An event with its place in your feed. */
         WebhookEventInfo: {
-            /** @description The names of the fields that changed. Only `*.updated` events have it. */
+            /** @description The names of the fields that changed. Only `*.updated` events have it; it is erased with `data`. */
             changedFields?: string[];
-            /** @description The resource as a GET returned it at that moment. Its shape depends on `type`. */
+            /** @description The resource as a GET returned it at that moment. Its shape depends on `type`. `null` once it was erased, as your retention policy says. */
             data: {
                 [key: string]: unknown;
-            };
+            } | null;
             id: components["schemas"]["EventId"];
             /**
              * Format: int64
@@ -9582,6 +9869,132 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    getTenantLegalHold: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The `ETag` of what you have. If it is still current you get 304 without a body.
+                 * @example "1"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which organization. */
+                organizationId: components["parameters"]["OrganizationId"];
+                /** @description Which of its tenants. */
+                tenantId: components["parameters"]["TenantId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The hold. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegalHold"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    updateTenantLegalHold: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412.
+                 * @example "1"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which organization. */
+                organizationId: components["parameters"]["OrganizationId"];
+                /** @description Which of its tenants. */
+                tenantId: components["parameters"]["TenantId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LegalHoldPatch"];
+                "application/merge-patch+json": components["schemas"]["LegalHoldPatch"];
+            };
+        };
+        responses: {
+            /** @description The hold as it is now. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegalHold"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     getTenantLimits: {
         parameters: {
             query?: never;
@@ -10720,6 +11133,120 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getRetentionPolicy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The `ETag` of what you have. If it is still current you get 304 without a body.
+                 * @example "1"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The policy. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetentionPolicy"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    updateRetentionPolicy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412.
+                 * @example "1"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RetentionPolicyPatch"];
+                "application/merge-patch+json": components["schemas"]["RetentionPolicyPatch"];
+            };
+        };
+        responses: {
+            /** @description The policy as it is now. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetentionPolicy"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];

@@ -19,6 +19,8 @@ import * as events from './validators/events.js'
 export interface EventData {
   /** An API key was made */
   'api_key.created': ApiKeyInfo
+  /** An API key will expire soon */
+  'api_key.expiring': ApiKeyInfo
   /** An API key was withdrawn and is refused from now on */
   'api_key.revoked': ApiKeyInfo
   /** An API key got a new secret */
@@ -69,6 +71,8 @@ export interface EventData {
   'proposal.declined': ProposalInfo
   /** A proposal was deleted */
   'proposal.deleted': ProposalInfo
+  /** The last day of a proposal passed */
+  'proposal.expired': ProposalInfo
   /** A proposal was submitted to its client */
   'proposal.sent': ProposalInfo
   /** A draft changed */
@@ -135,6 +139,37 @@ export const eventTypes: Record<EventType, EventTypeInfo> = {
     },
     hasChangedFields: false,
     validate: events.validateApiKeyCreatedEvent,
+  },
+  'api_key.expiring': {
+    version: 1,
+    summary: 'An API key will expire soon',
+    description: 'An API key will expire soon, and is not revoked. You hear of it fourteen days, three days and one day before, each once; of a change of `expiresAt` anew. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.',
+    example: {
+      id: 'evt_01mctrs2n0e2msc9fky55wtm0m',
+      type: 'api_key.expiring',
+      version: 1,
+      timestamp: '2027-01-21T00:01:40.000Z',
+      data: {
+        id: 'key_01kgm1j6v0erb8yafjmmn0s3tc',
+        name: 'Web shop',
+        prefix: 'ubk_test_2fLw',
+        status: 'ACTIVE',
+        scopes: ['clients:read', 'clients:write', 'payments:write'],
+        environment: 'SANDBOX',
+        allowedIps: ['203.0.113.7', '2001:db8:12::/48'],
+        serviceAccountId: null,
+        expiresAt: '2027-02-04T00:00:00.000Z',
+        rotatedAt: '2026-02-04T10:08:20.000Z',
+        previousSecret: null,
+        lastUsedAt: '2027-01-20T23:58:12.000Z',
+        lastUsedIp: '203.0.113.7',
+        createdAt: '2026-02-04T10:01:00.000Z',
+        updatedAt: '2026-02-04T10:08:20.000Z',
+        revision: 2,
+      },
+    },
+    hasChangedFields: false,
+    validate: events.validateApiKeyExpiringEvent,
   },
   'api_key.revoked': {
     version: 1,
@@ -1100,6 +1135,50 @@ export const eventTypes: Record<EventType, EventTypeInfo> = {
     },
     hasChangedFields: false,
     validate: events.validateProposalDeletedEvent,
+  },
+  'proposal.expired': {
+    version: 1,
+    summary: 'The last day of a proposal passed',
+    description: 'The last day of a proposal passed without an answer of its client. You hear of it once, within minutes after the end of that day in UTC. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.',
+    example: {
+      id: 'evt_01kn35hyygftzaxccfhmakkyrg',
+      type: 'proposal.expired',
+      version: 1,
+      timestamp: '2026-04-01T00:02:10.000Z',
+      data: {
+        id: 'pro_01kgm1nw10fq69g3159g4rse6c',
+        clientId: 'cli_01kgm1m1e0fe6b5k691h14rrmc',
+        title: 'Website relaunch',
+        status: 'EXPIRED',
+        currency: 'GBP',
+        lines: [
+          {
+            description: 'Concept and design',
+            quantity: 2.5,
+            unitAmount: 480,
+            taxRate: 20,
+            amount: 1200,
+          },
+          {
+            description: 'Hosting, first year',
+            quantity: 1,
+            unitAmount: 99.9,
+            taxRate: 20,
+            amount: 99.9,
+          },
+        ],
+        totals: { subtotal: 1299.9, tax: 259.98, total: 1559.88 },
+        validUntil: '2026-03-31',
+        sentAt: '2026-02-04T10:03:20.000Z',
+        decidedAt: null,
+        declineReason: null,
+        createdAt: '2026-02-04T10:03:00.000Z',
+        updatedAt: '2026-04-01T00:02:10.000Z',
+        revision: 3,
+      },
+    },
+    hasChangedFields: false,
+    validate: events.validateProposalExpiredEvent,
   },
   'proposal.sent': {
     version: 1,

@@ -52,6 +52,8 @@ import type {
   JobScheduleStatus,
   JobStatus,
   JobTask,
+  LegalHold,
+  LegalHoldPatch,
   LimitsInfo,
   LimitsPatch,
   LivenessInfo,
@@ -84,6 +86,8 @@ import type {
   RequestLogList,
   RequestLogPolicy,
   RequestLogPolicyPatch,
+  RetentionPolicy,
+  RetentionPolicyPatch,
   ServiceAccountId,
   ServiceAccountInfo,
   ServiceAccountInput,
@@ -1152,6 +1156,28 @@ export interface GetRequestLogPolicy200 {
   body: RequestLogPolicy
 }
 
+/** GET /api/v1/retention-policy */
+export interface GetRetentionPolicyRequest {
+  path: Record<never, never>
+  query: Record<never, never>
+  headers: {
+    /** The `ETag` of what you have. If it is still current you get 304 without a body. */
+    'if-none-match'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetRetentionPolicyReply = GetRetentionPolicy200
+
+export interface GetRetentionPolicy200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: RetentionPolicy
+}
+
 /** GET /api/v1/service-accounts/{serviceAccountId} */
 export interface GetServiceAccountRequest {
   path: {
@@ -1175,6 +1201,33 @@ export interface GetServiceAccount200 {
   status: 200
   headers?: { traceparent?: string }
   body: ServiceAccountInfo
+}
+
+/** GET /api/v1/organizations/{organizationId}/tenants/{tenantId}/legal-hold */
+export interface GetTenantLegalHoldRequest {
+  path: {
+    /** Which organization. */
+    organizationId: OrganizationId
+    /** Which of its tenants. */
+    tenantId: TenantId
+  }
+  query: Record<never, never>
+  headers: {
+    /** The `ETag` of what you have. If it is still current you get 304 without a body. */
+    'if-none-match'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetTenantLegalHoldReply = GetTenantLegalHold200
+
+export interface GetTenantLegalHold200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: LegalHold
 }
 
 /** GET /api/v1/organizations/{organizationId}/tenants/{tenantId}/limits */
@@ -2203,6 +2256,31 @@ export interface UpdateRequestLogPolicy200 {
   body: RequestLogPolicy
 }
 
+/** PATCH /api/v1/retention-policy */
+export interface UpdateRetentionPolicyRequest {
+  path: Record<never, never>
+  query: Record<never, never>
+  headers: {
+    /** The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412. */
+    'if-match'?: string
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: RetentionPolicyPatch
+}
+
+export type UpdateRetentionPolicyReply = UpdateRetentionPolicy200
+
+export interface UpdateRetentionPolicy200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: RetentionPolicy
+}
+
 /** PATCH /api/v1/service-accounts/{serviceAccountId} */
 export interface UpdateServiceAccountRequest {
   path: {
@@ -2229,6 +2307,36 @@ export interface UpdateServiceAccount200 {
   status: 200
   headers?: { traceparent?: string }
   body: ServiceAccountInfo
+}
+
+/** PATCH /api/v1/organizations/{organizationId}/tenants/{tenantId}/legal-hold */
+export interface UpdateTenantLegalHoldRequest {
+  path: {
+    /** Which organization. */
+    organizationId: OrganizationId
+    /** Which of its tenants. */
+    tenantId: TenantId
+  }
+  query: Record<never, never>
+  headers: {
+    /** The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412. */
+    'if-match'?: string
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: LegalHoldPatch
+}
+
+export type UpdateTenantLegalHoldReply = UpdateTenantLegalHold200
+
+export interface UpdateTenantLegalHold200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: LegalHold
 }
 
 /** PATCH /api/v1/organizations/{organizationId}/tenants/{tenantId}/limits */
@@ -2582,9 +2690,21 @@ export interface Operations {
     kind: 'read'
     access: 'key'
   }
+  getRetentionPolicy: {
+    request: GetRetentionPolicyRequest
+    reply: GetRetentionPolicyReply
+    kind: 'read'
+    access: 'key'
+  }
   getServiceAccount: {
     request: GetServiceAccountRequest
     reply: GetServiceAccountReply
+    kind: 'read'
+    access: 'key'
+  }
+  getTenantLegalHold: {
+    request: GetTenantLegalHoldRequest
+    reply: GetTenantLegalHoldReply
     kind: 'read'
     access: 'key'
   }
@@ -2792,9 +2912,21 @@ export interface Operations {
     kind: 'write'
     access: 'key'
   }
+  updateRetentionPolicy: {
+    request: UpdateRetentionPolicyRequest
+    reply: UpdateRetentionPolicyReply
+    kind: 'write'
+    access: 'key'
+  }
   updateServiceAccount: {
     request: UpdateServiceAccountRequest
     reply: UpdateServiceAccountReply
+    kind: 'write'
+    access: 'key'
+  }
+  updateTenantLegalHold: {
+    request: UpdateTenantLegalHoldRequest
+    reply: UpdateTenantLegalHoldReply
     kind: 'write'
     access: 'key'
   }

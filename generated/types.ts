@@ -31,6 +31,9 @@ export type ApiKeyCreated = components['schemas']['ApiKeyCreated']
 /** An API key was made. */
 export type ApiKeyCreatedEvent = components['schemas']['ApiKeyCreatedEvent']
 
+/** An API key will expire soon. */
+export type ApiKeyExpiringEvent = components['schemas']['ApiKeyExpiringEvent']
+
 /** Identifies an API key. It is not the key itself and is no secret. Ids are made by us, never reused, and sort by time of creation. */
 export type ApiKeyId = components['schemas']['ApiKeyId']
 
@@ -195,7 +198,7 @@ export type CronExpression = components['schemas']['CronExpression']
 /** A currency by ISO 4217, in capitals. An unknown one is refused with `currency_unknown`. */
 export type Currency = components['schemas']['Currency']
 
-/** `PENDING`: waits for its next attempt. `SENDING`: an attempt is on its way. `DELIVERED`: the endpoint answered 2xx. `HELD`: the endpoint is disabled; we go on when it is enabled again. `EXHAUSTED`: all attempts failed. `CANCELLED`: the endpoint was deleted first. */
+/** `PENDING`: waits for its next attempt. `SENDING`: an attempt is on its way. `DELIVERED`: the endpoint answered 2xx. `HELD`: the endpoint is disabled; we go on when it is enabled again. `EXHAUSTED`: all attempts failed. `CANCELLED`: the endpoint was deleted first, or the delivery had waited for 28 days. */
 export type DeliveryStatus = components['schemas']['DeliveryStatus']
 
 /** `PRODUCTION` is real business. `SANDBOX` is a separate world for trying things out; nothing crosses from one to the other. */
@@ -342,6 +345,12 @@ export type JobTask = components['schemas']['JobTask']
 /** While a job of the same task with this key is pending or running, a second one is refused with `unique_key_taken`. */
 export type JobUniqueKey = components['schemas']['JobUniqueKey']
 
+/** Whether all that a tenant has must be kept. While it holds, nothing of the tenant is erased, dropped or purged, however old it becomes; what is lifted is erased as if it had never been held. */
+export type LegalHold = components['schemas']['LegalHold']
+
+/** A hold to place or to lift: what is absent stays. */
+export type LegalHoldPatch = components['schemas']['LegalHoldPatch']
+
 /** How much may be asked of us at once, by each key and by the tenant as a whole. */
 export type LimitsInfo = components['schemas']['LimitsInfo']
 
@@ -441,6 +450,9 @@ export type ProposalDeclinedEvent = components['schemas']['ProposalDeclinedEvent
 /** A proposal was deleted. `data` is the proposal as it last was. */
 export type ProposalDeletedEvent = components['schemas']['ProposalDeletedEvent']
 
+/** The last day of a proposal passed without an answer of its client. */
+export type ProposalExpiredEvent = components['schemas']['ProposalExpiredEvent']
+
 /** Identifies a proposal. Ids are made by us, never reused, and sort by time of creation. */
 export type ProposalId = components['schemas']['ProposalId']
 
@@ -518,6 +530,12 @@ export type RequestLogPolicy = components['schemas']['RequestLogPolicy']
 
 /** Changes to the policy: what is absent stays. */
 export type RequestLogPolicyPatch = components['schemas']['RequestLogPolicyPatch']
+
+/** For how long payloads are kept. What happened, when, and how it went is kept longer: events for 90 days, deliveries and their attempts for 30, the log of calls for 30, and the audit for 400, for everybody. Of the log of calls the bodies have a policy of their own, the request log policy. We erase by whole days in UTC, within a few hours after a day has become too old. */
+export type RetentionPolicy = components['schemas']['RetentionPolicy']
+
+/** Changes to the policy: what is absent stays. */
+export type RetentionPolicyPatch = components['schemas']['RetentionPolicyPatch']
 
 /** Counts the changes of this resource, beginning at 1. `ETag` carries it in quotes; send that back as `If-Match` to change only what you have seen. */
 export type Revision = components['schemas']['Revision']

@@ -39,6 +39,7 @@ import {
   listJobSchedules,
   updateJobSchedule,
 } from './jobs/schedule.http.ts'
+import { getTenantLegalHold, updateTenantLegalHold } from './organizations/legal-hold.http.ts'
 import { getLimits, getTenantLimits, updateTenantLimits } from './organizations/limits.http.ts'
 import {
   createOrganization,
@@ -60,6 +61,7 @@ import {
 } from './proposals/proposal.http.ts'
 import { getRequestLogPolicy, updateRequestLogPolicy } from './request-log/policy.http.ts'
 import { getRequestLog, listRequestLogs } from './request-log/request-log.http.ts'
+import { getRetentionPolicy, updateRetentionPolicy } from './retention/policy.http.ts'
 import {
   getWebhookDelivery,
   listDeliveryAttempts,
@@ -121,7 +123,9 @@ export const operations = {
   getRefund,
   getRequestLog,
   getRequestLogPolicy,
+  getRetentionPolicy,
   getServiceAccount,
+  getTenantLegalHold,
   getTenantLimits,
   getWebhookDelivery,
   getWebhookEndpoint,
@@ -156,7 +160,9 @@ export const operations = {
   updateJobSchedule,
   updateProposal,
   updateRequestLogPolicy,
+  updateRetentionPolicy,
   updateServiceAccount,
+  updateTenantLegalHold,
   updateTenantLimits,
   updateWebhookEndpoint,
   voidInvoice,

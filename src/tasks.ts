@@ -1,22 +1,19 @@
+import { warnOfExpiry } from './api-keys/expiry.task.ts'
 import { makeHours } from './api-metrics/hours.sql.ts'
 import { makeUsageReport } from './api-metrics/usage-report.task.ts'
 import { anchorAudit } from './audit/anchor.task.ts'
 import { fireSchedules } from './jobs/fire.task.ts'
 import type { Task } from './jobs/task.ts'
 import type { Recurring } from './jobs/timetable.ts'
+import { expireProposals } from './proposals/expiry.task.ts'
+import { pruneBeats, pruneCallHours, pruneCallMinutes } from './retention/figures.sql.ts'
 import {
-  eraseBodies,
-  pruneBeats,
-  pruneCallHours,
-  pruneCallMinutes,
-} from './retention/figures.sql.ts'
-import {
-  makePartitions,
   pruneKeyChanges,
   pruneKeyRecords,
   pruneQuotas,
   pruneReplies,
 } from './retention/prune.sql.ts'
+import { keepPartitionsAhead, sweepOldRows } from './retention/sweep.task.ts'
 
 const second = 1_000
 const minute = 60 * second
@@ -28,7 +25,9 @@ export const tasks: readonly Task[] = [makeUsageReport]
 /** What is done again and again for the whole installation, and how often. */
 export const timetable: readonly Recurring[] = [
   { name: 'fire-schedules', everyMs: second, run: fireSchedules },
-  { name: 'make-partitions', everyMs: hour, run: makePartitions },
+  // Often, since without a partition for its day nothing is written: an API makes one in need.
+  { name: 'make-partitions', everyMs: 5 * minute, run: keepPartitionsAhead },
+  { name: 'sweep-old-rows', everyMs: hour, run: sweepOldRows },
   { name: 'prune-replies', everyMs: hour, run: pruneReplies },
   { name: 'prune-key-changes', everyMs: hour, run: pruneKeyChanges },
   { name: 'prune-key-records', everyMs: hour, run: pruneKeyRecords },
@@ -39,5 +38,7 @@ export const timetable: readonly Recurring[] = [
   { name: 'prune-call-minutes', everyMs: hour, run: pruneCallMinutes },
   { name: 'prune-call-hours', everyMs: hour, run: pruneCallHours },
   { name: 'prune-beats', everyMs: hour, run: pruneBeats },
-  { name: 'erase-bodies', everyMs: hour, run: eraseBodies },
+  // Days end at midnight in UTC, and whoever waits for it should not wait for long.
+  { name: 'expire-proposals', everyMs: 5 * minute, run: expireProposals },
+  { name: 'warn-of-expiry', everyMs: 5 * minute, run: warnOfExpiry },
 ]

@@ -7,6 +7,7 @@ export declare const getEventTypePath: Validate
 export declare const listEventTypesQuery: Validate
 export declare const listEventsQuery: Validate
 export declare const validateApiKeyCreatedEvent: Validate
+export declare const validateApiKeyExpiringEvent: Validate
 export declare const validateApiKeyRevokedEvent: Validate
 export declare const validateApiKeyRotatedEvent: Validate
 export declare const validateApiKeySuspiciousEvent: Validate
@@ -35,6 +36,7 @@ export declare const validateProposalAcceptedEvent: Validate
 export declare const validateProposalCreatedEvent: Validate
 export declare const validateProposalDeclinedEvent: Validate
 export declare const validateProposalDeletedEvent: Validate
+export declare const validateProposalExpiredEvent: Validate
 export declare const validateProposalSentEvent: Validate
 export declare const validateProposalUpdatedEvent: Validate
 export declare const validateServiceAccountCreatedEvent: Validate

@@ -4,12 +4,14 @@ import type { Validate } from '../validate.ts'
 export declare const createOrganizationAdminKeyPath: Validate
 export declare const createOrganizationHeaders: Validate
 export declare const getOrganizationHeaders: Validate
-export declare const getTenantLimitsHeaders: Validate
-export declare const getTenantLimitsPath: Validate
+export declare const getTenantLegalHoldHeaders: Validate
+export declare const getTenantLegalHoldPath: Validate
 export declare const listOrganizationsQuery: Validate
-export declare const updateTenantLimitsHeaders: Validate
+export declare const updateTenantLegalHoldHeaders: Validate
 export declare const validateAdminKeyCreated: Validate
 export declare const validateAdminKeyInput: Validate
+export declare const validateLegalHold: Validate
+export declare const validateLegalHoldPatch: Validate
 export declare const validateLimitsPatch: Validate
 export declare const validateOrganizationCreated: Validate
 export declare const validateOrganizationInput: Validate

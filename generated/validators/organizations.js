@@ -6,18 +6,21 @@ import {
   validateNextCursor,
   validateOrganizationId,
   validateOrganizationInfo,
+  validateRevision,
   validateTenantId,
   validateTenantInfo,
   validateTimestamp,
+  validateTimestampOrNull,
 } from './shared.js'
 
 const createOrganizationHeaders_0 = new RegExp("^[!-~]+$", "u")
 const createOrganizationHeaders_1 = new RegExp("^[A-Za-z0-9_.:/=+@-]+$", "u")
-const getTenantLimitsHeaders_0 = new RegExp("^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$", "u")
+const getTenantLegalHoldHeaders_0 = new RegExp("^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$", "u")
 const listOrganizationsQuery_0 = formats["int32"]
 const listOrganizationsQuery_1 = new RegExp("^[A-Za-z0-9_-]+$", "u")
 const listOrganizationsQuery_2 = ["-createdAt","createdAt"]
 const validateAdminKeyCreated_0 = new RegExp("^ubk_(live|test)_[A-Za-z0-9]+$", "u")
+const validateLegalHold_0 = ["string","null"]
 const validateLimitsPatch_1 = new RegExp("^[a-z][A-Za-z0-9]*$", "u")
 const validateLimitsPatch_2 = ["integer","null"]
 const validateOrganizationInput_0 = new RegExp("^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$", "u")
@@ -232,7 +235,7 @@ export function getOrganizationHeaders(data, {instancePath="", parentData, paren
   return errors === 0;
 }
 
-export function getTenantLimitsHeaders(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+export function getTenantLegalHoldHeaders(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
   if(errors === 0){
@@ -243,24 +246,24 @@ export function getTenantLimitsHeaders(data, {instancePath="", parentData, paren
         if(errors === _errs1){
           if(typeof data0 === "string"){
             if(ucs2length(data0) > 255){
-              getTenantLimitsHeaders.errors = [{instancePath:instancePath+"/if-none-match",schemaPath:"#/properties/if-none-match/maxLength",keyword:"maxLength",params:{limit: 255},message:"must NOT have more than 255 characters"}];
+              getTenantLegalHoldHeaders.errors = [{instancePath:instancePath+"/if-none-match",schemaPath:"#/properties/if-none-match/maxLength",keyword:"maxLength",params:{limit: 255},message:"must NOT have more than 255 characters"}];
               return false;
             }
             else {
               if(ucs2length(data0) < 1){
-                getTenantLimitsHeaders.errors = [{instancePath:instancePath+"/if-none-match",schemaPath:"#/properties/if-none-match/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                getTenantLegalHoldHeaders.errors = [{instancePath:instancePath+"/if-none-match",schemaPath:"#/properties/if-none-match/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
                 return false;
               }
               else {
-                if(!getTenantLimitsHeaders_0.test(data0)){
-                  getTenantLimitsHeaders.errors = [{instancePath:instancePath+"/if-none-match",schemaPath:"#/properties/if-none-match/pattern",keyword:"pattern",params:{pattern: "^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$"},message:"must match pattern \""+"^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$"+"\""}];
+                if(!getTenantLegalHoldHeaders_0.test(data0)){
+                  getTenantLegalHoldHeaders.errors = [{instancePath:instancePath+"/if-none-match",schemaPath:"#/properties/if-none-match/pattern",keyword:"pattern",params:{pattern: "^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$"},message:"must match pattern \""+"^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$"+"\""}];
                   return false;
                 }
               }
             }
           }
           else {
-            getTenantLimitsHeaders.errors = [{instancePath:instancePath+"/if-none-match",schemaPath:"#/properties/if-none-match/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+            getTenantLegalHoldHeaders.errors = [{instancePath:instancePath+"/if-none-match",schemaPath:"#/properties/if-none-match/type",keyword:"type",params:{type: "string"},message:"must be string"}];
             return false;
           }
         }
@@ -276,24 +279,24 @@ export function getTenantLimitsHeaders(data, {instancePath="", parentData, paren
           if(errors === _errs3){
             if(typeof data1 === "string"){
               if(ucs2length(data1) > 128){
-                getTenantLimitsHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/maxLength",keyword:"maxLength",params:{limit: 128},message:"must NOT have more than 128 characters"}];
+                getTenantLegalHoldHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/maxLength",keyword:"maxLength",params:{limit: 128},message:"must NOT have more than 128 characters"}];
                 return false;
               }
               else {
                 if(ucs2length(data1) < 1){
-                  getTenantLimitsHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                  getTenantLegalHoldHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
                   return false;
                 }
                 else {
                   if(!createOrganizationHeaders_1.test(data1)){
-                    getTenantLimitsHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_.:/=+@-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_.:/=+@-]+$"+"\""}];
+                    getTenantLegalHoldHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_.:/=+@-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_.:/=+@-]+$"+"\""}];
                     return false;
                   }
                 }
               }
             }
             else {
-              getTenantLimitsHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+              getTenantLegalHoldHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/type",keyword:"type",params:{type: "string"},message:"must be string"}];
               return false;
             }
           }
@@ -309,12 +312,12 @@ export function getTenantLimitsHeaders(data, {instancePath="", parentData, paren
             if(errors === _errs5){
               if(typeof data2 === "string"){
                 if(ucs2length(data2) > 512){
-                  getTenantLimitsHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                  getTenantLegalHoldHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
                   return false;
                 }
               }
               else {
-                getTenantLimitsHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                getTenantLegalHoldHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/type",keyword:"type",params:{type: "string"},message:"must be string"}];
                 return false;
               }
             }
@@ -327,29 +330,29 @@ export function getTenantLimitsHeaders(data, {instancePath="", parentData, paren
       }
     }
     else {
-      getTenantLimitsHeaders.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      getTenantLegalHoldHeaders.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
       return false;
     }
   }
-  getTenantLimitsHeaders.errors = vErrors;
+  getTenantLegalHoldHeaders.errors = vErrors;
   return errors === 0;
 }
 
-export function getTenantLimitsPath(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+export function getTenantLegalHoldPath(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
   if(errors === 0){
     if(data && typeof data == "object" && !Array.isArray(data)){
       let missing0;
       if(((data.organizationId === undefined) && (missing0 = "organizationId")) || ((data.tenantId === undefined) && (missing0 = "tenantId"))){
-        getTenantLimitsPath.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        getTenantLegalHoldPath.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
         return false;
       }
       else {
         const _errs1 = errors;
         for(const key0 in data){
           if(!((key0 === "organizationId") || (key0 === "tenantId"))){
-            getTenantLimitsPath.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+            getTenantLegalHoldPath.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
             return false;
             break;
           }
@@ -383,11 +386,11 @@ export function getTenantLimitsPath(data, {instancePath="", parentData, parentDa
       }
     }
     else {
-      getTenantLimitsPath.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      getTenantLegalHoldPath.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
       return false;
     }
   }
-  getTenantLimitsPath.errors = vErrors;
+  getTenantLegalHoldPath.errors = vErrors;
   return errors === 0;
 }
 
@@ -500,7 +503,7 @@ export function listOrganizationsQuery(data, {instancePath="", parentData, paren
   return errors === 0;
 }
 
-export function updateTenantLimitsHeaders(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+export function updateTenantLegalHoldHeaders(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
   if(errors === 0){
@@ -511,24 +514,24 @@ export function updateTenantLimitsHeaders(data, {instancePath="", parentData, pa
         if(errors === _errs1){
           if(typeof data0 === "string"){
             if(ucs2length(data0) > 255){
-              updateTenantLimitsHeaders.errors = [{instancePath:instancePath+"/if-match",schemaPath:"#/properties/if-match/maxLength",keyword:"maxLength",params:{limit: 255},message:"must NOT have more than 255 characters"}];
+              updateTenantLegalHoldHeaders.errors = [{instancePath:instancePath+"/if-match",schemaPath:"#/properties/if-match/maxLength",keyword:"maxLength",params:{limit: 255},message:"must NOT have more than 255 characters"}];
               return false;
             }
             else {
               if(ucs2length(data0) < 1){
-                updateTenantLimitsHeaders.errors = [{instancePath:instancePath+"/if-match",schemaPath:"#/properties/if-match/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                updateTenantLegalHoldHeaders.errors = [{instancePath:instancePath+"/if-match",schemaPath:"#/properties/if-match/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
                 return false;
               }
               else {
-                if(!getTenantLimitsHeaders_0.test(data0)){
-                  updateTenantLimitsHeaders.errors = [{instancePath:instancePath+"/if-match",schemaPath:"#/properties/if-match/pattern",keyword:"pattern",params:{pattern: "^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$"},message:"must match pattern \""+"^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$"+"\""}];
+                if(!getTenantLegalHoldHeaders_0.test(data0)){
+                  updateTenantLegalHoldHeaders.errors = [{instancePath:instancePath+"/if-match",schemaPath:"#/properties/if-match/pattern",keyword:"pattern",params:{pattern: "^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$"},message:"must match pattern \""+"^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$"+"\""}];
                   return false;
                 }
               }
             }
           }
           else {
-            updateTenantLimitsHeaders.errors = [{instancePath:instancePath+"/if-match",schemaPath:"#/properties/if-match/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+            updateTenantLegalHoldHeaders.errors = [{instancePath:instancePath+"/if-match",schemaPath:"#/properties/if-match/type",keyword:"type",params:{type: "string"},message:"must be string"}];
             return false;
           }
         }
@@ -544,24 +547,24 @@ export function updateTenantLimitsHeaders(data, {instancePath="", parentData, pa
           if(errors === _errs3){
             if(typeof data1 === "string"){
               if(ucs2length(data1) > 255){
-                updateTenantLimitsHeaders.errors = [{instancePath:instancePath+"/idempotency-key",schemaPath:"#/properties/idempotency-key/maxLength",keyword:"maxLength",params:{limit: 255},message:"must NOT have more than 255 characters"}];
+                updateTenantLegalHoldHeaders.errors = [{instancePath:instancePath+"/idempotency-key",schemaPath:"#/properties/idempotency-key/maxLength",keyword:"maxLength",params:{limit: 255},message:"must NOT have more than 255 characters"}];
                 return false;
               }
               else {
                 if(ucs2length(data1) < 1){
-                  updateTenantLimitsHeaders.errors = [{instancePath:instancePath+"/idempotency-key",schemaPath:"#/properties/idempotency-key/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                  updateTenantLegalHoldHeaders.errors = [{instancePath:instancePath+"/idempotency-key",schemaPath:"#/properties/idempotency-key/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
                   return false;
                 }
                 else {
                   if(!createOrganizationHeaders_0.test(data1)){
-                    updateTenantLimitsHeaders.errors = [{instancePath:instancePath+"/idempotency-key",schemaPath:"#/properties/idempotency-key/pattern",keyword:"pattern",params:{pattern: "^[!-~]+$"},message:"must match pattern \""+"^[!-~]+$"+"\""}];
+                    updateTenantLegalHoldHeaders.errors = [{instancePath:instancePath+"/idempotency-key",schemaPath:"#/properties/idempotency-key/pattern",keyword:"pattern",params:{pattern: "^[!-~]+$"},message:"must match pattern \""+"^[!-~]+$"+"\""}];
                     return false;
                   }
                 }
               }
             }
             else {
-              updateTenantLimitsHeaders.errors = [{instancePath:instancePath+"/idempotency-key",schemaPath:"#/properties/idempotency-key/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+              updateTenantLegalHoldHeaders.errors = [{instancePath:instancePath+"/idempotency-key",schemaPath:"#/properties/idempotency-key/type",keyword:"type",params:{type: "string"},message:"must be string"}];
               return false;
             }
           }
@@ -577,24 +580,24 @@ export function updateTenantLimitsHeaders(data, {instancePath="", parentData, pa
             if(errors === _errs5){
               if(typeof data2 === "string"){
                 if(ucs2length(data2) > 128){
-                  updateTenantLimitsHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/maxLength",keyword:"maxLength",params:{limit: 128},message:"must NOT have more than 128 characters"}];
+                  updateTenantLegalHoldHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/maxLength",keyword:"maxLength",params:{limit: 128},message:"must NOT have more than 128 characters"}];
                   return false;
                 }
                 else {
                   if(ucs2length(data2) < 1){
-                    updateTenantLimitsHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                    updateTenantLegalHoldHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
                     return false;
                   }
                   else {
                     if(!createOrganizationHeaders_1.test(data2)){
-                      updateTenantLimitsHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_.:/=+@-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_.:/=+@-]+$"+"\""}];
+                      updateTenantLegalHoldHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_.:/=+@-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_.:/=+@-]+$"+"\""}];
                       return false;
                     }
                   }
                 }
               }
               else {
-                updateTenantLimitsHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                updateTenantLegalHoldHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/type",keyword:"type",params:{type: "string"},message:"must be string"}];
                 return false;
               }
             }
@@ -610,12 +613,12 @@ export function updateTenantLimitsHeaders(data, {instancePath="", parentData, pa
               if(errors === _errs7){
                 if(typeof data3 === "string"){
                   if(ucs2length(data3) > 512){
-                    updateTenantLimitsHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                    updateTenantLegalHoldHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
                     return false;
                   }
                 }
                 else {
-                  updateTenantLimitsHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                  updateTenantLegalHoldHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/type",keyword:"type",params:{type: "string"},message:"must be string"}];
                   return false;
                 }
               }
@@ -629,11 +632,11 @@ export function updateTenantLimitsHeaders(data, {instancePath="", parentData, pa
       }
     }
     else {
-      updateTenantLimitsHeaders.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      updateTenantLegalHoldHeaders.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
       return false;
     }
   }
-  updateTenantLimitsHeaders.errors = vErrors;
+  updateTenantLegalHoldHeaders.errors = vErrors;
   return errors === 0;
 }
 
@@ -765,6 +768,127 @@ export function validateAdminKeyInput(data, {instancePath="", parentData, parent
     }
   }
   validateAdminKeyInput.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateLegalHold(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((((data.reason === undefined) && (missing0 = "reason")) || ((data.placedAt === undefined) && (missing0 = "placedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))){
+        validateLegalHold.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.reason !== undefined){
+          let data0 = data.reason;
+          const _errs1 = errors;
+          if((typeof data0 !== "string") && (data0 !== null)){
+            validateLegalHold.errors = [{instancePath:instancePath+"/reason",schemaPath:"#/properties/reason/type",keyword:"type",params:{type: validateLegalHold_0},message:"must be string,null"}];
+            return false;
+          }
+          if(errors === _errs1){
+            if(typeof data0 === "string"){
+              if(ucs2length(data0) > 500){
+                validateLegalHold.errors = [{instancePath:instancePath+"/reason",schemaPath:"#/properties/reason/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                return false;
+              }
+              else {
+                if(ucs2length(data0) < 1){
+                  validateLegalHold.errors = [{instancePath:instancePath+"/reason",schemaPath:"#/properties/reason/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                  return false;
+                }
+              }
+            }
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.placedAt !== undefined){
+            const _errs3 = errors;
+            if(!(validateTimestampOrNull(data.placedAt, {instancePath:instancePath+"/placedAt",parentData:data,parentDataProperty:"placedAt",rootData}))){
+              vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs3 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.revision !== undefined){
+              const _errs4 = errors;
+              if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
+                vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                errors = vErrors.length;
+              }
+              var valid0 = _errs4 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateLegalHold.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateLegalHold.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateLegalHoldPatch(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      const _errs1 = errors;
+      for(const key0 in data){
+        if(!(key0 === "reason")){
+          validateLegalHoldPatch.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+          return false;
+          break;
+        }
+      }
+      if(_errs1 === errors){
+        if(data.reason !== undefined){
+          let data0 = data.reason;
+          const _errs2 = errors;
+          if((typeof data0 !== "string") && (data0 !== null)){
+            validateLegalHoldPatch.errors = [{instancePath:instancePath+"/reason",schemaPath:"#/properties/reason/type",keyword:"type",params:{type: validateLegalHold_0},message:"must be string,null"}];
+            return false;
+          }
+          if(errors === _errs2){
+            if(typeof data0 === "string"){
+              if(ucs2length(data0) > 500){
+                validateLegalHoldPatch.errors = [{instancePath:instancePath+"/reason",schemaPath:"#/properties/reason/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                return false;
+              }
+              else {
+                if(ucs2length(data0) < 1){
+                  validateLegalHoldPatch.errors = [{instancePath:instancePath+"/reason",schemaPath:"#/properties/reason/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                  return false;
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateLegalHoldPatch.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateLegalHoldPatch.errors = vErrors;
   return errors === 0;
 }
 

@@ -8,7 +8,7 @@ const validateAmount_0 = formats["double"]
 const validateApiFigures_0 = formats["int64"]
 const validateApiFigures_1 = ["number","null"]
 const validateApiKeyId_0 = new RegExp("^key_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
-const validateApiKeyScope_0 = ["*","api_keys:read","api_keys:write","api_metrics:read","audit:read","clients:read","clients:write","events:read","invoices:read","invoices:write","jobs:read","jobs:write","operators:read","operators:write","organizations:read","organizations:write","payments:read","payments:write","proposals:read","proposals:write","request_logs:read","request_logs:write","service_accounts:read","service_accounts:write","webhook_deliveries:read","webhook_deliveries:write","webhook_endpoints:read","webhook_endpoints:write"]
+const validateApiKeyScope_0 = ["*","api_keys:read","api_keys:write","api_metrics:read","audit:read","clients:read","clients:write","events:read","invoices:read","invoices:write","jobs:read","jobs:write","operators:read","operators:write","organizations:read","organizations:write","payments:read","payments:write","proposals:read","proposals:write","request_logs:read","request_logs:write","retention:read","retention:write","service_accounts:read","service_accounts:write","webhook_deliveries:read","webhook_deliveries:write","webhook_endpoints:read","webhook_endpoints:write"]
 const validateApiKeyStatus_0 = ["ACTIVE","EXPIRED","DISABLED","REVOKED"]
 const validateApiSecurityEventId_0 = new RegExp("^sec_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateApiSecurityEventKind_0 = ["KEY_CREATED","KEY_UPDATED","KEY_ROTATED","KEY_REVOKED","KEY_REFUSED_REVOKED","KEY_REFUSED_EXPIRED","KEY_REFUSED_DISABLED","KEY_REFUSED_ROTATED","KEY_REFUSED_IP"]
@@ -20,7 +20,7 @@ const validateCronExpression_0 = new RegExp("^[0-9A-Za-z*,/#-]{1,60}( [0-9A-Za-z
 const validateCurrency_0 = new RegExp("^[A-Z]{3}$", "u")
 const validateEnvironment_0 = ["PRODUCTION","SANDBOX"]
 const validateEventId_0 = new RegExp("^evt_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
-const validateEventType_0 = ["organization.created","api_key.created","api_key.updated","api_key.rotated","api_key.revoked","api_key.suspicious","service_account.created","service_account.updated","service_account.deleted","client.created","client.updated","client.deleted","proposal.created","proposal.updated","proposal.deleted","proposal.sent","proposal.accepted","proposal.declined","invoice.created","invoice.updated","invoice.issued","invoice.paid","invoice.voided","payment.received","payment.refunded","webhook_endpoint.created","webhook_endpoint.updated","webhook_endpoint.deleted","webhook_endpoint.disabled","webhook_endpoint.tested","job.succeeded","job.failed","job.cancelled","job_schedule.created","job_schedule.updated","job_schedule.deleted"]
+const validateEventType_0 = ["organization.created","api_key.created","api_key.updated","api_key.rotated","api_key.revoked","api_key.expiring","api_key.suspicious","service_account.created","service_account.updated","service_account.deleted","client.created","client.updated","client.deleted","proposal.created","proposal.updated","proposal.deleted","proposal.sent","proposal.accepted","proposal.declined","proposal.expired","invoice.created","invoice.updated","invoice.issued","invoice.paid","invoice.voided","payment.received","payment.refunded","webhook_endpoint.created","webhook_endpoint.updated","webhook_endpoint.deleted","webhook_endpoint.disabled","webhook_endpoint.tested","job.succeeded","job.failed","job.cancelled","job_schedule.created","job_schedule.updated","job_schedule.deleted"]
 const validateInvoiceId_0 = new RegExp("^inv_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateInvoiceNumber_0 = new RegExp("^INV-[0-9]{6,36}$", "u")
 const validateInvoiceStatus_0 = ["DRAFT","OPEN","PAID","VOIDED"]
@@ -59,6 +59,7 @@ const validateUsageReportGrouping_0 = ["NONE","OPERATION","KEY","DAY"]
 const validateWebhookEndpointDisabledReason_0 = ["REQUESTED","GONE","FAILING"]
 const validateWebhookEndpointId_0 = new RegExp("^whe_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateWebhookEndpointInfo_0 = formats["uri"]
+const validateWebhookEventInfo_2 = ["object","null"]
 
 export function validateAddressInfo(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
@@ -1159,7 +1160,7 @@ export function validateApiKeyScope(data, {instancePath="", parentData, parentDa
     validateApiKeyScope.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
     return false;
   }
-  if(!((((((((((((((((((((((((((((data === "*") || (data === "api_keys:read")) || (data === "api_keys:write")) || (data === "api_metrics:read")) || (data === "audit:read")) || (data === "clients:read")) || (data === "clients:write")) || (data === "events:read")) || (data === "invoices:read")) || (data === "invoices:write")) || (data === "jobs:read")) || (data === "jobs:write")) || (data === "operators:read")) || (data === "operators:write")) || (data === "organizations:read")) || (data === "organizations:write")) || (data === "payments:read")) || (data === "payments:write")) || (data === "proposals:read")) || (data === "proposals:write")) || (data === "request_logs:read")) || (data === "request_logs:write")) || (data === "service_accounts:read")) || (data === "service_accounts:write")) || (data === "webhook_deliveries:read")) || (data === "webhook_deliveries:write")) || (data === "webhook_endpoints:read")) || (data === "webhook_endpoints:write"))){
+  if(!((((((((((((((((((((((((((((((data === "*") || (data === "api_keys:read")) || (data === "api_keys:write")) || (data === "api_metrics:read")) || (data === "audit:read")) || (data === "clients:read")) || (data === "clients:write")) || (data === "events:read")) || (data === "invoices:read")) || (data === "invoices:write")) || (data === "jobs:read")) || (data === "jobs:write")) || (data === "operators:read")) || (data === "operators:write")) || (data === "organizations:read")) || (data === "organizations:write")) || (data === "payments:read")) || (data === "payments:write")) || (data === "proposals:read")) || (data === "proposals:write")) || (data === "request_logs:read")) || (data === "request_logs:write")) || (data === "retention:read")) || (data === "retention:write")) || (data === "service_accounts:read")) || (data === "service_accounts:write")) || (data === "webhook_deliveries:read")) || (data === "webhook_deliveries:write")) || (data === "webhook_endpoints:read")) || (data === "webhook_endpoints:write"))){
     validateApiKeyScope.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateApiKeyScope_0},message:"must be equal to one of the allowed values"}];
     return false;
   }
@@ -1889,7 +1890,7 @@ export function validateEventType(data, {instancePath="", parentData, parentData
     validateEventType.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
     return false;
   }
-  if(!((((((((((((((((((((((((((((((((((((data === "organization.created") || (data === "api_key.created")) || (data === "api_key.updated")) || (data === "api_key.rotated")) || (data === "api_key.revoked")) || (data === "api_key.suspicious")) || (data === "service_account.created")) || (data === "service_account.updated")) || (data === "service_account.deleted")) || (data === "client.created")) || (data === "client.updated")) || (data === "client.deleted")) || (data === "proposal.created")) || (data === "proposal.updated")) || (data === "proposal.deleted")) || (data === "proposal.sent")) || (data === "proposal.accepted")) || (data === "proposal.declined")) || (data === "invoice.created")) || (data === "invoice.updated")) || (data === "invoice.issued")) || (data === "invoice.paid")) || (data === "invoice.voided")) || (data === "payment.received")) || (data === "payment.refunded")) || (data === "webhook_endpoint.created")) || (data === "webhook_endpoint.updated")) || (data === "webhook_endpoint.deleted")) || (data === "webhook_endpoint.disabled")) || (data === "webhook_endpoint.tested")) || (data === "job.succeeded")) || (data === "job.failed")) || (data === "job.cancelled")) || (data === "job_schedule.created")) || (data === "job_schedule.updated")) || (data === "job_schedule.deleted"))){
+  if(!((((((((((((((((((((((((((((((((((((((data === "organization.created") || (data === "api_key.created")) || (data === "api_key.updated")) || (data === "api_key.rotated")) || (data === "api_key.revoked")) || (data === "api_key.expiring")) || (data === "api_key.suspicious")) || (data === "service_account.created")) || (data === "service_account.updated")) || (data === "service_account.deleted")) || (data === "client.created")) || (data === "client.updated")) || (data === "client.deleted")) || (data === "proposal.created")) || (data === "proposal.updated")) || (data === "proposal.deleted")) || (data === "proposal.sent")) || (data === "proposal.accepted")) || (data === "proposal.declined")) || (data === "proposal.expired")) || (data === "invoice.created")) || (data === "invoice.updated")) || (data === "invoice.issued")) || (data === "invoice.paid")) || (data === "invoice.voided")) || (data === "payment.received")) || (data === "payment.refunded")) || (data === "webhook_endpoint.created")) || (data === "webhook_endpoint.updated")) || (data === "webhook_endpoint.deleted")) || (data === "webhook_endpoint.disabled")) || (data === "webhook_endpoint.tested")) || (data === "job.succeeded")) || (data === "job.failed")) || (data === "job.cancelled")) || (data === "job_schedule.created")) || (data === "job_schedule.updated")) || (data === "job_schedule.deleted"))){
     validateEventType.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateEventType_0},message:"must be equal to one of the allowed values"}];
     return false;
   }
@@ -6717,13 +6718,9 @@ export function validateWebhookEventInfo(data, {instancePath="", parentData, par
                 if(data.data !== undefined){
                   let data4 = data.data;
                   const _errs6 = errors;
-                  if(errors === _errs6){
-                    if(data4 && typeof data4 == "object" && !Array.isArray(data4)){
-                    }
-                    else {
-                      validateWebhookEventInfo.errors = [{instancePath:instancePath+"/data",schemaPath:"#/properties/data/type",keyword:"type",params:{type: "object"},message:"must be object"}];
-                      return false;
-                    }
+                  if((!(data4 && typeof data4 == "object" && !Array.isArray(data4))) && (data4 !== null)){
+                    validateWebhookEventInfo.errors = [{instancePath:instancePath+"/data",schemaPath:"#/properties/data/type",keyword:"type",params:{type: validateWebhookEventInfo_2},message:"must be object,null"}];
+                    return false;
                   }
                   var valid0 = _errs6 === errors;
                 }

@@ -26,7 +26,8 @@ export const arrows: Readonly<Record<string, readonly string[]>> = {
   references: ['providers'],
   mail: ['connections'],
   inbound: ['connections', 'providers'],
-  organizations: ['api-keys'],
+  organizations: ['api-keys', 'retention'],
+  retention: ['webhooks'],
 }
 
 /** Files of rooms that touch the world without a suffix that says so, and why. */

@@ -2,7 +2,14 @@ import { report } from './walk.js'
 
 /** Outside the API proper: probes and the doors that others prescribe the shape of. */
 const exempt = /^\/(livez|readyz|metrics|graphql|hooks\/\{sourceId\})$/
-const singletons = new Set(['me', 'request-log-policy', 'risk', 'usage'])
+const singletons = new Set([
+  'me',
+  'request-log-policy',
+  'retention-policy',
+  'legal-hold',
+  'risk',
+  'usage',
+])
 const noun = /^[a-z]+(-[a-z]+)*$/
 const parameter = /^\{[a-z][A-Za-z]*(Id|Type|Code|Name)\}$/
 const verbs = new Set([

@@ -2,6 +2,7 @@ import pg from 'pg'
 import { problems } from '#generated/problems.ts'
 import type { ProblemCode } from '#generated/types.ts'
 import { type Problem, type ProblemFace, problem } from '#http/problem.ts'
+import { isPartitionMissing } from './partitions.sql.ts'
 import { CommitUnknown, isConnectionLoss } from './transact.ts'
 
 /** What it means to a caller that a constraint said no. */
@@ -40,7 +41,8 @@ export function problemOf(error: unknown): Problem | undefined {
   }
   const known = constraints[error.constraint ?? '']
   if (known) return problem(known[0], { ...known[1], cause: error })
-  return passing.test(error.code ?? '') ? unavailable(error) : undefined
+  const isPassing = passing.test(error.code ?? '') || isPartitionMissing(error)
+  return isPassing ? unavailable(error) : undefined
 }
 
 function unavailable(cause: unknown): Problem {

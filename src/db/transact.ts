@@ -5,6 +5,7 @@ import type { Context } from '#context.ts'
 import type { TenantId } from '#ids.ts'
 import { type Db, kyselyOver } from './database.ts'
 import { type Envelope, envelopeStatement, type StoredReply } from './envelope.ts'
+import { isPartitionMissing, makePartitions } from './partitions.sql.ts'
 import { fenceOf, queryConfig } from './readers.ts'
 import type { BoundStatement } from './statement.ts'
 
@@ -45,7 +46,7 @@ const attemptsMax = 4
 
 /**
  * Runs `work` in one transaction of `tenantId`; the whole closure is run again on a conflict that
- * only Postgres can see. Errors: what `work` throws; `pg.DatabaseError`; `CommitUnknown`.
+ * only Postgres can see, and when the partition of its day had to be made. Errors: what `work` throws; `pg.DatabaseError`; `CommitUnknown`.
  */
 export async function transact<Result>(
   ctx: Pick<Context, 'db' | 'clock'>,
@@ -63,8 +64,11 @@ export async function transact<Result>(
       return result
     } catch (error) {
       await session.abandon()
+      const isMissing = isPartitionMissing(error)
       const isRetried = error instanceof pg.DatabaseError && retried.has(error.code ?? '')
-      if (!isRetried || attempt === attemptsMax) throw error
+      if (!(isRetried || isMissing) || attempt === attemptsMax) throw error
+      // Nobody made the partition of today: it is made now, and the work is done again.
+      if (isMissing) await makePartitions(ctx).catch(() => Promise.reject(error))
     }
   }
 }

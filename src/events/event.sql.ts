@@ -5,6 +5,15 @@ import type { PageRequest } from '#http/page.ts'
 import { dayOf, type TenantId } from '#ids.ts'
 import type { StoredEvent } from './event.ts'
 
+/** What an event says of itself, should its body have been erased. */
+const eventColumns = [
+  'event.id',
+  'event.type',
+  'event.version',
+  'event.occurred_at',
+  'event.body',
+] as const
+
 function selectEvents(db: Db, tenantId: TenantId) {
   return db
     .selectFrom('event')
@@ -13,18 +22,21 @@ function selectEvents(db: Db, tenantId: TenantId) {
         .onRef('place.tenant_id', '=', 'event.tenant_id')
         .onRef('place.event_id', '=', 'event.id'),
     )
-    .select(['event.id', 'event.body', 'place.position'])
+    .select([...eventColumns, 'place.position'])
     .where('event.tenant_id', '=', tenantId)
 }
 
 interface Row {
   id: string
-  body: Buffer
+  type: string
+  version: number
+  occurred_at: Date
+  body: Buffer | null
   position: string | null
 }
 
-function fromRow({ id, body, position }: Row): StoredEvent {
-  return { id, body, position: position === null ? null : Number(position) }
+function fromRow({ occurred_at: occurredAt, position, ...row }: Row): StoredEvent {
+  return { ...row, occurredAt, position: position === null ? null : Number(position) }
 }
 
 export async function findEvent(db: Db, tenantId: TenantId, id: string) {
@@ -88,7 +100,7 @@ function selectEventsOfType(db: Db, tenantId: TenantId, type: string) {
         .onRef('event.id', '=', 'place.event_id')
         .onRef('event.created_on', '=', 'place.created_on'),
     )
-    .select(['event.id', 'event.body', 'place.position'])
+    .select([...eventColumns, 'place.position'])
 }
 
 /** Positions that one page of a feed looks through for events of its type. */
@@ -100,14 +112,20 @@ export interface FeedPage {
   lookedTo: number
 }
 
-/** The feed: by position, oldest first. Positions are given after the commit, so none is missed. */
+/**
+ * The feed: by position, oldest first. Positions are given after the commit, so none is missed. What
+ * is behind the oldest position that is left is gone; whoever was there goes on with that one.
+ */
 export async function pageFeed(
   db: Db,
   tenantId: TenantId,
   type: string | undefined,
   { limit, after }: PageRequest,
 ): Promise<FeedPage> {
-  const start = Number(after?.[0] ?? 0)
+  const seen = Number(after?.[0] ?? 0)
+  // The ends first: what the head counts is there to be seen by then.
+  const { first, head } = await findEnds(db, tenantId, seen)
+  const start = Math.max(seen, first - 1)
   let query = db
     .selectFrom('event_position as place')
     .innerJoin('event', (join) =>
@@ -116,15 +134,13 @@ export async function pageFeed(
         .onRef('event.id', '=', 'place.event_id')
         .onRef('event.created_on', '=', 'place.created_on'),
     )
-    .select(['event.id', 'event.body', 'place.position'])
+    .select([...eventColumns, 'place.position'])
     .where('place.tenant_id', '=', tenantId)
     .where('place.position', '>', String(start))
     .where('place.position', '<=', String(start + lookedThroughMax))
     .orderBy('place.position', 'asc')
     .limit(limit)
   if (type !== undefined) query = query.where('place.type', '=', type)
-  // The head first: what it counts is there to be seen by then.
-  const head = await findHead(db, tenantId)
   const events = (await query.execute()).map(fromRow)
   const last = events.at(-1)?.position ?? start
   if (events.length === limit) return { events, lookedTo: last }
@@ -132,13 +148,20 @@ export async function pageFeed(
   return { events, lookedTo: Math.max(last, Math.min(head, start + lookedThroughMax)) }
 }
 
-async function findHead(db: Db, tenantId: TenantId): Promise<number> {
+/** The first place that is left behind one, and the last of all; 0 where there is none. */
+async function findEnds(db: Db, tenantId: TenantId, seen: number) {
   const [row] = await db
-    .selectFrom('event_position')
-    .select('position')
-    .where('tenant_id', '=', tenantId)
-    .orderBy('position', 'desc')
-    .limit(1)
+    .selectNoFrom((from) => {
+      const places = from
+        .selectFrom('event_position')
+        .select('position')
+        .where('tenant_id', '=', tenantId)
+        .limit(1)
+      return [
+        places.where('position', '>', String(seen)).orderBy('position', 'asc').as('first'),
+        places.orderBy('position', 'desc').as('head'),
+      ]
+    })
     .execute()
-  return Number(row?.position ?? 0)
+  return { first: Number(row?.first ?? 0), head: Number(row?.head ?? 0) }
 }

@@ -1,6 +1,5 @@
 import { announceChange } from '#api-keys/key-change.sql.ts'
 import { record } from '#audit/record.ts'
-import type { Db } from '#db/database.ts'
 import { routes } from '#generated/routes.ts'
 import type { LimitsPatch } from '#generated/types.ts'
 import { changedFieldsOf, pick } from '#http/merge-patch.ts'
@@ -9,14 +8,14 @@ import { found, problem } from '#http/problem.ts'
 import { requireMatch } from '#http/revision.ts'
 import { findLimits, updateLimits } from './limits.sql.ts'
 import { patchLimits, toLimits } from './limits.ts'
-import { findOrganization } from './organization.sql.ts'
+import { findTenant } from './organization.sql.ts'
 
 export const getLimits: Operation<'getLimits'> = async (_ctx, call, _request, db) => {
   return { status: 200, body: toLimits(await findLimits(db, call.tenantId)) }
 }
 
 export const getTenantLimits: Operation<'getTenantLimits'> = async (ctx, _call, { path }, db) => {
-  const tenantId = await tenantOf(db, path)
+  const tenantId = found(await findTenant(db, path))
   const limits = await findLimits(ctx.db.readers.of(tenantId), tenantId)
   return { status: 200, body: toLimits(limits) }
 }
@@ -27,7 +26,7 @@ export const updateTenantLimits: Operation<'updateTenantLimits'> = async (
   { path, headers, body },
   tx,
 ) => {
-  const tenantId = await tenantOf(tx, path)
+  const tenantId = found(await findTenant(tx, path))
   const limits = await findLimits(ctx.db.readers.of(tenantId), tenantId)
   requireMatch(headers['if-match'], limits.revision)
   requireOperations(body)
@@ -44,12 +43,6 @@ export const updateTenantLimits: Operation<'updateTenantLimits'> = async (
   // The operators know what they did, and the customer what was done to it.
   for (const house of [tx, inside]) record(house, call, 'tenant.limits_updated', tenantId, change)
   return { status: 200, body: view }
-}
-
-/** A tenant of an organization, by both their ids. */
-async function tenantOf(db: Db, path: { organizationId: string; tenantId: string }) {
-  const { tenants } = found(await findOrganization(db, path.organizationId))
-  return found(Object.values(tenants).find((id) => id === path.tenantId))
 }
 
 /** A quota for an operation that does not exist would be a limit that never holds. */

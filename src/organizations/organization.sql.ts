@@ -79,6 +79,12 @@ export async function findOrganization(db: Db, id: string) {
   return row && fromRow(row)
 }
 
+/** A tenant of an organization, by both their ids. */
+export async function findTenant(db: Db, path: { organizationId: string; tenantId: string }) {
+  const organization = await findOrganization(db, path.organizationId)
+  return Object.values(organization?.tenants ?? {}).find((id) => id === path.tenantId)
+}
+
 const organizationById = statement('organization_by_id', (a: { id: string }) =>
   build
     .selectFrom('organization')

@@ -23,6 +23,7 @@ const columns = [
   'sent_at',
   'decided_at',
   'decline_reason',
+  'expired_at',
   'revision',
   'created_at',
   'updated_at',
@@ -47,6 +48,7 @@ function fromRow(row: Row): Proposal {
     sentAt: row.sent_at,
     decidedAt: row.decided_at,
     declineReason: row.decline_reason,
+    expiredAt: row.expired_at,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
     revision: row.revision,
@@ -67,6 +69,7 @@ function toRow(proposal: Proposal) {
     sent_at: proposal.sentAt,
     decided_at: proposal.decidedAt,
     decline_reason: proposal.declineReason,
+    expired_at: proposal.expiredAt,
     revision: proposal.revision,
     updated_at: proposal.updatedAt,
   }
@@ -121,6 +124,7 @@ function columnsOf(a: Written) {
     sent_at: a.sent_at,
     decided_at: a.decided_at,
     decline_reason: a.decline_reason,
+    expired_at: a.expired_at,
     revision: a.revision,
     updated_at: a.updated_at,
   }

@@ -10,9 +10,9 @@ import { priceLines, toLine, toLineInput } from './line.ts'
 
 /**
  * A *proposal* is an offer to a client. It is drafted, then *submitted*, and from then on stays as
- * the client saw it; the client's answer, *acceptance* or *declination*, ends it. Nothing happens
- * when an offer runs out: a sent proposal whose last day has passed simply is EXPIRED to whoever
- * looks, so the row never says so.
+ * the client saw it; the client's answer, *acceptance* or *declination*, ends it. A sent proposal
+ * whose last day has passed is EXPIRED to whoever looks, from midnight on, so the row never says so;
+ * that it was told, once and some minutes later, is a change of its own.
  */
 export interface Proposal {
   id: Id<'pro'>
@@ -27,6 +27,8 @@ export interface Proposal {
   sentAt: Date | null
   decidedAt: Date | null
   declineReason: string | null
+  /** When it was told that the offer had run out; null before. */
+  expiredAt: Date | null
   createdAt: Date
   updatedAt: Date
   revision: number
@@ -44,6 +46,7 @@ export function newProposal(id: Id<'pro'>, input: ProposalInput, now: Date): Pro
     sentAt: null,
     decidedAt: null,
     declineReason: null,
+    expiredAt: null,
     createdAt: now,
     updatedAt: now,
     revision: 1,
@@ -96,6 +99,12 @@ export function decline(proposal: Proposal, declineReason: string | null, now: D
   }
   const answer = { status: 'DECLINED', declineReason, decidedAt: now } as const
   return { ok: true, proposal: changed({ ...proposal, ...answer }, now) }
+}
+
+/** The offer as it is told to have run out; undefined while it has not, and once it was told. */
+export function expire(proposal: Proposal, now: Date): Proposal | undefined {
+  if (statusOf(proposal, now) !== 'EXPIRED' || proposal.expiredAt !== null) return undefined
+  return changed({ ...proposal, expiredAt: now }, now)
 }
 
 function refused(proposal: Proposal, now: Date, rule: string): Step {

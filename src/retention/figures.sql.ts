@@ -1,5 +1,5 @@
 import type { Context } from '#context.ts'
-import { batchMax, inBatches } from './prune.sql.ts'
+import { batchMax, eraseInBatches, inBatches, isFree } from './erase.sql.ts'
 
 const hourMs = 60 * 60 * 1_000
 const dayMs = 24 * hourMs
@@ -46,7 +46,7 @@ export async function pruneBeats({ db, clock }: Worker): Promise<void> {
 
 /** Erases bodies that are older than their tenant's policy says, by whole days. */
 export async function eraseBodies({ db, clock }: Worker): Promise<void> {
-  await inBatches(db.worker, {
+  await eraseInBatches(db.worker, {
     text: `
       update request_log as log set request_body = null, response_body = null
       from (
@@ -56,6 +56,7 @@ export async function eraseBodies({ db, clock }: Worker): Promise<void> {
           and old.created_on <= ($1::timestamptz at time zone 'UTC')::date - policy.retention_days
           and (old.request_body is not null or old.response_body is not null)
         where old.occurred_at <= $1::timestamptz - policy.retention_days * interval '24 hours'
+          and ${isFree('policy')}
         limit ${batchMax}
       ) as old
       where log.tenant_id = old.tenant_id and log.id = old.id and log.created_on = old.created_on`,

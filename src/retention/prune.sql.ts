@@ -1,18 +1,7 @@
 import type { Context } from '#context.ts'
 import { idempotencyKeyTtlMs } from '#db/envelope.ts'
-
-/** Rows taken at once, so that no statement holds locks for long. */
-export const batchMax = 5_000
-
-/** Makes the partitions from yesterday to seven days ahead that are missing. */
-export async function makePartitions({ db, clock, log }: Context): Promise<void> {
-  const yesterday = new Date(clock.now().getTime() - 24 * 60 * 60 * 1_000)
-  const { rows } = await db.worker.query<{ made: number }>(
-    'select ubos_make_partitions($1::date, 9) as made',
-    [yesterday.toISOString().slice(0, 10)],
-  )
-  if (rows[0]?.made) log.info({ made: rows[0].made }, 'partitions made')
-}
+import { dayOf, firstIdAt } from '#ids.ts'
+import { batchMax, eraseInBatches, inBatches, isFree } from './erase.sql.ts'
 
 /** Forgets the replies whose keys are older than a day. */
 export async function pruneReplies({ db, clock }: Context): Promise<void> {
@@ -60,21 +49,63 @@ export async function pruneKeyRecords({ db, clock }: Context): Promise<void> {
         select ctid from api_key_usage where used_on <= $1::date limit ${batchMax})`,
     values: [before(keyDays.usage).toISOString().slice(0, 10)],
   })
-  await inBatches(db.worker, {
+  await eraseInBatches(db.worker, {
     text: `
       delete from api_security_event where (tenant_id, id) in (
-        select tenant_id, id from api_security_event where occurred_at <= $1 limit ${batchMax})`,
+        select tenant_id, id from api_security_event as event
+        where occurred_at <= $1 and ${isFree('event')} limit ${batchMax})`,
     values: [before(keyDays.securityEvents)],
   })
 }
 
-/** Runs a statement that takes `batchMax` rows at most until it finds fewer. */
-export async function inBatches(
-  pool: Context['db']['worker'],
-  statement: { text: string; values: unknown[] },
-): Promise<void> {
-  for (;;) {
-    const { rowCount } = await pool.query(statement)
-    if ((rowCount ?? 0) < batchMax) return
-  }
+/** Before it no event may be gone, so that nobody looks there. */
+const eventDays = 90
+
+/** Forgets the places in the stream of events that are gone. */
+export async function prunePositions({ db, clock }: Context): Promise<void> {
+  const bound = firstIdAt('evt', clock.now().getTime() - eventDays * dayMs)
+  await eraseInBatches(db.worker, {
+    text: `
+      delete from event_position where (tenant_id, position) in (
+        select old.tenant_id, old.position from tenant cross join lateral (
+          select place.tenant_id, place.position from event_position as place
+          where place.tenant_id = tenant.tenant_id and place.event_id < $1
+            and not exists (select from event
+              where event.tenant_id = place.tenant_id and event.id = place.event_id
+                and event.created_on = place.created_on
+                and event.id < $1 and event.created_on <= $2::date)
+          limit ${batchMax}
+        ) as old
+        where ${isFree('tenant')} limit ${batchMax})`,
+    values: [bound, dayOf(bound)],
+  })
+}
+
+/** For how many days a finished job is kept where the tenant did not say. */
+const jobDays = 14
+
+/** Forgets finished jobs, as their tenants' policies say. */
+export async function pruneJobs({ db, clock }: Context): Promise<void> {
+  const now = clock.now()
+  await eraseInBatches(db.worker, {
+    text: `
+      delete from job where (tenant_id, id) in (
+        select tenant_id, id from job as old
+        where finished_at <= $1 and ${isFree('old')}
+          and not exists (select from retention_policy as policy where policy.tenant_id = old.tenant_id)
+        limit ${batchMax})`,
+    values: [new Date(now.getTime() - jobDays * dayMs)],
+  })
+  await eraseInBatches(db.worker, {
+    text: `
+      delete from job where (tenant_id, id) in (
+        select old.tenant_id, old.id from retention_policy as policy cross join lateral (
+          select tenant_id, id from job
+          where job.tenant_id = policy.tenant_id and status in ('SUCCEEDED', 'FAILED', 'CANCELLED')
+            and finished_at <= $1::timestamptz - policy.jobs_days * interval '24 hours'
+          limit ${batchMax}
+        ) as old
+        where ${isFree('policy')} limit ${batchMax})`,
+    values: [now],
+  })
 }

@@ -1,4 +1,5 @@
 import { record } from '#audit/record.ts'
+import { findEvent } from '#events/event.sql.ts'
 import type { Operation } from '#http/operation.ts'
 import { pageOf, toPage } from '#http/page.ts'
 import { found, problem } from '#http/problem.ts'
@@ -9,7 +10,14 @@ import {
   pageDeliveries,
   redeliver,
 } from './delivery.sql.ts'
-import { type Attempt, type Delivery, toAttempt, toDelivery } from './delivery.ts'
+import {
+  type Attempt,
+  type Delivery,
+  isTooOld,
+  toAttempt,
+  toDelivery,
+  waitDaysMax,
+} from './delivery.ts'
 import { findEndpoint } from './endpoint.sql.ts'
 
 export const listWebhookDeliveries: Operation<'listWebhookDeliveries'> = async (
@@ -64,6 +72,13 @@ export const redeliverWebhookDelivery: Operation<'redeliverWebhookDelivery'> = a
   const endpoint = await findEndpoint(tx, call.tenantId, delivery.endpointId)
   if (endpoint === undefined) throw problem('invalid_state', { detail: 'Its endpoint is deleted.' })
   if (endpoint.status === 'DISABLED') throw problem('endpoint_disabled')
+  if (isTooOld(delivery, call.now)) {
+    throw problem('invalid_state', { detail: `It is older than ${waitDaysMax} days.` })
+  }
+  const event = await findEvent(tx, call.tenantId, delivery.eventId)
+  if (!event?.body) {
+    throw problem('invalid_state', { detail: 'The payload of its event was erased.' })
+  }
 
   redeliver(tx, call.tenantId, delivery.id, call.now)
   record(tx, call, 'webhook_delivery.redelivered', delivery.id, {

@@ -166,7 +166,19 @@ const retriesHasten = statement(
 /** Queues a finished delivery, locked, to be made once more, its schedule from the beginning. */
 export function redeliver(tx: Tx, tenantId: TenantId, id: string, now: Date): void {
   tx.queue(deliveryAgain.bind({ tenantId, id, createdOn: dayOf(id), now }))
+  tx.queue(answersToCome.bind({ tenantId, createdOn: dayOf(id) }))
 }
+
+/** The day of the delivery gets answers again, which the tenant's policy may want erased. */
+const answersToCome = statement(
+  'webhook_delivery_answers_to_come',
+  (a: { tenantId: TenantId; createdOn: string }) =>
+    build
+      .updateTable('retention_policy')
+      .set({ answers_erased_to: sql`${a.createdOn}::date - 1` })
+      .where('tenant_id', '=', a.tenantId)
+      .where('answers_erased_to', '>=', a.createdOn),
+)
 
 /** What a delivery and its work to be done have in common. */
 const shared = [

@@ -27,6 +27,18 @@ export interface Attempt {
   error: string | null
 }
 
+/**
+ * For how many days a delivery may wait, most of all for an endpoint that is disabled. What has not
+ * been delivered by then is cancelled, and can be seen to be for as long as deliveries are kept: no
+ * endpoint that was forgotten keeps the days of everybody.
+ */
+export const waitDaysMax = 28
+
+/** Whether a delivery is too old to be made once more: what would wait is cancelled. */
+export function isTooOld({ createdAt }: Pick<Delivery, 'createdAt'>, now: Date): boolean {
+  return now.getTime() - createdAt.getTime() >= waitDaysMax * 24 * 60 * 60 * 1_000
+}
+
 export function toDelivery(delivery: Delivery): WebhookDeliveryInfo {
   return {
     ...delivery,

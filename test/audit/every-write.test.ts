@@ -107,6 +107,19 @@ const deeds: Partial<Record<OperationId, Deed>> = {
     'tenant.limits_updated',
     'tenant.limits_updated',
   ),
+  updateTenantLegalHold: deed(
+    async () => {
+      const { body } = await world.operator.post('/api/v1/organizations', { name: 'Sued' })
+      const path = `/api/v1/organizations/${body.id}/tenants/${body.tenants[0].id}/legal-hold`
+      return await world.operator.patch(path, { reason: 'A claim' })
+    },
+    'tenant.hold_updated',
+    'tenant.hold_updated',
+  ),
+  updateRetentionPolicy: deed(
+    () => admin.patch('/api/v1/retention-policy', { eventPayloadDays: 60 }),
+    'retention_policy.updated',
+  ),
   createApiKey: deed(
     () => admin.post('/api/v1/api-keys', { name: 'K', scopes: ['*'] }),
     'api_key.created',

@@ -204,6 +204,7 @@ async function rowFor(table: string, tenant: string, label: string): Promise<str
   const values = columns.map(({ name, type }) => {
     if (name === 'tenant_id') return `'${tenant}'`
     if (name === 'environment') return `'SANDBOX'`
+    if (name === 'event_payload_days' || name === 'delivery_payload_days') return '30'
     if (table === 'service_account' && name === 'status') return `'ENABLED'`
     if (name === 'keep_bodies') return `'NONE'`
     if (type === 'bytea') return `'${tenant} ${label}'::bytea`
