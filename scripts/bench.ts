@@ -1,6 +1,7 @@
 import { measureJobs } from './bench/jobs.ts'
 import { measureLists } from './bench/lists.ts'
 import { keepSections } from './bench/report.ts'
+import { measureRetention } from './bench/retention.ts'
 import { isReached, type Row, tableOf } from './bench/rows.ts'
 
 /*
@@ -11,6 +12,7 @@ import { isReached, type Row, tableOf } from './bench/rows.ts'
 const benches: Record<string, () => Promise<Row[]>> = {
   jobs: measureJobs,
   lists: measureLists,
+  retention: measureRetention,
 }
 
 const wanted = process.argv.slice(2)

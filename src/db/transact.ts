@@ -46,7 +46,8 @@ const attemptsMax = 4
 
 /**
  * Runs `work` in one transaction of `tenantId`; the whole closure is run again on a conflict that
- * only Postgres can see, and when the partition of its day had to be made. Errors: what `work` throws; `pg.DatabaseError`; `CommitUnknown`.
+ * only Postgres can see, and when the partition of its day had to be made. Errors: what `work`
+ * throws; `pg.DatabaseError`; `CommitUnknown`.
  */
 export async function transact<Result>(
   ctx: Pick<Context, 'db' | 'clock'>,
