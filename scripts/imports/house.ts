@@ -12,7 +12,14 @@ export const doorsteps = ['main.ts', 'doorstep.js', 'stop.ts']
 export const groundFolders = ['http', 'db', 'jobs', 'egress', 'secrets', 'events', 'audit']
 
 /** Files beside the folders that everybody may stand on. */
-export const groundFiles = ['config.ts', 'context.ts', 'clock.ts', 'ids.ts', 'log.ts']
+export const groundFiles = [
+  'config.ts',
+  'context.ts',
+  'clock.ts',
+  'fault-points.ts',
+  'ids.ts',
+  'log.ts',
+]
 
 /** The only ways from room to room; a chain may be followed all along. */
 export const arrows: Readonly<Record<string, readonly string[]>> = {

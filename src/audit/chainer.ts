@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { Context } from '#context.ts'
 import { flushWorker } from '#db/worker.ts'
+import { faultPoints, reach } from '#fault-points.ts'
 import { type Loop, runLoop } from '#jobs/loop.ts'
 import {
   appendLinks,
@@ -42,10 +43,12 @@ export function runChainer(ctx: Context): Loop {
       after = waiting.length < tenantsMax ? '' : (waiting.at(-1)?.tenant_id ?? '')
       const fresh = waiting.filter((turn) => !turn.has_head).map((turn) => turn.tenant_id)
       const links = await linksOf(client, waiting.flatMap(headOf))
+      if (links.length > 0) reach(faultPoints.chainerBeforeCommit)
       await flushWorker(client, 'commit', [
         ...(fresh.length > 0 ? [beginChains(fresh, genesis)] : []),
         ...(links.length > 0 ? appendLinks(links, auditForm) : []),
       ])
+      if (links.length > 0) reach(faultPoints.chainerAfterCommit)
       client.release()
       return links.length > 0 || fresh.length > 0 || after !== ''
     } catch (error) {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import pg from 'pg'
 import type { Clock } from '#clock.ts'
 import type { Context } from '#context.ts'
+import { faultPoints, reach } from '#fault-points.ts'
 import type { TenantId } from '#ids.ts'
 import { type Db, kyselyOver } from './database.ts'
 import { type Envelope, envelopeStatement, type StoredReply } from './envelope.ts'
@@ -56,6 +57,7 @@ export async function transact<Result>(
   claim?: Claim<Result>,
 ): Promise<Result> {
   for (let attempt = 1; ; attempt += 1) {
+    reach(faultPoints.beforeTransaction)
     const session = createSession(ctx, tenantId, claim?.key)
     try {
       const result = await work(session.tx)
@@ -92,7 +94,7 @@ function createSession(
   /** Checks a client out and queues the first message: once, however many reads ask at once. */
   function begin(): Promise<pg.PoolClient> {
     client ??= db.writers.connect().then((connection) => {
-      begun = connection.query(openingOf(tenantId, key))
+      begun = connection.query(openingOf(tenantId, key)).then(() => reach(faultPoints.afterClaim))
       return connection
     })
     return client
@@ -127,14 +129,17 @@ function createSession(
     const messages = sections.flatMap((section, at) => messagesOf(section, at, kept))
     if (messages.length === 0) return abandon()
     const connection = await begin()
-    const sent = messages.map((message) => connection.query(message))
-    const outcome = await Promise.allSettled([begun, ...sent, connection.query('commit')])
+    reach(faultPoints.beforeCommit)
+    const sent = [...messages, 'commit'].map((message) => connection.query(message))
+    reach(faultPoints.commitSent)
+    const outcome = await Promise.allSettled([begun, ...sent])
     const failure = firstFailure(outcome)
     const isLost = failure !== undefined && isConnectionLoss(failure)
     connection.release(isLost)
     client = undefined
     if (isLost) throw new CommitUnknown('connection lost during commit', { cause: failure })
     if (failure !== undefined) throw failure
+    reach(faultPoints.afterCommit)
   }
 
   /** Rolls back what was begun and gives the client back. */

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { Context } from '#context.ts'
 import { flushWorker } from '#db/worker.ts'
+import { faultPoints, reach } from '#fault-points.ts'
 import type { TenantId } from '#ids.ts'
 import { type Loop, runLoop } from '#jobs/loop.ts'
 
@@ -48,7 +49,10 @@ export function runSequencer(ctx: Context, fanOut: FanOut, onSequenced: () => vo
       after = waiting.length < tenantsMax ? '' : (waiting.at(-1)?.tenant_id ?? '')
       const heads = waiting.filter(isOurs)
       const events = heads.length === 0 ? [] : await number(client, heads)
-      await flushWorker(client, 'commit', events.length === 0 ? [] : await follow(client, events))
+      const following = events.length === 0 ? [] : await follow(client, events)
+      if (events.length > 0) reach(faultPoints.sequencerBeforeCommit)
+      await flushWorker(client, 'commit', following)
+      if (events.length > 0) reach(faultPoints.sequencerAfterCommit)
       client.release()
       if (events.length > 0) onSequenced()
       return events.length > 0 || after !== ''

@@ -2,6 +2,7 @@ import pg from 'pg'
 import { Counter, Histogram } from 'prom-client'
 import type { Context } from '#context.ts'
 import type { Outcome } from '#egress/outcome.ts'
+import { faultPoints, reach } from '#fault-points.ts'
 import type { TenantId } from '#ids.ts'
 import { runLoop } from '#jobs/loop.ts'
 import { leaseToken, type Presence } from '#jobs/presence.ts'
@@ -80,6 +81,7 @@ export function runDispatcher(
       held: countByTenant(inFlight),
     })
     after = result.after
+    if (result.claimed.length > 0) reach(faultPoints.deliveryClaimed)
     for (const claimed of result.claimed) {
       inFlight.add(claimed)
       void deliver(claimed)
@@ -112,8 +114,10 @@ export function runDispatcher(
   async function record(): Promise<boolean> {
     const batch = concluded.slice(0, suspects > 0 ? 1 : recordMax)
     if (batch.length === 0) return false
+    reach(faultPoints.deliveryBeforeRecord)
     try {
       await recordOutcomes(ctx.db.worker, batch)
+      reach(faultPoints.deliveryAfterRecord)
     } catch (error) {
       if (!isUnwritable(error)) throw error
       if (batch.length > 1) {

@@ -1,0 +1,43 @@
+import { parseArgs } from 'node:util'
+import type { Size } from './chaos/plan.ts'
+import { printOutcome } from './chaos/report.ts'
+import { runChaos } from './chaos/run.ts'
+
+/*
+ * `npm run chaos [-- --seed 7] [-- --long | --short] [-- --writes 3000]`: an installation of its own
+ * under load, while processes, Postgres, connections and receivers die, by a plan that the seed makes.
+ * Ends with 1 when anything acknowledged was lost, or done more often than promised.
+ */
+const usual: Size = {
+  writes: 100_000,
+  kills: 20,
+  restarts: 3,
+  stopSeconds: [70, 20],
+  storms: 8,
+}
+const sizes = {
+  usual,
+  long: { ...usual, writes: 1_000_000, kills: 200, restarts: 30, storms: 80 },
+  short: { writes: 1_500, kills: 3, restarts: 1, stopSeconds: [20], storms: 2 },
+}
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string', default: '1' },
+    writes: { type: 'string' },
+    long: { type: 'boolean', default: false },
+    short: { type: 'boolean', default: false },
+    verbose: { type: 'boolean', default: false },
+  },
+})
+const size = sizes[values.long ? 'long' : values.short ? 'short' : 'usual']
+const seed = Number(values.seed)
+const writes = Number(values.writes ?? size.writes)
+if (!Number.isInteger(seed) || !Number.isInteger(writes) || writes < 1) {
+  console.error('chaos: --seed and --writes take whole numbers')
+  process.exit(2)
+}
+const say = values.verbose ? console.log : () => undefined
+console.log(`chaos, seed ${seed}: ${writes.toLocaleString('en')} writes`)
+const outcome = await runChaos(seed, { ...size, writes }, say)
+process.exit(printOutcome(outcome) ? 0 : 1)

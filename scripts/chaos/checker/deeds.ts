@@ -1,0 +1,148 @@
+import { type Deed, makers, traces } from '../deed.ts'
+import type { Ledger, Query, Report } from './finding.ts'
+
+/** What one correlation id left in the log. */
+interface Trace {
+  correlation_id: string
+  names: string[]
+}
+
+interface Kept {
+  key: string
+  status: number
+  body: string
+}
+
+/**
+ * Each deed left its events, its audit entries and its kept reply exactly once if it was acknowledged,
+ * and all of them or none if nobody knows; and what was answered is what is kept.
+ */
+export async function checkDeeds(query: Query, ledger: Ledger, report: Report): Promise<void> {
+  const { deeds, tenantIds } = ledger
+  const events = byCorrelation(await query<Trace>(eventsText, [tenantIds]))
+  const audits = byCorrelation(await query<Trace>(auditsText, [tenantIds]))
+  const kept = new Map((await query<Kept>(keptText, [tenantIds])).map((row) => [row.key, row]))
+  for (const deed of deeds) {
+    const found = { events: events.get(deed.key), audits: audits.get(deed.key) }
+    checkDeed(deed, found, kept.get(deed.key), report)
+  }
+  await checkMade(query, ledger, report)
+}
+
+const eventsText = `
+  select correlation_id, array_agg(type order by id) as names from event
+  where tenant_id = any($1) group by correlation_id`
+
+const auditsText = `
+  select correlation_id, array_agg(action order by id) as names from audit
+  where tenant_id = any($1) group by correlation_id`
+
+const keptText = `
+  select key, status, convert_from(body, 'UTF8') as body from idempotency
+  where tenant_id = any($1) and not is_sealed`
+
+function byCorrelation(rows: readonly Trace[]): Map<string, string[]> {
+  return new Map(rows.map(({ correlation_id, names }) => [correlation_id, names]))
+}
+
+function checkDeed(
+  deed: Deed,
+  { events = [], audits = [] }: { events: string[] | undefined; audits: string[] | undefined },
+  kept: Kept | undefined,
+  report: Report,
+): void {
+  const wanted = [...traces[deed.operation]].sort().join()
+  const where = `${deed.operation} ${deed.key}`
+  const isThere = kept !== undefined
+  for (const [noun, names] of [
+    ['events', events],
+    ['audit entries', audits],
+  ] as const) {
+    const got = [...names].sort().join()
+    if (got === (isThere ? wanted : '')) continue
+    if (names.length > wanted.split(',').length) report('DOUBLED', `its ${noun}: ${got}`, where)
+    else if (deed.state === 'ACKNOWLEDGED') report('LOST', `its ${noun}: ${got || 'none'}`, where)
+    else report('BROKEN', `half done: ${noun}: ${got || 'none'}, reply: ${isThere}`, where)
+  }
+  if (deed.contradictions > 0) report('DOUBLED', 'answered in two ways', where)
+  if (deed.state === 'ASKED') report('LOST', 'never answered', where)
+  if (deed.state === 'REFUSED') {
+    report('BROKEN', `refused: ${deed.answer?.status} ${deed.answer?.body}`, where)
+  }
+  if (deed.state !== 'ACKNOWLEDGED') return
+  if (!isThere) report('LOST', 'its kept reply', where)
+  else if (kept.status !== deed.answer?.status || kept.body !== deed.answer.body) {
+    report('BROKEN', 'the kept reply is not what was answered', where)
+  }
+}
+
+/** What was said to be made is there, and everything that is there was told of once. */
+async function checkMade(query: Query, { tenantIds, deeds }: Ledger, report: Report) {
+  for (const [table, { operations, event }] of Object.entries(makers)) {
+    const rows = await query<{ id: string; rows: number; told: number }>(madeText(table), [
+      tenantIds,
+      event,
+    ])
+    const there = new Set(rows.flatMap(({ id, rows: count }) => (count > 0 ? [id] : [])))
+    for (const { id, rows: count, told } of rows) {
+      if (count === 0) report('LOST', `a ${table} that was told of`, id)
+      else if (told !== 1) report('BROKEN', `a ${table} that was told of ${told} times`, id)
+    }
+    for (const { operation, state, answer, key } of deeds) {
+      if (state !== 'ACKNOWLEDGED' || !operations.some((name) => name === operation)) continue
+      const { id } = JSON.parse(answer?.body ?? '{}') as { id: string }
+      if (!there.has(id)) report('LOST', `the ${table} ${id}`, `${operation} ${key}`)
+    }
+  }
+  for (const { id, what } of await query<{ id: string; what: string }>(statesText, [tenantIds])) {
+    report('BROKEN', what, id)
+  }
+}
+
+function madeText(table: string): string {
+  return `
+    select coalesce(made.id, told.id) as id, count(made.id)::int as rows,
+      coalesce(max(told.times), 0)::int as told
+    from (select id from ${table} where tenant_id = any($1)) as made
+    full join (
+      select convert_from(body, 'UTF8')::jsonb -> 'data' ->> 'id' as id, count(*) as times
+      from event where tenant_id = any($1) and type = $2 group by 1
+    ) as told on told.id = made.id
+    group by 1`
+}
+
+/** Rows whose state is not what the events say that happened to them. */
+const statesText = `
+  with told as materialized (
+    select convert_from(body, 'UTF8')::jsonb -> 'data' ->> 'id' as id, type, count(*) as times
+    from event where tenant_id = any($1) group by 1, 2
+  )
+  select client.id, 'a client of revision ' || revision || ' and another number of changes' as what
+  from client left join told on told.id = client.id and told.type = 'client.updated'
+  where tenant_id = any($1) and revision <> 1 + coalesce(times, 0)
+  union all
+  select client.id, 'a client that is deleted without having been told of, or the reverse'
+  from client left join told on told.id = client.id and told.type = 'client.deleted'
+  where tenant_id = any($1) and (deleted_at is not null) <> (coalesce(times, 0) = 1)
+  union all
+  select proposal.id, 'a proposal that is ' || status || ' with other events'
+  from proposal where tenant_id = any($1) and
+    case status when 'SENT' then 1 when 'ACCEPTED' then 2 else 0 end <> coalesce((
+      select sum(times) from told
+      where told.id = proposal.id and type in ('proposal.sent', 'proposal.accepted')), 0)
+  union all
+  select invoice.id, 'an invoice that is ' || status || ' with other events'
+  from invoice where tenant_id = any($1) and
+    case status when 'OPEN' then 1 when 'PAID' then 2 else 0 end <> coalesce((
+      select sum(times) from told
+      where told.id = invoice.id and type in ('invoice.issued', 'invoice.paid')), 0)
+  union all
+  select invoice.id, 'an invoice that is paid with other money'
+  from invoice where tenant_id = any($1) and amount_paid <> coalesce((
+    select sum(amount) from payment
+    where payment.tenant_id = invoice.tenant_id and payment.invoice_id = invoice.id), 0)
+  union all
+  select tenant_id, 'numbers of invoices with gaps'
+  from invoice_counter where tenant_id = any($1) and issued <> (
+    select count(distinct number) from invoice
+    where invoice.tenant_id = invoice_counter.tenant_id and number is not null)`

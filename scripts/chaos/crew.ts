@@ -1,0 +1,161 @@
+import { type Callers, createCallers } from './caller.ts'
+import type { Ledger } from './checker/finding.ts'
+import { type Deed, type Desk, type Habits, newDesk, nextDeed, takeIn, traces } from './deed.ts'
+import type { Chance } from './random.ts'
+import { type Misdeed, type Receivers, startReceivers, type Watched } from './receivers.ts'
+
+/**
+ * The *crew*: callers of several tenants, each at a desk of its own, their receivers, and the ledger of
+ * what they were told. It knows an installation by its addresses and keys only.
+ */
+export interface Crew {
+  readonly ledger: Ledger & { deeds: Deed[] }
+  readonly desks: readonly Desk[]
+  /** Does what is next at a desk; answers the deed as it came out. */
+  workAt(desk: Desk): Promise<Deed>
+  /** All desks at once, until so many deeds have been done in all. */
+  work(count: number): Promise<void>
+  /** Answers by status; 0 is none. */
+  readonly answers: ReadonlyMap<number, number>
+  stop(): Promise<void>
+}
+
+export interface CrewOptions {
+  /** An API that is thought to answer; another one for the next try. */
+  urlFor: (attempt: number) => string
+  operatorKey: string
+  tenants: number
+  /** Of each tenant. */
+  desks: number
+  chance: Chance
+  habits: Habits
+  /** What a receiver does to the next first request; kind unless told. */
+  misdeed?: () => Misdeed | undefined
+  /** Told of deeds that were acknowledged, and again when all endpoints know of them. */
+  onAcknowledged?: (deed: Deed) => void
+  onTold?: (key: string) => void
+  onMisdeed?: (misdeed: Misdeed, key: string) => void
+}
+
+/** Of each tenant, one endpoint hears of everything and one of money. */
+const subscriptions = { all: ['*'], money: ['payment.received', 'invoice.paid'] } as const
+
+export async function hireCrew(options: CrewOptions): Promise<Crew> {
+  const { chance, urlFor } = options
+  const keys = new Map<string, string>()
+  const answers = new Map<number, number>()
+  const untold = new Map<string, number>()
+  const deeds: Deed[] = []
+  const receivers = await startReceivers({
+    misdeed: options.misdeed ?? (() => undefined),
+    onMisdeed: options.onMisdeed ?? (() => undefined),
+    onTaken: (_watched, key) => {
+      const rest = (untold.get(key) ?? 0) - 1
+      if (rest > 0) return void untold.set(key, rest)
+      if (untold.delete(key)) options.onTold?.(key)
+    },
+  })
+  const endpoints: Watched[] = []
+  const desks: Desk[] = []
+  for (let at = 0; at < options.tenants; at += 1) {
+    const { tenantId, key } = await openTenant(options, `Tenant ${at}`)
+    keys.set(tenantId, key)
+    endpoints.push(...(await openEndpoints(urlFor, receivers, tenantId, key, at)))
+    for (let place = 0; place < options.desks; place += 1) {
+      const name = `t${at}-d${place}`
+      desks.push(newDesk({ tenantId, name, chance: chance.fork(name), habits: options.habits }))
+    }
+  }
+  const note = (status: number) => void answers.set(status, (answers.get(status) ?? 0) + 1)
+  const keyOf = (tenantId: string) => keys.get(tenantId) ?? ''
+  const callers: Callers = createCallers({ urlFor, keyOf, note }, desks.length * 2)
+
+  async function workAt(desk: Desk): Promise<Deed> {
+    const deed = nextDeed(desk)
+    deeds.push(deed)
+    untold.set(deed.key, timesTold(deed))
+    await callers.ask(deed)
+    if (deed.state !== 'ACKNOWLEDGED') return deed
+    takeIn(desk, deed)
+    options.onAcknowledged?.(deed)
+    return deed
+  }
+
+  async function work(count: number): Promise<void> {
+    let left = count
+    const at = async (desk: Desk) => {
+      while (left > 0) {
+        left -= 1
+        await workAt(desk)
+      }
+    }
+    await Promise.all(desks.map(at))
+  }
+
+  return {
+    ...{ desks, workAt, work, answers },
+    ledger: { tenantIds: [...keys.keys()], deeds, endpoints },
+    async stop() {
+      await callers.close()
+      receivers.close()
+    },
+  }
+}
+
+/** How many deliveries tell of a deed. */
+function timesTold({ operation }: Deed): number {
+  const types: readonly string[] = traces[operation]
+  const money: readonly string[] = subscriptions.money
+  return types.length + types.filter((type) => money.includes(type)).length
+}
+
+/** A customer's sandbox, with limits that this crew does not reach. */
+async function openTenant({ urlFor, operatorKey }: CrewOptions, name: string) {
+  const organization = await send(urlFor, operatorKey, 'POST', '/organizations', { name })
+  const keys: { environment: string; tenantId: string; key: string }[] = organization.adminKeys
+  const sandbox = keys.find(({ environment }) => environment === 'SANDBOX')
+  if (sandbox === undefined) throw new Error('an organization has a sandbox')
+  const plenty = { quota: 1_000_000, windowSeconds: 1 }
+  const path = `/organizations/${organization.id}/tenants/${sandbox.tenantId}/limits`
+  await send(urlFor, operatorKey, 'PATCH', path, {
+    key: { read: plenty, write: plenty },
+    tenant: { read: plenty, write: plenty },
+    concurrent: 1_000,
+  })
+  return sandbox
+}
+
+async function openEndpoints(
+  urlFor: CrewOptions['urlFor'],
+  receivers: Receivers,
+  tenantId: string,
+  key: string,
+  at: number,
+): Promise<Watched[]> {
+  const opened: Watched[] = []
+  for (const [name, eventTypes] of Object.entries(subscriptions)) {
+    const watched = receivers.watch(tenantId, `t${at}-${name}`)
+    const body = { url: watched.url, eventTypes }
+    const { id, secret } = await send(urlFor, key, 'POST', '/webhook-endpoints', body)
+    opened.push(Object.assign(watched, { id, secret }))
+  }
+  return opened
+}
+
+async function send(
+  urlFor: CrewOptions['urlFor'],
+  key: string,
+  method: string,
+  path: string,
+  body: object,
+  // biome-ignore lint/suspicious/noExplicitAny: a reply, read as a script would
+): Promise<any> {
+  const response = await fetch(`${urlFor(0)}/api/v1${path}`, {
+    method,
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  })
+  const reply = await response.json()
+  if (!response.ok) throw new Error(`${method} ${path}: ${JSON.stringify(reply)}`)
+  return reply
+}

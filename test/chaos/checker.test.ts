@@ -1,0 +1,281 @@
+import pg from 'pg'
+import { afterAll, beforeAll, expect, inject, test } from 'vitest'
+import { check } from '../../scripts/chaos/checker/check.ts'
+import type { Ledger, Query } from '../../scripts/chaos/checker/finding.ts'
+import type { Operation } from '../../scripts/chaos/deed.ts'
+import { expectAllKept, patienceMs, type Scene, setScene } from './fixture.ts'
+
+// A checker that cannot fail is worth nothing: every fault that it is for is made here, and is found.
+let scene: Scene
+let owner: pg.Client
+beforeAll(async () => {
+  scene = await setScene(4, { twice: 0.1, abandoned: 0 })
+  await scene.crew.work(90)
+  await expectAllKept(scene)
+  const { pathname } = new URL(scene.world.ctx.db.url)
+  owner = new pg.Client(Object.assign(new URL(inject('ownerUrl')), { pathname }).href)
+  await owner.connect()
+}, 2 * patienceMs)
+afterAll(async () => {
+  await owner?.end()
+  await scene.stop()
+})
+
+/** What is found after these statements, which are undone again. */
+async function foundAfter(...statements: string[]): Promise<string[]> {
+  const query: Query = async (text, values) =>
+    (await owner.query({ text, values: values ?? [] })).rows
+  await owner.query('begin')
+  try {
+    for (const text of statements) expect((await owner.query(text)).rowCount, text).toBe(1)
+    return namesOf(await check(query, scene.crew.ledger))
+  } finally {
+    await owner.query('rollback')
+  }
+}
+
+function namesOf(findings: Awaited<ReturnType<typeof check>>): string[] {
+  return findings.map(({ kind, what }) => `${kind} ${what}`)
+}
+
+/** One row of a table of the crew's tenant, by its place. */
+const one = (table: string, condition = 'true') =>
+  `ctid = (select ctid from ${table} where ${condition} order by tableoid, ctid limit 1)
+    and tableoid = (select tableoid from ${table} where ${condition} order by tableoid, ctid limit 1)`
+
+const ours = "tenant_id <> 'ten_00000000000000000000000000'"
+const told = (type: string) => `${ours} and type = '${type}'`
+
+const planted: [name: string, found: RegExp, ...statements: string[]][] = [
+  [
+    'an event that is gone',
+    /^LOST its events: none/,
+    `delete from event where ${one('event', told('client.updated'))}`,
+  ],
+  [
+    'an event without position',
+    /^LOST an event without position/,
+    `delete from event_position where ${one('event_position', told('client.created'))}`,
+  ],
+  [
+    'positions with a gap',
+    /^BROKEN positions with gaps/,
+    `update event_position set position = position + 1000
+      where ${one('event_position', told('client.created'))}`,
+  ],
+  [
+    'an event told of twice in the log',
+    /^DOUBLED its events/,
+    `insert into event select tenant_id, 'evt_0000', created_on, type, version, occurred_at,
+        correlation_id, body, traceparent from event
+      where ${one('event', told('client.created'))}`,
+  ],
+  [
+    'an event that was never numbered',
+    /^LOST an event that was never numbered/,
+    `insert into event_pending select tenant_id, id, created_on, type from event
+      where ${one('event', told('client.created'))}`,
+  ],
+  [
+    'an event of other bytes',
+    /^BROKEN told in other bytes/,
+    `update event set body = body || ' ' where ${one('event', told('client.created'))}`,
+  ],
+  [
+    'an audit entry that is gone',
+    /^LOST its audit entries: none/,
+    `delete from audit where ${one('audit', `${ours} and action = 'client.created'`)}`,
+  ],
+  [
+    'an audit entry that was edited',
+    /^BROKEN the audit: /,
+    `update audit set actor_id = 'x' where ${one('audit', ours)}`,
+  ],
+  [
+    'a second delivery of an event',
+    /^DOUBLED an event with 2 deliveries/,
+    `insert into webhook_delivery select tenant_id, 'whd_0000', created_on, endpoint_id, event_id,
+        event_created_on, event_type, status, attempt_count, last_attempt_at, last_response_status,
+        delivered_at, created_at from webhook_delivery where ${one('webhook_delivery', ours)}`,
+  ],
+  [
+    'a delivery that is gone',
+    /^LOST an event without its delivery/,
+    `delete from webhook_delivery where ${one('webhook_delivery', ours)}`,
+  ],
+  [
+    'a delivery that was given up',
+    /^LOST a delivery that is EXHAUSTED/,
+    `update webhook_delivery set status = 'EXHAUSTED' where ${one('webhook_delivery', ours)}`,
+  ],
+  [
+    'a delivery that is still due',
+    /^LOST a delivery that is still due/,
+    `insert into delivery_due (tenant_id, endpoint_id, delivery_id, created_on, event_id,
+        event_created_on, due_at, attempt_count, retry_count)
+      select tenant_id, endpoint_id, id, created_on, event_id, event_created_on, now(), 1, 0
+      from webhook_delivery where ${one('webhook_delivery', ours)}`,
+  ],
+  [
+    'an attempt that is gone',
+    /^BROKEN attempts with gaps/,
+    `delete from attempt where ${one('attempt', ours)}`,
+  ],
+  [
+    'an attempt under another number',
+    /^BROKEN attempts with gaps/,
+    `update attempt set number = number + 1 where ${one('attempt', ours)}`,
+  ],
+  [
+    'a kept reply that is gone',
+    /^LOST its kept reply/,
+    `delete from idempotency where ${one('idempotency', "key like 't0-%'")}`,
+  ],
+  [
+    'a kept reply that was changed',
+    /^BROKEN the kept reply is not what was answered/,
+    `update idempotency set body = body || ' ' where ${one('idempotency', "key like 't0-%'")}`,
+  ],
+  [
+    'a payment that is gone',
+    /^LOST the payment pay_/,
+    `delete from payment where ${one('payment')}`,
+  ],
+  [
+    'a payment that was taken twice',
+    /^BROKEN a payment that was told of 0 times/,
+    `insert into payment select tenant_id, 'pay_0000', client_id, amount, currency, method,
+        received_at, refunded_amount, status, revision, created_at, updated_at, null
+      from payment where ${one('payment')}`,
+  ],
+  [
+    'a change that was undone',
+    /^BROKEN a client of revision 1 and another number of changes/,
+    `update client set revision = 1 where ${one('client', 'revision = 2')}`,
+  ],
+  [
+    'a deletion that was undone',
+    /^BROKEN a client that is deleted without/,
+    `update client set deleted_at = null where ${one('client', 'deleted_at is not null')}`,
+  ],
+  [
+    'an invoice that forgot its payment',
+    /^BROKEN an invoice that is paid with other money/,
+    `update invoice set amount_paid = 0 where ${one('invoice', 'amount_paid > 0')}`,
+  ],
+  [
+    'a number of an invoice that is missing',
+    /^BROKEN numbers of invoices with gaps/,
+    `update invoice_counter set issued = issued + 1 where ${one('invoice_counter')}`,
+  ],
+  [
+    'a job that runs for ever',
+    /^LOST a job that is RUNNING/,
+    `insert into job (tenant_id, id, task, payload, status, priority, due_at, attempt_count,
+        actor_type, actor_id, correlation_id, created_at)
+      select tenant_id, 'job_0000', 'ANY', '{}', 'RUNNING', 2, now(), 1, 'API_KEY', 'x', 'x', now()
+      from client where ${one('client')}`,
+  ],
+]
+
+test.each(planted)('%s is found', async (_name, found, ...statements) => {
+  expect(await foundAfter(...statements)).toEqual(
+    expect.arrayContaining([expect.stringMatching(found)]),
+  )
+})
+
+/** What is found when callers or receivers know something else. */
+async function foundWith(change: (ledger: Ledger) => void): Promise<string[]> {
+  const { ledger } = scene.crew
+  const copy: Ledger = {
+    ...ledger,
+    deeds: ledger.deeds.map((deed) => ({ ...deed })),
+    endpoints: ledger.endpoints.map((endpoint) => ({
+      ...endpoint,
+      arrivals: new Map([...endpoint.arrivals].map(([id, each]) => [id, { ...each }])),
+    })),
+  }
+  change(copy)
+  return namesOf(await check(scene.world.query, copy))
+}
+
+const firstDeed = ({ deeds }: Ledger, operation: Operation) => {
+  const deed = deeds.find((each) => each.operation === operation)
+  if (deed === undefined) throw new Error(`no ${operation}`)
+  return deed
+}
+
+const firstArrivals = ({ endpoints }: Ledger) => {
+  const [arrivals] = endpoints[0]?.arrivals.values() ?? []
+  if (arrivals === undefined) throw new Error('nothing came')
+  return arrivals
+}
+
+const misheard: [name: string, found: string, change: (ledger: Ledger) => void][] = [
+  [
+    'a deed that was acknowledged and left nothing',
+    'LOST its kept reply',
+    (ledger) => Object.assign(firstDeed(ledger, 'createClient'), { key: 'another' }),
+  ],
+  [
+    'a deed that was answered in two ways',
+    'DOUBLED answered in two ways',
+    (ledger) => Object.assign(firstDeed(ledger, 'createClient'), { contradictions: 1 }),
+  ],
+  [
+    'an event that an endpoint never took',
+    'LOST never told',
+    (ledger) => Object.assign(firstArrivals(ledger), { taken: 0 }),
+  ],
+  [
+    'an event that came without an attempt',
+    'DOUBLED came 2 times in 1 attempts',
+    (ledger) => Object.assign(firstArrivals(ledger), { count: 2 }),
+  ],
+  [
+    'an event that was taken twice with no attempt in doubt',
+    'DOUBLED taken 2 times, of which 0 were in doubt',
+    (ledger) => Object.assign(firstArrivals(ledger), { count: 2, taken: 2, resets: 1 }),
+  ],
+  [
+    'an event that came in other bytes',
+    'BROKEN told in other bytes than those of the event',
+    (ledger) => Object.assign(firstArrivals(ledger), { isSame: false }),
+  ],
+  [
+    'an event whose signature did not fit',
+    'BROKEN told without a signature that fits',
+    (ledger) => Object.assign(firstArrivals(ledger), { isSigned: false }),
+  ],
+  [
+    'an event that nobody was promised',
+    'BROKEN told of an event that it was not promised',
+    (ledger) => ledger.endpoints[1]?.arrivals.set('evt_0000', firstArrivals(ledger)),
+  ],
+]
+
+test.each(misheard)('%s is found', async (_name, found, change) => {
+  expect(await foundWith(change)).toContain(found)
+})
+
+test('an abandoned deed that was half done is found', async () => {
+  const { deeds } = scene.crew.ledger
+  const deed = deeds.find(({ operation }) => operation === 'createPayment')
+  if (deed === undefined) throw new Error('no payment')
+  const before = deed.state
+  deed.state = 'ABANDONED'
+  const audit = `delete from audit where correlation_id = '${deed.key}'`
+  expect(await foundAfter(audit)).toContain('BROKEN half done: audit entries: none, reply: true')
+  deed.state = before
+})
+
+test('a deed without an answer is found, and one that was refused', async () => {
+  const { deeds } = scene.crew.ledger
+  const asked = { ...firstDeed(scene.crew.ledger, 'createClient'), key: 'asked', state: 'ASKED' }
+  const refused = { ...asked, key: 'refused', state: 'REFUSED', answer: { status: 404, body: '' } }
+  const ledger = { ...scene.crew.ledger, deeds: [...deeds, asked, refused] as Ledger['deeds'] }
+  expect(namesOf(await check(scene.world.query, ledger))).toEqual([
+    'LOST never answered',
+    'BROKEN refused: 404 ',
+  ])
+})
