@@ -1,26 +1,13 @@
 import { parseArgs } from 'node:util'
-import type { Size } from './chaos/plan.ts'
 import { printOutcome } from './chaos/report.ts'
 import { runChaos } from './chaos/run.ts'
+import { sizes } from './chaos/sizes.ts'
 
 /*
  * `npm run chaos [-- --seed 7] [-- --long | --short] [-- --writes 3000]`: an installation of its own
  * under load, while processes, Postgres, connections and receivers die, by a plan that the seed makes.
  * Ends with 1 when anything acknowledged was lost, or done more often than promised.
  */
-const usual: Size = {
-  writes: 100_000,
-  kills: 20,
-  restarts: 3,
-  stopSeconds: [70, 20],
-  storms: 8,
-}
-const sizes = {
-  usual,
-  long: { ...usual, writes: 1_000_000, kills: 200, restarts: 30, storms: 80 },
-  short: { writes: 1_500, kills: 3, restarts: 1, stopSeconds: [20], storms: 2 },
-}
-
 const { values } = parseArgs({
   options: {
     seed: { type: 'string', default: '1' },
@@ -39,5 +26,10 @@ if (!Number.isInteger(seed) || !Number.isInteger(writes) || writes < 1) {
 }
 const say = values.verbose ? console.log : () => undefined
 console.log(`chaos, seed ${seed}: ${writes.toLocaleString('en')} writes`)
-const outcome = await runChaos(seed, { ...size, writes }, say)
+const outcome = await runChaos(seed, { ...size, writes }, say, (installation) => {
+  // Nothing is left running by one who loses patience.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => void installation.stop().finally(() => process.exit(130)))
+  }
+})
 process.exit(printOutcome(outcome) ? 0 : 1)

@@ -27,7 +27,7 @@ export interface Answer {
   body: string
 }
 
-/** What a deed leaves behind when it is done: events of these types, and audit entries likewise. */
+/** What a deed leaves behind when it is done: events of these types. */
 export const traces = {
   createClient: ['client.created'],
   updateClient: ['client.updated'],
@@ -39,9 +39,16 @@ export const traces = {
   issueInvoice: ['invoice.issued'],
   createPayment: ['payment.received'],
   payInvoice: ['payment.received', 'invoice.paid'],
+  // Told of when it is done, behind the API.
+  createJob: ['job.succeeded'],
 } as const satisfies Record<string, readonly string[]>
 
 export type Operation = keyof typeof traces
+
+/** The audit entries of a deed: named as its events, but for those of which nothing is told at first. */
+export function entriesOf(operation: Operation): readonly string[] {
+  return operation === 'createJob' ? ['job.created'] : traces[operation]
+}
 
 /** The tables in which deeds make rows, and the event that tells of each. */
 export const makers = {
@@ -49,6 +56,7 @@ export const makers = {
   proposal: { operations: ['createProposal'], event: 'proposal.created' },
   invoice: { operations: ['createInvoice'], event: 'invoice.created' },
   payment: { operations: ['createPayment', 'payInvoice'], event: 'payment.received' },
+  job: { operations: ['createJob'], event: 'job.succeeded' },
 } as const satisfies Record<string, { operations: readonly Operation[]; event: string }>
 
 /** How callers behave beside asking again: as some do. */
@@ -57,6 +65,8 @@ export interface Habits {
   twice: number
   /** The share of deeds that are given up at the first sign of trouble. */
   abandoned: number
+  /** The share of deeds that ask for a job. */
+  jobs: number
 }
 
 /** What a caller has made and may work on: nobody else touches it. */
@@ -87,7 +97,8 @@ const keptClients = 3
 
 /** What the caller does next: mostly new clients and payments, and what follows from them. */
 export function nextDeed(desk: Desk): Deed {
-  const { chance, clients } = desk
+  const { chance, clients, habits } = desk
+  if (chance.is(habits.jobs)) return newJob(desk)
   const roll = chance.next()
   if (clients.length < keptClients || roll < 0.3) return newClient(desk)
   if (roll < 0.45) return changeClient(desk)
@@ -144,6 +155,11 @@ function deleteClient(desk: Desk): Deed {
   const at = keptClients + desk.chance.below(desk.clients.length - keptClients)
   const [id] = desk.clients.splice(at, 1)
   return deed(desk, 'deleteClient', 'DELETE', `/clients/${id}`)
+}
+
+function newJob(desk: Desk): Deed {
+  const payload = { from: '2026-01-01T00:00:00Z', to: '2026-01-02T00:00:00Z' }
+  return deed(desk, 'createJob', 'POST', '/jobs', { task: 'USAGE_REPORT', payload })
 }
 
 function newPayment(desk: Desk): Deed {

@@ -40,8 +40,10 @@ export async function runChaos(
   seed: number,
   size: Size,
   say: (line: string) => void,
+  onOpened: (installation: Installation) => void = () => undefined,
 ): Promise<Outcome> {
   const installation = await openInstallation()
+  onOpened(installation)
   try {
     return await run(installation, seed, size, say)
   } finally {
@@ -62,7 +64,7 @@ async function run(
   const ofReceivers = chance.fork('receivers')
   const crew = await hireCrew({
     ...{ urlFor: fleet.urlFor, operatorKey, ...crewSize, chance: chance.fork('crew') },
-    habits: { twice: 0.01, abandoned: 0.02 },
+    habits: { twice: 0.01, abandoned: 0.02, jobs: 0.01 },
     misdeed: () => misdeedOf(ofReceivers.next()),
     onMisdeed(misdeed, key) {
       counts[misdeed] = (counts[misdeed] ?? 0) + 1

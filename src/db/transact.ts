@@ -203,6 +203,6 @@ export function isConnectionLoss(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException
   return (
     /^(ECONN|EPIPE|ETIMEDOUT|EHOST|ENET)/.test(code ?? '') ||
-    /connection (terminated|error)|not queryable|timeout exceeded/i.test(error.message)
+    /connection (terminated|error)|not queryable|timeout (exceeded|expired)/i.test(error.message)
   )
 }

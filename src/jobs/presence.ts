@@ -36,6 +36,9 @@ export function isPresent(id: string): string {
 /** How often it is made sure that the connection, and with it the lock, is still there. */
 const lookEveryMs = 1_000
 
+/** Well within the patience of those who look for absent workers: who lives is back in time. */
+const restMsMost = 500
+
 export function runPresence({ db, clock, log }: Context): Presence {
   const id = clock.randomBytes(4).readUInt32BE() >>> 1
   let client: pg.Client | undefined
@@ -57,7 +60,7 @@ export function runPresence({ db, clock, log }: Context): Presence {
     return false
   }
 
-  const loop = runLoop({ name: 'presence', pass: hold, idleMs: lookEveryMs, log })
+  const loop = runLoop({ name: 'presence', pass: hold, idleMs: lookEveryMs, restMsMost, log })
   return {
     id,
     isHeld: () => client !== undefined,

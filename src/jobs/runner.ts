@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { Counter, Histogram } from 'prom-client'
 import type { Context } from '#context.ts'
+import { faultPoints, reach } from '#fault-points.ts'
 import { settled } from './drain.ts'
 import { gather } from './gather.ts'
 import { type Loop, runLoop } from './loop.ts'
@@ -134,9 +135,11 @@ export function createRunner(ctx: Context, options: RunnerOptions): Runner {
       ...{ broken: undefined, done: null, total: null },
     }
     running.add(one)
+    reach(faultPoints.jobStarted)
     const startedMs = performance.now()
     try {
       const ending = await endingOf(one)
+      reach(faultPoints.jobEffected)
       jobSeconds.observe(
         { task: started.task, ending: ending.status },
         (performance.now() - startedMs) / 1_000,

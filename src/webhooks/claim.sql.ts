@@ -60,7 +60,11 @@ export const noLane: Lane = { tenantId: '', endpointId: '' }
 const lanesMax = 1_000
 
 /** Held while claiming, so that the caps hold over all workers; a claim takes milliseconds. */
-const claimLock = 8_262_002
+export const lockClaims = {
+  name: 'claim_lock',
+  text: 'select pg_advisory_xact_lock($1)',
+  values: [8_262_002],
+}
 
 /**
  * Claims due deliveries fairly: tenant by tenant, within a tenant endpoint by endpoint, within an
@@ -70,7 +74,7 @@ export async function claimDeliveries(pool: pg.Pool, request: ClaimRequest): Pro
   const client = await pool.connect()
   try {
     const [, , result] = await flushWorker<Claimed & Seen>(client, 'both', [
-      { name: 'claim_lock', text: 'select pg_advisory_xact_lock($1)', values: [claimLock] },
+      lockClaims,
       claimStatement(request),
     ])
     client.release()

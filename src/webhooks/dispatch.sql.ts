@@ -1,5 +1,6 @@
 import type pg from 'pg'
-import type { Claimed, Lane } from './claim.sql.ts'
+import { flushWorker } from '#db/worker.ts'
+import { type Claimed, type Lane, lockClaims } from './claim.sql.ts'
 import type { AttemptOutcome } from './dispatch.ts'
 
 /** What became of a claimed delivery. */
@@ -126,6 +127,26 @@ export async function releaseLeases(pool: pg.Pool, claims: readonly Claimed[]): 
       claims.map((claimed) => claimed.token),
     ],
   })
+}
+
+/** Gives back all that was claimed under these tokens, behind any claim that is still under way. */
+export async function releaseClaims(pool: pg.Pool, tokens: readonly string[]): Promise<void> {
+  const client = await pool.connect()
+  try {
+    await flushWorker(client, 'both', [
+      lockClaims,
+      {
+        name: 'release_claims',
+        text: `update delivery_due set lease_token = null, leased_until = null
+          where lease_token is not null and lease_token = any($1)`,
+        values: [tokens],
+      },
+    ])
+    client.release()
+  } catch (error) {
+    client.release(true)
+    throw error
+  }
 }
 
 /** Deliveries cancelled in one statement; the others come with the next claim. */

@@ -13,6 +13,7 @@ import {
   type Recorded,
   type RecordedAttempt,
   recordOutcomes,
+  releaseClaims,
   releaseLeases,
 } from './dispatch.sql.ts'
 import { nameOutcome, nextStep } from './dispatch.ts'
@@ -64,6 +65,8 @@ export function runDispatcher(
   const concluded: Recorded[] = []
   const cut = new AbortController()
   let after = noLane
+  /** Of claims whose answer was lost: what they took, if anything, nobody will send. */
+  let lost: string[] = []
   /** So many at the front are recorded one by one: with one of them a whole batch was refused. */
   let suspects = 0
 
@@ -73,13 +76,16 @@ export function runDispatcher(
   async function claim(): Promise<boolean> {
     const limit = slotsMax - inFlight.size
     if (limit === 0 || !presence.isHeld()) return false
+    if (lost.length > 0) await releaseClaims(ctx.db.worker, lost)
+    const token = leaseToken(presence.id, ctx.clock.randomBytes(16))
+    lost = [token]
     const result = await claimDeliveries(ctx.db.worker, {
-      token: leaseToken(presence.id, ctx.clock.randomBytes(16)),
-      ...{ limit, endpointInFlightMax, leaseMs, after, now: ctx.clock.now() },
+      ...{ token, limit, endpointInFlightMax, leaseMs, after, now: ctx.clock.now() },
       // Half of what is free: however many hang, the tenants behind them find slots.
       tenantInFlightMax: Math.ceil(limit / 2),
       held: countByTenant(inFlight),
     })
+    lost = []
     after = result.after
     if (result.claimed.length > 0) reach(faultPoints.deliveryClaimed)
     for (const claimed of result.claimed) {

@@ -9,7 +9,7 @@ import { expectAllKept, patienceMs, type Scene, setScene } from './fixture.ts'
 let scene: Scene
 let owner: pg.Client
 beforeAll(async () => {
-  scene = await setScene(4, { twice: 0.1, abandoned: 0 })
+  scene = await setScene(4, { twice: 0.1, abandoned: 0, jobs: 0 })
   await scene.crew.work(90)
   await expectAllKept(scene)
   const { pathname } = new URL(scene.world.ctx.db.url)

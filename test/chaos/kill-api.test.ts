@@ -5,7 +5,7 @@ vi.setConfig({ testTimeout: 4 * patienceMs })
 
 let scene: Scene
 beforeAll(async () => {
-  scene = await setScene(1, { twice: 0, abandoned: 0 })
+  scene = await setScene(1, { twice: 0, abandoned: 0, jobs: 0 })
 })
 afterAll(() => scene.stop())
 

@@ -9,7 +9,7 @@ vi.setConfig({ testTimeout: 4 * patienceMs })
 
 let scene: Scene
 beforeAll(async () => {
-  scene = await setScene(4, { twice: 0.1, abandoned: 0 })
+  scene = await setScene(4, { twice: 0.1, abandoned: 0, jobs: 0 })
 })
 afterAll(() => scene.stop())
 

@@ -8,6 +8,7 @@ export async function startLossyProxy(databaseUrl: string) {
   const upstream = new URL(databaseUrl)
   const open = new Set<Socket>()
   let mark: string | undefined
+  let sign = ''
   let lost = 0
 
   const server = createServer((near) => {
@@ -18,7 +19,8 @@ export async function startLossyProxy(databaseUrl: string) {
       far.write(bytes)
     })
     far.on('data', (bytes) => {
-      if (!isMarked || mark === undefined || !bytes.includes('COMMIT\0')) return near.write(bytes)
+      const isIt = isMarked && bytes.includes('COMMIT\0') && bytes.includes(sign)
+      if (!isIt || mark === undefined) return near.write(bytes)
       mark = undefined
       lost += 1
       near.destroy()
@@ -38,9 +40,10 @@ export async function startLossyProxy(databaseUrl: string) {
 
   return {
     url: Object.assign(new URL(databaseUrl), { host: `127.0.0.1:${port}` }).href,
-    /** The answer to the next commit on a connection that sent `text` is lost. */
-    loseAfter(text: string) {
+    /** The next answer to a commit, on a connection that sent `text`, is lost, if `answer` is in it. */
+    loseAfter(text: string, answer = '') {
       mark = text
+      sign = answer
     },
     lost: () => lost,
     stop() {

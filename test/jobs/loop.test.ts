@@ -144,3 +144,17 @@ test('what recurs runs at once and then at its interval, whatever its neighbour 
   onTestFinished(() => timetable.stop())
   await until(() => runs.often >= 5 && runs.failing >= 2)
 })
+
+test('however often it fails, a loop that others wait for rests no longer than it is told to', async () => {
+  let passes = 0
+  const loop = runLoop({
+    ...{ name: 'test', idleMs: never, restMsMost: 1, log },
+    async pass() {
+      passes += 1
+      throw new Error('no')
+    },
+  })
+  onTestFinished(() => loop.stop())
+  // Left to itself it would take twelve passes more than a minute.
+  await until(() => passes >= 12)
+})

@@ -1,7 +1,10 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { startWorker } from '#app.ts'
+import type { openDatabases } from '#db/open.ts'
+import { startLossyProxy } from '../db/lossy-proxy.ts'
 import { readFeed } from '../events/fixture.ts'
 import { until } from '../jobs/until.ts'
-import { startWorld, type World } from '../world.ts'
+import { contextOf, startWorld, type World } from '../world.ts'
 import {
   anEndpoint,
   anotherWorker,
@@ -80,3 +83,28 @@ test('an outcome that the database refuses keeps no other from being recorded', 
   })
   await world.query('delete from delivery_due where endpoint_id = $1', [endpoint.id])
 })
+
+test('what was claimed when the answer to the claim was lost is sent at once, not when its lease ends', async () => {
+  const quiet = await startWorld({ parts: ['api'] })
+  onTestFinished(() => quiet.stop())
+  const receiver = await aReceiver()
+  const endpoint = await anEndpoint(quiet.api, receiver.url)
+  await createClients(quiet.api, 3)
+  const proxy = await startLossyProxy(quiet.ctx.db.url)
+  // Only an answer that names the endpoint holds what was claimed for it.
+  proxy.loseAfter('claim_deliveries', endpoint.id)
+  const own = contextOf(quiet.ctx.config, quiet.ctx.clock, proxy.url)
+  const worker = startWorker(own)
+  onTestFinished(async () => {
+    await worker.stop(1_000)
+    await own.egress.close()
+    await (own.db as ReturnType<typeof openDatabases>).close()
+    proxy.stop()
+  })
+  await until(() => proxy.lost() === 1)
+  // Its lease would last for a minute.
+  await until(() => receiver.requests.length === 3, 30_000)
+  await quiet.drain()
+  const deliveries = await deliveriesOf(quiet.api, `&endpointId=${endpoint.id}`)
+  expect(deliveries.map(({ attemptCount }) => attemptCount)).toEqual([1, 1, 1])
+}, 60_000)

@@ -1,4 +1,4 @@
-import { type Deed, makers, traces } from '../deed.ts'
+import { type Deed, entriesOf, makers, traces } from '../deed.ts'
 import type { Ledger, Query, Report } from './finding.ts'
 
 /** What one correlation id left in the log. */
@@ -51,16 +51,16 @@ function checkDeed(
   kept: Kept | undefined,
   report: Report,
 ): void {
-  const wanted = [...traces[deed.operation]].sort().join()
   const where = `${deed.operation} ${deed.key}`
   const isThere = kept !== undefined
-  for (const [noun, names] of [
-    ['events', events],
-    ['audit entries', audits],
+  for (const [noun, names, due] of [
+    ['events', events, traces[deed.operation]],
+    ['audit entries', audits, entriesOf(deed.operation)],
   ] as const) {
+    const wanted = [...due].sort().join()
     const got = [...names].sort().join()
     if (got === (isThere ? wanted : '')) continue
-    if (names.length > wanted.split(',').length) report('DOUBLED', `its ${noun}: ${got}`, where)
+    if (names.length > due.length) report('DOUBLED', `its ${noun}: ${got}`, where)
     else if (deed.state === 'ACKNOWLEDGED') report('LOST', `its ${noun}: ${got || 'none'}`, where)
     else report('BROKEN', `half done: ${noun}: ${got || 'none'}, reply: ${isThere}`, where)
   }

@@ -1,0 +1,21 @@
+import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { expect, onTestFinished, test } from 'vitest'
+import { Client } from '#db/client.ts'
+import { problemOf } from '#db/errors.ts'
+import { isConnectionLoss } from '#db/transact.ts'
+
+test('a server that takes connections and says nothing is away: callers are told to come again', async () => {
+  const sockets = new Set<Socket>()
+  const mute = createServer((socket) => void sockets.add(socket))
+  await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy()
+    mute.close()
+  })
+  const { port } = mute.address() as AddressInfo
+  const client = new Client({ host: '127.0.0.1', port, connectionTimeoutMillis: 20 })
+  client.on('error', () => undefined)
+  const error = await client.connect().catch((cause: unknown) => cause)
+  expect(isConnectionLoss(error)).toBe(true)
+  expect(problemOf(error)).toMatchObject({ status: 503, code: 'unavailable' })
+})
