@@ -184,7 +184,7 @@ export const problems = {
     description: 'The resource never existed, was deleted, or belongs to somebody else.',
   },
   overloaded: {
-    type: '/problems/overloaded',
+    type: 'https://iana.org/assignments/http-problem-types#temporary-reduced-capacity',
     status: 503,
     title: 'Too much at once',
     description: 'We are busy and took nothing on. `Retry-After` says when to try again.',

@@ -9,9 +9,11 @@ import { runSequencer } from './events/sequencer.ts'
 import type { Door } from './http/admit.ts'
 import { createConcurrency } from './http/concurrency.ts'
 import { serveDocs } from './http/docs.ts'
+import { addressOf, createFront, type Front, leaving, listenAt } from './http/front.ts'
 import { createLimiter } from './http/limiter.ts'
 import { mount } from './http/mount.ts'
 import { createServer } from './http/server.ts'
+import type { NoteCall } from './http/trail.ts'
 import { runJobs } from './jobs/jobs.ts'
 import { runPresence } from './jobs/presence.ts'
 import type { Task } from './jobs/task.ts'
@@ -30,35 +32,52 @@ export interface Running {
   stop(drainMs: number): Promise<void>
 }
 
+/** Only this machine may look at a worker. */
+export const adminHost = '127.0.0.1'
+
 /** How long a process that stops tries to write down what it has answered. */
 const lastRowsMs = 5_000
 
-/** The API with its docs, listening. `url` is where. */
-export async function startApi(ctx: Context): Promise<Running & { url: string }> {
-  const door = openDoor(ctx)
+/** The API with its docs, listening; on a `front` that listens already where one is given. */
+export async function startApi(ctx: Context, given?: Front): Promise<Running & { url: string }> {
+  const front = given ?? createFront(ctx.clock)
+  const door = openDoor(ctx, front)
   const accounts = [runRequestLog(ctx), runRecorder(ctx)]
-  const app = createServer(ctx, Object.values(routes), (call, bodies) => {
+  const note: NoteCall = (call, bodies) => {
     for (const account of accounts) account.note(call, bodies)
-  })
+  }
+  const app = createServer(ctx, Object.values(routes), note, front)
   mount(app, door, Object.values(routes), operations)
   await serveDocs(app)
-  const stopAll = async (drainMs: number) => {
-    await closeWithin(app, drainMs)
+  const leave = leaving(app, front, ctx.config.awayMs)
+  async function stop(drainMs: number): Promise<void> {
+    await leave(drainMs)
     await door.close()
     await Promise.all(accounts.map((account) => account.stop(Math.min(drainMs, lastRowsMs))))
   }
-  const url = await listen(app, ctx.config.host, ctx.config.port).catch(async (error) => {
-    await stopAll(0)
+  const url = await welcome(app, front, ctx.config.host, ctx.config.port).catch(async (error) => {
+    await stop(0)
     throw error
   })
-  return {
-    url,
-    stop: stopAll,
-  }
+  return { url, stop }
+}
+
+/** Opens the house; listens first where the front does not yet. Answers its address. */
+async function welcome(
+  app: FastifyInstance,
+  front: Front,
+  host: string,
+  port: number,
+): Promise<string> {
+  await app.ready()
+  return front.server.listening ? addressOf(front) : await listenAt(front, host, port)
 }
 
 /** Who looks at every call before it is let in. */
-export function openDoor(ctx: Context): Door & { close(): Promise<void> } {
+export function openDoor(
+  ctx: Context,
+  { isLeaving }: Pick<Front, 'isLeaving'> = { isLeaving: () => false },
+): Door & { close(): Promise<void> } {
   const authenticator = createAuthenticator(ctx)
   const limiter = createLimiter(ctx)
   const observer = createObserver(ctx)
@@ -68,6 +87,7 @@ export function openDoor(ctx: Context): Door & { close(): Promise<void> } {
     limiter,
     concurrency: createConcurrency(),
     observer,
+    isLeaving,
     async close() {
       await authenticator.stop()
       await observer.stop()
@@ -96,9 +116,10 @@ export function startWorker(ctx: Context, known: readonly Task[] = tasks): Runni
 }
 
 /** A worker's own listener for its health and metrics, on loopback. */
-export async function startAdmin(ctx: Context): Promise<Running & { url: string }> {
+export async function startAdmin(ctx: Context, given?: Front): Promise<Running & { url: string }> {
+  const front = given ?? createFront(ctx.clock)
   const open = Object.values(routes).filter((route) => route.scopes === null)
-  const app = createServer(ctx, open)
+  const app = createServer(ctx, open, undefined, front)
   const nobody = () => Promise.reject(new Error('nothing here takes a key'))
   const limiter = { take: nobody, stop: async () => undefined }
   mount(
@@ -109,20 +130,12 @@ export async function startAdmin(ctx: Context): Promise<Running & { url: string 
       limiter,
       concurrency: createConcurrency(),
       observer: blindObserver,
+      isLeaving: front.isLeaving,
     },
     open,
     operations,
   )
-  const url = await listen(app, '127.0.0.1', ctx.config.adminPort)
-  return { url, stop: (drainMs) => closeWithin(app, drainMs) }
-}
-
-async function listen(app: FastifyInstance, host: string, port: number): Promise<string> {
-  return await app.listen({ host, port })
-}
-
-async function closeWithin(app: FastifyInstance, drainMs: number): Promise<void> {
-  const cut = setTimeout(() => app.server.closeAllConnections(), drainMs)
-  await app.close()
-  clearTimeout(cut)
+  const url = await welcome(app, front, adminHost, ctx.config.adminPort)
+  // Nobody is sent here by a load balancer.
+  return { url, stop: leaving(app, front, 0) }
 }

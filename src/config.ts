@@ -20,6 +20,8 @@ export interface Config {
   readonly egress: EgressPolicy
   readonly trustProxy: boolean | string
   readonly metricsToken: string | undefined
+  /** How long a process that stops still takes calls, so that whoever sends them can notice. */
+  readonly awayMs: number
   readonly logLevel: string
 }
 
@@ -72,6 +74,7 @@ export function readConfig(env: Environment = process.env): Config {
     egress: { allowLoopback: profile === 'development', httpsOnly: profile === 'production' },
     trustProxy: trustOf(text('UBOS_TRUST_PROXY')),
     metricsToken: text('UBOS_METRICS_TOKEN'),
+    awayMs: secondsOf(env, 'UBOS_DRAIN_SECONDS', profile === 'production' ? 5 : 0) * 1_000,
     logLevel: levelOf(text('UBOS_LOG_LEVEL') ?? (profile === 'production' ? 'info' : 'warn')),
   }
 }
@@ -86,6 +89,17 @@ function portOf(env: Environment, name: string, otherwise: number): number {
   const port = Number(text)
   if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port
   throw new ConfigRefusal(`${name} is "${text}"; it must be a port, 0 to 65535`)
+}
+
+/** Longer than this no supervisor waits. */
+const secondsMax = 300
+
+function secondsOf(env: Environment, name: string, otherwise: number): number {
+  const text = env[name]?.trim()
+  if (!text) return otherwise
+  const seconds = Number(text)
+  if (seconds >= 0 && seconds <= secondsMax) return seconds
+  throw new ConfigRefusal(`${name} is "${text}"; it must be seconds, 0 to ${secondsMax}`)
 }
 
 /** A Postgres address; the message does not repeat it, since it holds a password. */

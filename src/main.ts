@@ -1,4 +1,5 @@
-import { type Running, startAdmin, startApi, startWorker } from './app.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { adminHost, type Running, startAdmin, startApi, startWorker } from './app.ts'
 import { createClock } from './clock.ts'
 import { type Config, ConfigRefusal, readConfig } from './config.ts'
 import type { Context } from './context.ts'
@@ -8,6 +9,7 @@ import { MigrationRefusal } from './db/migrate.ts'
 import { openDatabases } from './db/open.ts'
 import { FenceBroken } from './db/self-test.ts'
 import { createEgress } from './egress/send.ts'
+import { createFront, type Front, listenAt } from './http/front.ts'
 import { createLog } from './log.ts'
 import { openInstallation, replaceOperatorKey } from './organizations/bootstrap.ts'
 import { keyringFrom, MasterKeyRefusal } from './secrets/keyring.ts'
@@ -19,8 +21,17 @@ import { listenForStop } from './stop.ts'
 const roles = ['all', 'api', 'worker', 'migrate', 'operator-key'] as const
 type Role = (typeof roles)[number]
 
-/** How long what is under way may take to end, in ms. */
-const drainMs = 20_000
+/**
+ * How long what is under way may take to end, in ms: as long as an attempt at a delivery. With the
+ * time before it and the last rows after it, a stop stays within the 30 s of usual supervisors.
+ */
+const drainMs = 15_000
+
+/** A part that waits for a database that is silent does not keep the process for longer than this. */
+const stopMsMax = drainMs + 6_000
+
+/** How long connections may take to close; what is open then belongs to work that was cut. */
+const closeMsMax = 2_000
 
 /** The doorstep: one program, one word. Ends the process with 1 and one clear line on a refusal. */
 export async function main([word = 'all', ...rest]: readonly string[]): Promise<void> {
@@ -41,31 +52,52 @@ async function run(role: Role, config: Config): Promise<void> {
   const startedMs = performance.now()
   const say = (line: string) => console.log(line)
   const stopping = listenForStop(say)
-  const connected = await connect(config, role === 'migrate', say)
   if (role === 'migrate') {
-    say(`Applied ${connected.applied.length} migrations; the schema is up to date.`)
-    return connected.close()
+    const { applied, close } = await connect(config, true, say)
+    say(`Applied ${applied.length} migrations; the schema is up to date.`)
+    return close()
   }
+  // A process that is waiting for its database lives, and a taken port costs nobody anything yet.
+  const front = role === 'operator-key' ? undefined : await openFront(role, config)
+  const connected = await connect(config, false, say)
   const opened = await open(config, connected).catch(async (error) => {
     await connected.close()
     throw error
   })
   const { ctx, close } = opened
   try {
-    if (role === 'operator-key') {
+    if (front === undefined || role === 'operator-key') {
       say(`Operator key: ${await replaceOperatorKey(ctx)}`)
       say('It is shown once; the operator keys before it are revoked.')
       return await close()
     }
-    const running = await start(role, ctx, startedMs, say)
+    const running = await start(role, ctx, front, startedMs, say)
     await stopping.asked
-    await Promise.race([Promise.all(running.map((part) => part.stop(drainMs))), stopping.hurried])
+    front.leave()
+    await Promise.race([
+      stopAll(running, role, drainMs),
+      stopping.hurried.then(() => stopAll(running, role, 0)),
+      sleep(config.awayMs + stopMsMax, undefined, { ref: false }),
+    ])
     await close()
     process.exit(0)
   } catch (error) {
     await close()
     throw error
   }
+}
+
+async function openFront(role: 'all' | 'api' | 'worker', config: Config): Promise<Front> {
+  const front = createFront(createClock())
+  if (role === 'worker') await listenAt(front, adminHost, config.adminPort)
+  else await listenAt(front, config.host, config.port)
+  return front
+}
+
+async function stopAll({ listener, worker }: Parts, role: Role, ms: number): Promise<void> {
+  // A worker that drains is alive, and answers so until it is done.
+  if (role === 'worker') await worker?.stop(ms)
+  await Promise.all([listener.stop(ms), worker?.stop(ms)])
 }
 
 /** The six capabilities over a database, and what closes them again. */
@@ -86,24 +118,31 @@ async function open(config: Config, connected: Connected) {
   const egress = createEgress(config.egress)
   const ctx: Context = { config, db: databases, egress, secrets, log, clock }
   async function close(): Promise<void> {
-    await egress.close()
-    await databases.close()
+    const closed = Promise.allSettled([egress.close(), databases.close()])
+    await Promise.race([closed, sleep(closeMsMax, undefined, { ref: false })])
     await connected.close()
   }
   return { ctx, close }
 }
 
-/** Listens first: a taken port must not cost the first keys, which are shown only once. */
+/** The parts of a process: what listens, and what works behind. */
+interface Parts {
+  listener: Running & { url: string }
+  worker: Running | undefined
+}
+
+/** Listens first: what fails there must not cost the first keys, which are shown only once. */
 async function start(
   role: 'all' | 'api' | 'worker',
   ctx: Context,
+  front: Front,
   startedMs: number,
   say: (line: string) => void,
-): Promise<Running[]> {
-  const listener = role === 'worker' ? await startAdmin(ctx) : await startApi(ctx)
+): Promise<Parts> {
+  const listener = role === 'worker' ? await startAdmin(ctx, front) : await startApi(ctx, front)
   const isAtHome = role === 'all' && ctx.config.profile === 'development'
   const keys = isAtHome ? await openInstallation(ctx) : undefined
-  const running = role === 'api' ? [listener] : [listener, startWorker(ctx)]
+  const worker = role === 'api' ? undefined : startWorker(ctx)
   say(`UBOS (${role}) listens on ${listener.url}`)
   if (role !== 'worker') say(`  Docs          ${listener.url}/docs`)
   if (keys) {
@@ -116,7 +155,7 @@ async function start(
   }
   const seconds = ((performance.now() - startedMs) / 1_000).toFixed(1)
   say(`Ready in ${seconds} s. Stop with Ctrl-C.`)
-  return running
+  return { listener, worker }
 }
 
 /** One line for what the operator can mend; the whole story for what is our fault. */

@@ -23,6 +23,8 @@ export interface Door {
   limiter: Limiter
   concurrency: Concurrency
   observer: Observer
+  /** Whether the process is about to stop. */
+  isLeaving(): boolean
 }
 
 /**
@@ -45,6 +47,7 @@ export async function admit(
     ip: ipOf(request),
     bearer: bearerOf(request),
     isLocal: isLocal(request),
+    isLeaving: door.isLeaving(),
   }
   if (route.scopes === null) {
     requireMedia(route, media, request)
@@ -56,7 +59,7 @@ export async function admit(
   const principal = await identify(door, route, request, { ...open, bearer: open.bearer })
   await requireQuota(door, route, principal, now, reply)
   requireMedia(route, media, request)
-  const { bearer: _, isLocal: __, ...cause } = open
+  const { bearer: _, isLocal: __, isLeaving: ___, ...cause } = open
   return { ...cause, ...principal, actor: actorOf(principal) }
 }
 

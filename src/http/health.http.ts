@@ -3,7 +3,7 @@ import type { Context } from '#context.ts'
 import type { ReadinessInfo } from '#generated/types.ts'
 import { metricsText } from './metrics.ts'
 import type { Operation } from './operation.ts'
-import { problem } from './problem.ts'
+import { type Problem, problem } from './problem.ts'
 
 /** Below so many days of partitions ahead, somebody should look why none are made. */
 const partitionsAheadMin = 3
@@ -14,14 +14,22 @@ export const getLiveness: Operation<'getLiveness'> = async () => {
   return { status: 200, body: { status: 'ALIVE' } }
 }
 
-export const getReadiness: Operation<'getReadiness'> = async (ctx) => {
+export const getReadiness: Operation<'getReadiness'> = async (ctx, { isLeaving }) => {
+  if (isLeaving) throw notReady('The process is stopping: send no more requests here.')
   const checks = await looked(ctx)
   const isWarning = checks.some(({ status }) => status === 'WARN')
   return { status: 200, body: { status: isWarning ? 'DEGRADED' : 'READY', checks } }
 }
 
+function notReady(detail: string, cause?: unknown): Problem {
+  return problem('unavailable', { detail, headers: { 'retry-after': '1' }, cause })
+}
+
 /** A look is good for this long, so that asking often, or many at once, costs nothing. */
 const lookMs = 1_000
+
+/** A database that takes longer to say so little serves nobody. */
+const answerMsMax = 1_000
 
 const looks = new WeakMap<Context, { atMs: number; checks: Promise<Check[]> }>()
 
@@ -34,23 +42,48 @@ function looked(ctx: Context): Promise<Check[]> {
   return checks
 }
 
+interface Answer {
+  ahead: number
+  now: Date
+}
+
 async function checkDatabase({ db, clock }: Context): Promise<Check[]> {
   const today = clock.now().toISOString().slice(0, 10)
-  const rows = await db.readers
-    .query<{ ahead: number }>('select ubos_partitions_ahead($1) as ahead', [today])
-    .catch((cause) => {
-      throw problem('unavailable', { detail: 'The database does not answer.', cause })
-    })
-  const ahead = rows[0]?.ahead ?? 0
-  const isLow = ahead < partitionsAheadMin
+  const asked = db.readers.query<Answer>(
+    'select ubos_partitions_ahead($1) as ahead, clock_timestamp() as now',
+    [today],
+  )
+  const rows = await inTime(asked).catch((cause) => {
+    throw notReady('The database does not answer.', cause)
+  })
+  const { ahead = 0, now = clock.now() } = rows[0] ?? {}
+  const skewMs = clock.now().getTime() - now.getTime()
   return [
     { name: 'database', status: 'PASS', detail: null },
+    { name: 'clock', status: isFar(skewMs) ? 'WARN' : 'PASS', detail: skewText(skewMs) },
     {
       name: 'partitions',
-      status: isLow ? 'WARN' : 'PASS',
+      status: ahead < partitionsAheadMin ? 'WARN' : 'PASS',
       detail: `Made for ${ahead} days ahead.`,
     },
   ]
+}
+
+async function inTime<Found>(asked: Promise<Found>): Promise<Found> {
+  const { promise: late, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => reject(new Error('no answer in time')), answerMsMax)
+  return await Promise.race([asked, late]).finally(() => clearTimeout(timer))
+}
+
+/** Of two clocks that far apart, one makes receivers doubt signatures and retries come at odd times. */
+const skewMsMax = 30_000
+
+const isFar = (skewMs: number) => Math.abs(skewMs) > skewMsMax
+
+function skewText(skewMs: number): string {
+  if (!isFar(skewMs)) return "Agrees with the database's."
+  const seconds = Math.round(Math.abs(skewMs) / 1_000)
+  return `${seconds} s ${skewMs > 0 ? 'ahead of' : 'behind'} the database's.`
 }
 
 export const getMetrics: Operation<'getMetrics'> = async ({ config }, call) => {

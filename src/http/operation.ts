@@ -76,6 +76,8 @@ export interface OpenCall extends Omit<Cause, 'actor'> {
   readonly bearer: string | undefined
   /** Whether it comes from this machine itself, and not through a proxy on it. */
   readonly isLocal: boolean
+  /** Whether the process is about to stop, so that nobody else should come. */
+  readonly isLeaving: boolean
 }
 
 /** What a handler works on: a write queues on the call's transaction, a read has fenced reads. */

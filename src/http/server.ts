@@ -1,3 +1,4 @@
+import type { RequestListener } from 'node:http'
 import Fastify, {
   type FastifyError,
   type FastifyInstance,
@@ -9,10 +10,11 @@ import { problemOf } from '#db/errors.ts'
 import type { Route } from '#generated/routes.ts'
 import type { ProblemCode } from '#generated/types.ts'
 import { correlationIdOf } from './admit.ts'
+import { createFront, type Front } from './front.ts'
 import { answerOptions, stray } from './methods.ts'
 import { observeCall } from './metrics.ts'
 import { Problem, problem, problemBody } from './problem.ts'
-import { refuseSocket, urlLengthMax, watchSockets } from './socket.ts'
+import { refuseSocket, urlLengthMax } from './socket.ts'
 import { traceparentOf } from './trace.ts'
 import { leaveTrails, type NoteCall, trailOf } from './trail.ts'
 import { versionedUrl } from './versions.ts'
@@ -22,20 +24,19 @@ const bodyBytesMax = 1024 * 1024
 /** Longer than Node lets a path be: what a parameter may be is for the contract to say. */
 const parameterLengthMax = 64 * 1024
 
-/** Time-outs of a connection in ms: headers and body must arrive, and an idle one is let go. */
-const timeouts = { headers: 10_000, request: 30_000, keepAlive: 72_000, checkEvery: 1_000 }
-
 /**
  * The HTTP server with Fastify's quiet defaults off: bodies arrive as raw bytes and are validated
  * by the contract only, replies leave as the bytes that were checked, and every refusal, from the
  * first malformed byte on, is `application/problem+json`. `note` is told of every call once it is
- * answered.
+ * answered. Calls come in by `front` from the moment the server is ready.
  */
 export function createServer(
   ctx: Context,
   routes: readonly Route[],
   note: NoteCall = () => undefined,
+  front: Front = createFront(ctx.clock),
 ): FastifyInstance {
+  let answer: RequestListener = () => undefined
   const app = Fastify({
     logger: false,
     bodyLimit: bodyBytesMax,
@@ -43,26 +44,18 @@ export function createServer(
     genReqId: () => ctx.clock.newId('req'),
     trustProxy: ctx.config.trustProxy,
     rewriteUrl: versionedUrl,
-    requestTimeout: timeouts.request,
-    keepAliveTimeout: timeouts.keepAlive,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
-    // Node refuses a missing Host with an empty answer; it is refused below, in words.
-    http: {
-      headersTimeout: timeouts.headers,
-      connectionsCheckingInterval: timeouts.checkEvery,
-      requireHostHeader: false,
+    serverFactory: (house) => {
+      answer = house
+      return front.server
     },
     routerOptions: { maxParamLength: parameterLengthMax },
     clientErrorHandler: refuseSocket,
     frameworkErrors: (error, request, reply) =>
       refuse(ctx, error, request, reply.headers(standingHeaders(request))),
   })
-  watchSockets(app.server)
-  // An expectation other than 100-continue may be ignored (RFC 9110 §10.1.1); Node answers nothing.
-  app.server.on('checkExpectation', (message, response) => {
-    app.server.emit('request', message, response)
-  })
+  app.addHook('onReady', async () => front.open(answer))
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, raw, done) => done(null, raw))
   const methodsByUrl = answerOptions(app, routes)
@@ -75,12 +68,13 @@ export function createServer(
     if (request.is404) throw stray(methodsByUrl, request.method, pathOf(request))
   })
   app.addHook('onSend', async (_request, reply) => {
-    if (isClosing) reply.header('connection', 'close')
+    if (front.isLeaving()) reply.header('connection', 'close')
   })
   app.addHook('onResponse', async (request, reply) => observeCall(ctx, request, reply))
-  let isClosing = false
-  app.addHook('preClose', async () => {
-    isClosing = true
+  app.addHook('preClose', async () => front.leave())
+  // A front that listened before there was a house is not closed by Fastify.
+  app.addHook('onClose', async () => {
+    await new Promise((resolve) => front.server.close(resolve))
   })
   app.setErrorHandler<Error>((error, request, reply) => refuse(ctx, error, request, reply))
   app.setNotFoundHandler(() => undefined)
@@ -149,7 +143,8 @@ function refuse(
 ): FastifyReply {
   const shown = declaredProblem(request, asProblem(error, request))
   trailOf(request).refusal = shown
-  if (shown.status >= 500 && shown.code !== 'overloaded') {
+  // Without a cause nothing failed: we are busy, or on our way out.
+  if (shown.status >= 500 && shown.cause !== undefined) {
     ctx.log.error({ err: error, cause: error.cause, requestId: request.id }, shown.code)
   }
   if (!request.raw.complete) leaveUnread(request, reply)
