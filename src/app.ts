@@ -12,6 +12,7 @@ import { serveDocs } from './http/docs.ts'
 import { addressOf, createFront, type Front, leaving, listenAt } from './http/front.ts'
 import { createLimiter } from './http/limiter.ts'
 import { mount } from './http/mount.ts'
+import { createGate, openGate } from './http/pressure-gauge.ts'
 import { createServer } from './http/server.ts'
 import type { NoteCall } from './http/trail.ts'
 import { runJobs } from './jobs/jobs.ts'
@@ -81,14 +82,18 @@ export function openDoor(
   const authenticator = createAuthenticator(ctx)
   const limiter = createLimiter(ctx)
   const observer = createObserver(ctx)
+  const concurrency = createConcurrency()
+  const gate = createGate(ctx, concurrency)
   return {
     ctx,
     authenticate: authenticator.authenticate,
     limiter,
-    concurrency: createConcurrency(),
+    concurrency,
+    gate,
     observer,
     isLeaving,
     async close() {
+      gate.stop()
       await authenticator.stop()
       await observer.stop()
       await limiter.stop()
@@ -129,6 +134,7 @@ export async function startAdmin(ctx: Context, given?: Front): Promise<Running &
       authenticate: nobody,
       limiter,
       concurrency: createConcurrency(),
+      gate: openGate,
       observer: blindObserver,
       isLeaving: front.isLeaving,
     },

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import type { Clock } from './clock.ts'
 import type { Config } from './config.ts'
 import type { Readers } from './db/readers.ts'
+import type { Turns } from './db/turns.ts'
 import type { Egress } from './egress/send.ts'
 import type { Log } from './log.ts'
 import type { Secrets } from './secrets/secrets.ts'
@@ -22,6 +23,8 @@ export interface Databases {
   readonly url: string
   readonly readers: Readers
   readonly writers: pg.Pool
+  /** Whose write is next at the writers' connections. */
+  readonly turns: Turns
   readonly worker: pg.Pool
   /** Raised after a commit with events in it: the sequencer of this process need not wait. */
   readonly eventsCommitted: Signal

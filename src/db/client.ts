@@ -1,16 +1,25 @@
 import pg from 'pg'
+import { type Owing, watchSilence } from './silence.ts'
+
+export interface ClientOptions extends pg.ClientConfig {
+  /** How long a server that owes an answer may say nothing; beyond that it is gone. */
+  silenceMsMax?: number
+}
 
 /**
  * A client that never gives its password away: a server that asks for it in the clear, on a
  * connection that is not encrypted, is not ours. (Whoever takes the port of a crashed server could
  * ask.) By SCRAM the server proves that it knows the password, too.
+ * Nor does it wait for a server that is not there: `silence.ts`.
  */
 export class Client extends pg.Client {
-  constructor(config?: string | pg.ClientConfig) {
+  constructor(config?: string | ClientOptions) {
     super(config)
+    const { connection } = this as unknown as { connection: Connection }
+    const silenceMsMax = typeof config === 'object' ? config.silenceMsMax : undefined
+    if (silenceMsMax !== undefined) watchSilence(this, connection, silenceMsMax)
     if (this.ssl) return
     // `pg` adds its own listener when it connects, so this one comes first.
-    const { connection } = this as unknown as { connection: Connection }
     connection.on('authenticationCleartextPassword', () => {
       Object.assign(this, { password: '' })
       connection.stream.destroy(new Error('the server asked for the password in the clear'))
@@ -18,7 +27,6 @@ export class Client extends pg.Client {
   }
 }
 
-interface Connection {
+interface Connection extends Owing {
   on(event: string, listener: () => void): void
-  stream: { destroy(error: Error): void }
 }

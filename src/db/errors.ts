@@ -28,12 +28,18 @@ function noSuchClient(): [ProblemCode, ProblemFace] {
   return ['reference_unknown', { detail: 'There is no such client.', errors }]
 }
 
-/** SQLSTATEs that say "not now" rather than "never". */
-const passing = /^(57014|55P03|53[0-9A-Z]{3}|57P0[0-9]|08[0-9A-Z]{3}|25006|40001|40P01)$/
+/**
+ * SQLSTATEs that say "not now" rather than "never": time-outs, resources such as the disk, the server
+ * or its disk failing, a server that only reads, conflicts.
+ */
+const passing =
+  /^(57014|55P03|53[0-9A-Z]{3}|57P0[0-9]|58[0-9A-Z]{3}|08[0-9A-Z]{3}|25006|40001|40P01)$/
 
 /** The problem that an error of the database is to the caller; undefined when it is our bug. */
 export function problemOf(error: unknown): Problem | undefined {
-  if (error instanceof CommitUnknown) return problem('commit_unknown', { cause: error })
+  if (error instanceof CommitUnknown) {
+    return problem('commit_unknown', { headers: retryAfter, cause: error })
+  }
   if (isConnectionLoss(error)) return unavailable(error)
   if (!(error instanceof pg.DatabaseError)) return undefined
   if (error.code === 'UB001' && isCode(error.message)) {
@@ -45,8 +51,10 @@ export function problemOf(error: unknown): Problem | undefined {
   return isPassing ? unavailable(error) : undefined
 }
 
+const retryAfter = { 'retry-after': '1' }
+
 function unavailable(cause: unknown): Problem {
-  return problem('unavailable', { headers: { 'retry-after': '1' }, cause })
+  return problem('unavailable', { headers: retryAfter, cause })
 }
 
 function isCode(text: string): text is ProblemCode {

@@ -2,9 +2,13 @@ import type { Databases, Signal } from '#context.ts'
 import type { Log } from '#log.ts'
 import { createPool } from './pool.ts'
 import { createReaders } from './readers.ts'
+import { createTurns } from './turns.ts'
 
 /** Connections of one process: reads share a few, each write has one of its own while it lasts. */
 const connections = { readers: 3, writers: 16, worker: 8 }
+
+/** How tenants share the writers' connections; nobody waits for one longer than for a lock. */
+const sharing = { perTenant: 12, waitingPerTenant: 128, patienceMs: 5_000 }
 
 /** Opens the ways to Postgres; nothing is connected before it is used. */
 export function openDatabases(
@@ -13,11 +17,13 @@ export function openDatabases(
 ): Databases & { close(): Promise<void> } {
   const readers = createReaders(databaseUrl, connections.readers, log)
   const writers = createPool(databaseUrl, 'ubos_api', connections.writers, log)
+  const turns = createTurns({ places: connections.writers, ...sharing })
   const worker = createPool(databaseUrl, 'ubos_worker', connections.worker, log)
   return {
     url: databaseUrl,
     readers,
     writers,
+    turns,
     worker,
     eventsCommitted: createSignal(),
     jobsCommitted: createSignal(),

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import type { Log } from '#log.ts'
-import { Client } from './client.ts'
+import { Client, type ClientOptions } from './client.ts'
 
 /** As whom a connection works: inside one tenant, or across them (sequencer, dispatcher, sweepers). */
 export type DatabaseRole = 'ubos_api' | 'ubos_worker'
@@ -11,17 +11,21 @@ const timeouts = {
   ubos_worker: { statement: 60_000, lock: 2_000, idleInTransaction: 5_000 },
 } as const
 
+/** Beyond the longest statement: a server that has not even said that it gave up is gone. */
+const silenceMarginMs = 1_000
+
 const types = new pg.TypeOverrides()
 // A date is a day, not a moment: as text it cannot slip into the neighbouring one.
 types.setTypeParser(pg.types.builtins.DATE, (text) => text)
 
 /** Connection settings of one role; the role and its time-outs come with the connection. */
-export function connectionOptions(databaseUrl: string, role: DatabaseRole): pg.ClientConfig {
+export function connectionOptions(databaseUrl: string, role: DatabaseRole): ClientOptions {
   const limits = timeouts[role]
   return {
     connectionString: databaseUrl,
     application_name: role,
     connectionTimeoutMillis: 5_000,
+    silenceMsMax: limits.statement + silenceMarginMs,
     keepAlive: true,
     pipeline: true,
     types,

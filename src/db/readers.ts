@@ -19,6 +19,8 @@ export interface Readers {
   of(tenantId: TenantId): Db
   /** One statement outside any tenant: the fence lets it see no tenant's rows. */
   query<Row extends object>(text: string, values: unknown[]): Promise<Row[]>
+  /** How many reads are under way or wait. */
+  waiting(): number
   close(): Promise<void>
 }
 
@@ -36,6 +38,7 @@ export function fenceOf(tenantId: TenantId): string {
 export function createReaders(databaseUrl: string, count: number, log: Log): Readers {
   const readers: (Promise<Reader> | undefined)[] = Array.from({ length: count }, () => undefined)
   let next = 0
+  let waiting = 0
 
   function connect(slot: number): Promise<Reader> {
     const client = new Client(connectionOptions(databaseUrl, 'ubos_api'))
@@ -75,7 +78,19 @@ export function createReaders(databaseUrl: string, count: number, log: Log): Rea
     tenantId: TenantId | undefined,
     config: pg.QueryConfig,
   ): Promise<pg.QueryResult<Row>> {
-    const reader = await take()
+    waiting += 1
+    try {
+      return await onOne(await take(), tenantId, config)
+    } finally {
+      waiting -= 1
+    }
+  }
+
+  async function onOne<Row extends object>(
+    reader: Reader,
+    tenantId: TenantId | undefined,
+    config: pg.QueryConfig,
+  ): Promise<pg.QueryResult<Row>> {
     try {
       if (tenantId === undefined) return await reader.client.query<Row>(config)
       const [opened, result, closed] = await Promise.allSettled([
@@ -112,6 +127,7 @@ export function createReaders(databaseUrl: string, count: number, log: Log): Rea
       }),
     query: async <Row extends object>(text: string, values: unknown[]) =>
       (await read<Row>(undefined, { text, values })).rows,
+    waiting: () => waiting,
     async close() {
       const open = readers.splice(0, count).filter((reader) => reader !== undefined)
       await Promise.allSettled(open.map(async (reader) => (await reader).client.end()))

@@ -90,14 +90,30 @@ function createSession(
   const sections: Section[] = []
   let client: Promise<pg.PoolClient> | undefined
   let begun: Promise<unknown> | undefined
+  let leave: () => void = () => undefined
 
   /** Checks a client out and queues the first message: once, however many reads ask at once. */
   function begin(): Promise<pg.PoolClient> {
-    client ??= db.writers.connect().then((connection) => {
+    client ??= checkOut()
+    return client
+  }
+
+  async function checkOut(): Promise<pg.PoolClient> {
+    leave = await db.turns.take(tenantId)
+    try {
+      const connection = await db.writers.connect()
       begun = connection.query(openingOf(tenantId, key)).then(() => reach(faultPoints.afterClaim))
       return connection
-    })
-    return client
+    } catch (error) {
+      leave()
+      throw error
+    }
+  }
+
+  function giveBack(connection: pg.PoolClient, isBroken: boolean): void {
+    connection.release(isBroken)
+    client = undefined
+    leave()
   }
 
   async function read(query: { sql: string; parameters: readonly unknown[] }) {
@@ -135,8 +151,7 @@ function createSession(
     const outcome = await Promise.allSettled([begun, ...sent])
     const failure = firstFailure(outcome)
     const isLost = failure !== undefined && isConnectionLoss(failure)
-    connection.release(isLost)
-    client = undefined
+    giveBack(connection, isLost)
     if (isLost) throw new CommitUnknown('connection lost during commit', { cause: failure })
     if (failure !== undefined) throw failure
     reach(faultPoints.afterCommit)
@@ -148,7 +163,7 @@ function createSession(
     client = undefined
     if (connection === undefined) return
     const [rolledBack] = await Promise.allSettled([connection.query('rollback')])
-    connection.release(rolledBack?.status === 'rejected')
+    giveBack(connection, rolledBack?.status === 'rejected')
   }
 
   const hasEvents = () => sections.some(({ envelope }) => envelope.events.length > 0)

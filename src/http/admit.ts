@@ -10,6 +10,7 @@ import { bucketsFor, concurrentPolicy, limitsWith, policiesText, restsText } fro
 import type { Limiter } from './limiter.ts'
 import { contentTypeOf, preferred } from './media.ts'
 import type { Actor, Authenticate, Call, OpenCall, Principal } from './operation.ts'
+import type { Gate } from './pressure-gauge.ts'
 import { Problem, problem } from './problem.ts'
 import { covers } from './scopes.ts'
 import { traceparentOf } from './trace.ts'
@@ -22,6 +23,7 @@ export interface Door {
   authenticate: Authenticate
   limiter: Limiter
   concurrency: Concurrency
+  gate: Gate
   observer: Observer
   /** Whether the process is about to stop. */
   isLeaving(): boolean
@@ -29,7 +31,7 @@ export interface Door {
 
 /**
  * Lets a request in or throws, in the order that the contract promises: who are you (401), may you
- * (403), not so fast (429), can we talk (406, 415). Runs before a byte of the body is read.
+ * (403), not so fast (429, 503), can we talk (406, 415). Runs before a byte of the body is read.
  */
 export async function admit(
   door: Door,
@@ -121,9 +123,9 @@ function requireScopes(needed: readonly Scope[], held: readonly Scope[]): void {
   throw problem('insufficient_scope', { detail: `The key lacks the scope ${missing.join(', ')}.` })
 }
 
-/** Counts the call; throws `quota_exceeded`. What is left is told either way. */
+/** Counts the call; throws `overloaded`, `quota_exceeded`. What is left is told where it is known. */
 async function requireQuota(
-  { limiter, concurrency }: Door,
+  { limiter, concurrency, gate }: Door,
   route: Route,
   principal: Principal,
   now: Date,
@@ -132,6 +134,8 @@ async function requireQuota(
   const limits = limitsWith(principal.limits)
   const buckets = bucketsFor(route, limits)
   reply.header('ratelimit-policy', policiesText(buckets, limits.concurrent))
+  // Whom we cannot serve pays nothing for it.
+  gate.pass(route.kind)
   const leave = concurrency.enter(principal.tenantId, limits.concurrent)
   if (leave === undefined) throw quotaExceeded([concurrentPolicy], 1_000)
   // A caller that hung up while its key was looked up has been told of already.

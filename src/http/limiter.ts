@@ -42,6 +42,8 @@ const tellEveryMs = 100
 const untoldShare = 0.1
 /** After a failure to tell, no call waits for the database for so long. */
 const aloneForMs = 1_000
+/** Nor does one wait for longer than this for an answer. */
+const answerMsMax = 1_000
 /** Accounts remembered at once; the one that was quiet for longest is forgotten first. */
 const accountsMax = 100_000
 const toldAtOnce = 1_000
@@ -99,11 +101,18 @@ export function createLimiter({ db, clock, log }: Context): Limiter {
     }
   }
 
-  function tellOnce(): Promise<void> {
+  /** Waits until it is told; while no answer comes this process counts for itself. */
+  async function tellOnce(): Promise<void> {
     telling ??= tell().finally(() => {
       telling = undefined
     })
-    return telling
+    const { promise: late, resolve } = Promise.withResolvers<void>()
+    const timer = setTimeout(() => {
+      aloneUntilMs = Math.max(aloneUntilMs, performance.now() + aloneForMs)
+      resolve()
+    }, answerMsMax)
+    await Promise.race([telling, late])
+    clearTimeout(timer)
   }
 
   const timer = setInterval(() => {

@@ -14,15 +14,15 @@ export interface LoopOptions {
   pass: () => Promise<boolean>
   /** The net under the wake-ups. */
   idleMs: number
-  /** The longest rest after errors; for loops that others wait for, less than the usual. */
-  restMsMost?: number
+  /** The longest rest after errors; 5 s unless told. */
+  restMsMax?: number
   log: Log
 }
 
 /** After an error a loop rests, longer each time, so that a broken database is not hammered. */
-const restMs = { first: 100, most: 5_000 }
+const firstRestMs = 100
 
-export function runLoop({ name, pass, idleMs, restMsMost = restMs.most, log }: LoopOptions): Loop {
+export function runLoop({ name, pass, idleMs, restMsMax = 5_000, log }: LoopOptions): Loop {
   let isStopped = false
   let isWoken = false
   let isRecovering = false
@@ -54,7 +54,7 @@ export function runLoop({ name, pass, idleMs, restMsMost = restMs.most, log }: L
   /** A rest that no wake-up cuts short: whoever wakes us does not know that we are failing. */
   async function recover(): Promise<void> {
     isRecovering = true
-    await rest(Math.min(restMs.first * 2 ** failures, restMsMost))
+    await rest(Math.min(firstRestMs * 2 ** failures, restMsMax))
     isRecovering = false
     failures += 1
   }

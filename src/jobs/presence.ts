@@ -36,8 +36,14 @@ export function isPresent(id: string): string {
 /** How often it is made sure that the connection, and with it the lock, is still there. */
 const lookEveryMs = 1_000
 
-/** Well within the patience of those who look for absent workers: who lives is back in time. */
-const restMsMost = 500
+/** Others take us for dead when we are away for long: we try again at least so often. */
+const restMsMax = 500
+
+/**
+ * What is asked here takes no time: a server that is silent for so long is not there, and what else
+ * waits for it in this process, for a minute perhaps, need not.
+ */
+const silenceMsMax = 5_000
 
 export function runPresence({ db, clock, log }: Context): Presence {
   const id = clock.randomBytes(4).readUInt32BE() >>> 1
@@ -48,19 +54,20 @@ export function runPresence({ db, clock, log }: Context): Presence {
       await client.query('select 1')
       return false
     }
-    const fresh = new Client(connectionOptions(db.url, 'ubos_worker'))
+    const fresh = new Client({ ...connectionOptions(db.url, 'ubos_worker'), silenceMsMax })
     const forget = () => {
       if (client === fresh) client = undefined
     }
     fresh.on('error', forget)
     fresh.on('end', forget)
     await fresh.connect()
-    await fresh.query('select pg_advisory_lock($1, $2)', [presenceLock, id])
+    // Shared: the server may not have noticed yet that the connection before this one is gone.
+    await fresh.query('select pg_advisory_lock_shared($1, $2)', [presenceLock, id])
     client = fresh
     return false
   }
 
-  const loop = runLoop({ name: 'presence', pass: hold, idleMs: lookEveryMs, restMsMost, log })
+  const loop = runLoop({ name: 'presence', pass: hold, idleMs: lookEveryMs, restMsMax, log })
   return {
     id,
     isHeld: () => client !== undefined,

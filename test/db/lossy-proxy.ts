@@ -3,6 +3,8 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 /**
  * Stands between a process and Postgres and passes everything on, until it is told to lose an
  * answer: then it cuts the connection at the moment at which Postgres says that it has committed.
+ * Or it falls silent, as a network does that is cut: connections stay open and nothing comes through;
+ * those of before stay so when it speaks again.
  */
 export async function startLossyProxy(databaseUrl: string) {
   const upstream = new URL(databaseUrl)
@@ -10,15 +12,20 @@ export async function startLossyProxy(databaseUrl: string) {
   let mark: string | undefined
   let sign = ''
   let lost = 0
+  let isSilent = false
+  const cutOff = new Set<Socket>()
 
   const server = createServer((near) => {
     const far = connect(Number(upstream.port), upstream.hostname)
     let isMarked = false
+    if (isSilent) cutOff.add(near)
     near.on('data', (bytes) => {
+      if (cutOff.has(near)) return
       if (mark !== undefined && bytes.includes(mark)) isMarked = true
       far.write(bytes)
     })
     far.on('data', (bytes) => {
+        if (cutOff.has(near)) return
       const isIt = isMarked && bytes.includes('COMMIT\0') && bytes.includes(sign)
       if (!isIt || mark === undefined) return near.write(bytes)
       mark = undefined
@@ -46,6 +53,13 @@ export async function startLossyProxy(databaseUrl: string) {
       sign = answer
     },
     lost: () => lost,
+    fallSilent() {
+      isSilent = true
+      for (const socket of open) cutOff.add(socket)
+    },
+    speak() {
+      isSilent = false
+    },
     stop() {
       for (const socket of open) socket.destroy()
       server.close()

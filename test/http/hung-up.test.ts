@@ -35,6 +35,7 @@ test('a caller that hangs up while its key is looked up leaves its place to othe
         return await door.authenticate(attempt)
       },
       concurrency: {
+        ...counted,
         enter(tenantId, most) {
           entered += 1
           const leave = counted.enter(tenantId, most)
