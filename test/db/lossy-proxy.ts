@@ -14,11 +14,14 @@ export async function startLossyProxy(databaseUrl: string) {
   let lost = 0
   let isSilent = false
   const cutOff = new Set<Socket>()
+  let isDelayed = false
+  const delayed = new Set<Socket>()
 
   const server = createServer((near) => {
     const far = connect(Number(upstream.port), upstream.hostname)
     let isMarked = false
     if (isSilent) cutOff.add(near)
+    if (isDelayed) delayed.add(near.pause())
     near.on('data', (bytes) => {
       if (cutOff.has(near)) return
       if (mark !== undefined && bytes.includes(mark)) isMarked = true
@@ -53,6 +56,13 @@ export async function startLossyProxy(databaseUrl: string) {
       sign = answer
     },
     lost: () => lost,
+    /** While it delays, nothing passes on new connections; then all does. */
+    delay(isOn: boolean) {
+      isDelayed = isOn
+      if (isOn) return
+      for (const socket of delayed) socket.resume()
+      delayed.clear()
+    },
     fallSilent() {
       isSilent = true
       for (const socket of open) cutOff.add(socket)

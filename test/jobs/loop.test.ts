@@ -148,7 +148,7 @@ test('what recurs runs at once and then at its interval, whatever its neighbour 
 test('however often it fails, a loop that others wait for rests no longer than it is told to', async () => {
   let passes = 0
   const loop = runLoop({
-    ...{ name: 'test', idleMs: never, restMsMost: 1, log },
+    ...{ name: 'test', idleMs: never, restMsMax: 1, log },
     async pass() {
       passes += 1
       throw new Error('no')
