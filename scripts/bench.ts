@@ -1,8 +1,11 @@
+import { measureContract } from './bench/contract.ts'
+import { measureDb } from './bench/db.ts'
 import { measureJobs } from './bench/jobs.ts'
 import { measureLists } from './bench/lists.ts'
 import { keepSections } from './bench/report.ts'
 import { measureRetention } from './bench/retention.ts'
 import { isReached, type Row, tableOf } from './bench/rows.ts'
+import { measureStart } from './bench/start.ts'
 
 /*
  * `npm run bench [name …]`: measures what the promises say, each as a ratio of two things in one run,
@@ -10,6 +13,9 @@ import { isReached, type Row, tableOf } from './bench/rows.ts'
  * row was not reached.
  */
 const benches: Record<string, () => Promise<Row[]>> = {
+  contract: measureContract,
+  db: measureDb,
+  start: measureStart,
   jobs: measureJobs,
   lists: measureLists,
   retention: measureRetention,

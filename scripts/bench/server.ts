@@ -13,9 +13,25 @@ export interface Server extends AsyncDisposable {
 
 type Asked = 'cpu' | 'stop'
 
-/** Starts `file`, which calls `serveParent`, with words of its own; answers when it listens. */
-export async function startServer(file: URL, ...words: string[]): Promise<Server> {
-  const child = fork(file, words, { execArgv: ['--max-semi-space-size=8'] })
+export interface ServerOptions {
+  /** What the process finds in `process.argv` behind its own name. */
+  words?: readonly string[]
+  /** Where Node keeps what it compiled; it keeps nothing when left out. */
+  compileCache?: string | undefined
+}
+
+/** Starts `file`, which calls `serveParent`, as `npm start` starts the product; then it listens. */
+export async function startServer(
+  file: URL,
+  { words = [], compileCache }: ServerOptions = {},
+): Promise<Server> {
+  const cache = compileCache
+    ? { NODE_COMPILE_CACHE: compileCache }
+    : { NODE_DISABLE_COMPILE_CACHE: '1' }
+  const child = fork(file, words, {
+    execArgv: ['--max-semi-space-size=8'],
+    env: { ...process.env, ...cache },
+  })
   const said = once(child, 'message') as Promise<[{ url: string; facts: Record<string, string> }]>
   const died = once(child, 'exit').then(([code]) => {
     throw new Error(`${file.pathname} ${words.join(' ')} ended with ${code}`)
@@ -47,13 +63,12 @@ export function serveParent(
   facts: Record<string, string> = {},
 ): void {
   process.on('message', async (asked: Asked) => {
-    if (asked === 'cpu') {
-      const { user, system } = process.cpuUsage()
-      process.send?.((user + system) / 1_000)
-      return
+    if (asked === 'stop') {
+      await stop()
+      process.exit(0)
     }
-    await stop()
-    process.exit(0)
+    const { user, system } = process.cpuUsage()
+    if (asked === 'cpu') process.send?.((user + system) / 1_000)
   })
   // Without its parent nobody measures it any more.
   process.on('disconnect', () => process.exit(0))
