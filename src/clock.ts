@@ -10,14 +10,24 @@ export interface Clock {
   newId<Prefix extends IdPrefix>(prefix: Prefix): Id<Prefix>
 }
 
+/** Ids for which randomness is fetched at once: for each by itself it costs more than the id. */
+const idsAtOnce = 256
+
 /** The system's clock; `now` can be replaced, so that tests can step the time. */
 export function createClock(now: () => Date = () => new Date()): Clock {
+  const randomness = Buffer.alloc(16 * idsAtOnce)
+  let used = randomness.length
   let lastMs = 0
   let sequence = 0
 
   /** UUIDv7 (RFC 9562 §5.7), its 12 bits of rand_a a counter that starts anew each millisecond. */
   function uuid7(): Uint8Array {
-    const bytes = randomFillSync(Buffer.allocUnsafe(16))
+    if (used === randomness.length) {
+      randomFillSync(randomness)
+      used = 0
+    }
+    const bytes = randomness.subarray(used, used + 16)
+    used += 16
     const ms = now().getTime()
     sequence = ms === lastMs ? sequence + 1 : bytes.readUInt16BE(6) & 0x07ff
     lastMs = ms

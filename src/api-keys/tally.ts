@@ -90,7 +90,7 @@ export function createTally(countersMax = 50_000): Tally {
   }
 
   function addUses(added: Uses): void {
-    const name = `${added.day} ${added.keyId}`
+    const name = nameOf(added.day, added.keyId)
     const known = uses.get(name) ?? beginUses(name, added)
     if (known === undefined) return
     for (const [operationId, count] of added.calls) {
@@ -120,10 +120,21 @@ export function createTally(countersMax = 50_000): Tally {
   }
 
   return {
-    use({ operationId, now, ip, isPreviousSecret, ...whose }) {
+    use({ tenantId, keyId, operationId, now, ip, isPreviousSecret }) {
+      const day = Math.floor(now.getTime() / dayMs)
+      const known = uses.get(nameOf(day, keyId))
+      const before = known?.calls.get(operationId)
+      if (known !== undefined && before !== undefined && now >= known.lastAt) {
+        known.calls.set(operationId, before + 1)
+        known.lastAt = now
+        known.lastIp = ip
+        if (isPreviousSecret) known.previousSecretAt = now
+        return
+      }
       addUses({
-        ...whose,
-        day: Math.floor(now.getTime() / dayMs),
+        tenantId,
+        keyId,
+        day,
         calls: new Map([[operationId, 1]]),
         lastAt: now,
         lastIp: ip,
@@ -153,6 +164,8 @@ export function createTally(countersMax = 50_000): Tally {
     },
   }
 }
+
+const nameOf = (day: number, keyId: string): string => `${day} ${keyId}`
 
 /** The UTC day that a number of days since 1970 is, as `YYYY-MM-DD`. */
 export function dateOfDay(day: number): string {

@@ -1,19 +1,17 @@
-import { isIP } from 'node:net'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Observer } from '#audit/observer.ts'
 import type { Context } from '#context.ts'
 import type { Route, Scope } from '#generated/routes.ts'
 import { operatorTenantId } from '#ids.ts'
-import { holdsSecret } from '#secrets/token.ts'
 import type { Concurrency } from './concurrency.ts'
-import { bucketsFor, concurrentPolicy, limitsWith, policiesText, restsText } from './limit.ts'
+import { concurrentPolicy, quotasFor, restsText } from './limit.ts'
 import type { Limiter } from './limiter.ts'
 import { contentTypeOf, preferred } from './media.ts'
-import type { Actor, Authenticate, Call, OpenCall, Principal } from './operation.ts'
+import type { Actor, Authenticate, Call, Cause, OpenCall, Principal } from './operation.ts'
+import { isLocal, timesGiven } from './origin.ts'
 import type { Gate } from './pressure-gauge.ts'
 import { Problem, problem } from './problem.ts'
 import { covers } from './scopes.ts'
-import { traceparentOf } from './trace.ts'
 import { trailOf } from './trail.ts'
 import { vendorTypeOf } from './versions.ts'
 
@@ -41,28 +39,20 @@ export async function admit(
   reply: FastifyReply,
 ): Promise<OpenCall | Call> {
   const now = door.ctx.clock.now()
-  const open: OpenCall = {
-    now,
-    requestId: request.id,
-    correlationId: correlationIdOf(request),
-    traceparent: traceparentOf(request),
-    ip: ipOf(request),
-    bearer: bearerOf(request),
-    isLocal: isLocal(request),
-    isLeaving: door.isLeaving(),
-  }
+  const { correlationId, traceparent, ip } = trailOf(request)
+  const cause = { now, requestId: request.id, correlationId, traceparent, ip }
+  const bearer = bearerOf(request)
   if (route.scopes === null) {
     requireMedia(route, media, request)
-    return open
+    return { ...cause, bearer, isLocal: isLocal(request), isLeaving: door.isLeaving() }
   }
-  if (open.bearer === undefined) {
+  if (bearer === undefined) {
     throw problem('unauthorized', { detail: 'Send your API key as Authorization: Bearer <key>.' })
   }
-  const principal = await identify(door, route, request, { ...open, bearer: open.bearer })
+  const principal = await identify(door, route, request, cause, bearer)
   await requireQuota(door, route, principal, now, reply)
   requireMedia(route, media, request)
-  const { bearer: _, isLocal: __, isLeaving: ___, ...cause } = open
-  return { ...cause, ...principal, actor: actorOf(principal) }
+  return { ...principal, ...cause, actor: actorOf(principal) }
 }
 
 /** Whom the key speaks for, when it may do this; a key that is refused is written down. */
@@ -70,11 +60,12 @@ async function identify(
   { authenticate, observer }: Door,
   route: Route,
   request: FastifyRequest,
-  cause: OpenCall & { bearer: string },
+  cause: Omit<Cause, 'actor'>,
+  secret: string,
 ): Promise<Principal> {
   let principal: Principal | undefined
   try {
-    const { bearer: secret, ip, now } = cause
+    const { ip, now } = cause
     principal = await authenticate({ secret, operationId: route.operationId, ip, now })
     trailOf(request).principal = principal
     requireScopes(route.scopes ?? [], principal.key.scopes)
@@ -92,34 +83,13 @@ function actorOf({ tenantId, key }: Principal): Actor {
   return { type: tenantId === operatorTenantId ? 'OPERATOR' : 'API_KEY', id: key.id }
 }
 
-/**
- * The caller's name for the whole of it. What is not well formed is not repeated, nor what looks like
- * a secret of ours: it would stand in logs, in the audit and in events.
- */
-export function correlationIdOf({ headers, id }: FastifyRequest): string {
-  const header = headers['x-correlation-id']
-  if (typeof header !== 'string' || !/^[\w.:/=+@-]{1,128}$/.test(header)) return id
-  return holdsSecret(header) ? id : header
-}
-
-/** Where a request comes from; null where that is no address. */
-export function ipOf({ ip }: FastifyRequest): string | null {
-  return isIP(ip) === 0 ? null : ip
-}
-
-function isLocal({ raw }: FastifyRequest): boolean {
-  const { forwarded, 'x-forwarded-for': forwardedFor } = raw.headers
-  const isForwarded = forwarded !== undefined || forwardedFor !== undefined
-  return !isForwarded && /^(127\.|::1$|::ffff:127\.)/.test(raw.socket.remoteAddress ?? '')
-}
-
 function bearerOf(request: FastifyRequest): string | undefined {
   return /^bearer +([^ ]+)$/i.exec(onlyOf(request, 'authorization') ?? '')?.[1]
 }
 
 function requireScopes(needed: readonly Scope[], held: readonly Scope[]): void {
+  if (needed.every((scope) => covers(held, scope))) return
   const missing = needed.filter((scope) => !covers(held, scope))
-  if (missing.length === 0) return
   throw problem('insufficient_scope', { detail: `The key lacks the scope ${missing.join(', ')}.` })
 }
 
@@ -131,12 +101,11 @@ async function requireQuota(
   now: Date,
   reply: FastifyReply,
 ): Promise<void> {
-  const limits = limitsWith(principal.limits)
-  const buckets = bucketsFor(route, limits)
-  reply.header('ratelimit-policy', policiesText(buckets, limits.concurrent))
+  const { buckets, concurrent, text } = quotasFor(route, principal.limits)
+  reply.header('ratelimit-policy', text)
   // Whom we cannot serve pays nothing for it.
   gate.pass(route.kind)
-  const leave = concurrency.enter(principal.tenantId, limits.concurrent)
+  const leave = concurrency.enter(principal.tenantId, concurrent)
   if (leave === undefined) throw quotaExceeded([concurrentPolicy], 1_000)
   // A caller that hung up while its key was looked up has been told of already.
   if (reply.raw.closed) leave()
@@ -199,9 +168,9 @@ function withVendorType({ path }: Route, mediaTypes: readonly string[]): readonl
   return vendorType === undefined ? mediaTypes : [...mediaTypes, vendorType]
 }
 
-/** A header that stands once; of two, Node shows the first, and somebody before us may take the last. */
-function onlyOf({ raw, headers }: FastifyRequest, name: 'authorization' | 'content-type') {
-  return raw.headersDistinct[name]?.length === 1 ? headers[name] : undefined
+/** A header that stands once. */
+function onlyOf(request: FastifyRequest, name: 'authorization' | 'content-type') {
+  return timesGiven(request, name) === 1 ? request.headers[name] : undefined
 }
 
 /** Whether the request announces a body (RFC 9112 §6). */

@@ -70,8 +70,9 @@ function splitQuery(
   parameters: readonly Parameter[],
   errors: FieldError[],
 ): Query {
-  const known = parameters.filter((parameter) => parameter.in === 'query').map(({ name }) => name)
   const query: Query = new Map()
+  if (rawQuery === '') return query
+  const known = parameters.filter((parameter) => parameter.in === 'query').map(({ name }) => name)
   for (const piece of rawQuery.split('&')) {
     if (piece === '') continue
     const equals = piece.indexOf('=')

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Context } from '#context.ts'
 import { build } from '#db/database.ts'
 import { idempotencyKeyTtlMs, type StoredReply } from '#db/envelope.ts'
@@ -29,10 +29,8 @@ function refusedKey(code: string, message: string): Problem {
 export function fingerprintOf(route: Route, callerId: string, url: string, raw: Buffer): Buffer {
   const isSensitive = Object.values(route.replies).some((reply) => reply.isSensitive)
   const caller = isSensitive ? callerId : ''
-  return createHash('sha256')
-    .update(`${route.method} ${route.operationId} ${caller} ${url}\n`)
-    .update(raw)
-    .digest()
+  const lead = Buffer.from(`${route.method} ${route.operationId} ${caller} ${url}\n`)
+  return hash('sha256', Buffer.concat([lead, raw]), 'buffer')
 }
 
 /**

@@ -55,9 +55,10 @@ export function countMembers(value: unknown): number {
       for (const item of one) open.push(item)
       continue
     }
-    for (const member of Object.values(one)) {
+    // Parsed from JSON it has no names but its own.
+    for (const name in one) {
       count += 1
-      open.push(member)
+      open.push((one as Record<string, unknown>)[name])
     }
   }
   return count

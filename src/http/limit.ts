@@ -43,6 +43,35 @@ export function limitsWith(overrides: LimitOverrides | null): Limits {
   }
 }
 
+/** What a call of an operation is held against: its buckets, and the calls at the same time. */
+export interface Quotas {
+  buckets: readonly Bucket[]
+  concurrent: number
+  /** `RateLimit-Policy`. */
+  text: string
+}
+
+const known = new WeakMap<Limits | LimitOverrides, Map<string, Quotas>>()
+
+/** The quotas of an operation under a tenant's limits; made once for each that is cached. */
+export function quotasFor(
+  route: Pick<Route, 'operationId' | 'kind'>,
+  overrides: LimitOverrides | null,
+): Quotas {
+  const owner = overrides ?? usualLimits
+  const made = known.get(owner) ?? new Map<string, Quotas>()
+  known.set(owner, made)
+  const quotas = made.get(route.operationId) ?? newQuotas(route, limitsWith(overrides))
+  made.set(route.operationId, quotas)
+  return quotas
+}
+
+function newQuotas(route: Pick<Route, 'operationId' | 'kind'>, limits: Limits): Quotas {
+  const buckets = bucketsFor(route, limits)
+  const { concurrent } = limits
+  return { buckets, concurrent, text: policiesText(buckets, concurrent) }
+}
+
 /** A policy and whose account it is kept in: a key's, or the tenant's. */
 export interface Bucket {
   policy: Policy

@@ -12,7 +12,7 @@ import type { Principal } from './operation.ts'
  */
 export interface Limiter {
   /** Spends `cost` in every bucket, or in none and says which of them refused. */
-  take(caller: Caller, buckets: readonly Bucket[], cost: number, nowMs: number): Promise<Taken>
+  take(caller: Caller, buckets: readonly Bucket[], cost: number, askedMs: number): Promise<Taken>
   /** Tells the others the last of it. */
   stop(): Promise<void>
 }
@@ -47,6 +47,10 @@ const answerMsMax = 1_000
 /** Accounts remembered at once; the one that was quiet for longest is forgotten first. */
 const accountsMax = 100_000
 const toldAtOnce = 1_000
+
+/** Whether so much was spent without telling that no more may be. */
+const isUntold = ({ account: { untoldMs, windowMs } }: { account: Account }): boolean =>
+  untoldMs > windowMs * untoldShare
 
 export function createLimiter({ db, clock, log }: Context): Limiter {
   const accounts = new Map<string, Account>()
@@ -120,15 +124,15 @@ export function createLimiter({ db, clock, log }: Context): Limiter {
   }, tellEveryMs)
 
   return {
-    async take(caller, buckets, cost, nowMs) {
+    async take(caller, buckets, cost, askedMs) {
       const known = buckets.map((bucket) => ({
-        ...bucket,
-        account: accountOf(caller, bucket, nowMs),
+        policy: bucket.policy,
+        account: accountOf(caller, bucket, askedMs),
       }))
-      const isUntold = ({ account }: { account: Account }) =>
-        account.untoldMs > account.windowMs * untoldShare
       // Again and again: of all that waited for one telling, each may have spent the share anew.
       while (known.some(isUntold) && performance.now() >= aloneUntilMs) await tellOnce()
+      // What was told meanwhile was told as of then: judged by an earlier moment it would weigh more.
+      const nowMs = Math.max(askedMs, clock.now().getTime())
 
       const verdicts = known.map(({ policy, account }) =>
         judge(account.arrivalMs, nowMs, policy, cost),

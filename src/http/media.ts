@@ -5,6 +5,8 @@
  * specific range counts, equals go to the first. Undefined when it allows none of them.
  */
 export function preferred(header: string | undefined, offered: readonly string[]) {
+  // What nearly everybody sends allows the first.
+  if (header === undefined || header === '*/*' || header === offered[0]) return offered[0]
   const ranges = rangesOf(header)
   if (ranges.length === 0) return offered[0]
   const weighed = offered.map((mediaType) => ({ mediaType, weight: weightOf(mediaType, ranges) }))
@@ -17,7 +19,7 @@ interface Range {
   weight: number
 }
 
-function rangesOf(header = ''): Range[] {
+function rangesOf(header: string): Range[] {
   const parts = header.toLowerCase().split(',')
   return parts.flatMap((part) => {
     const [range = '', ...parameters] = part.split(';').map((piece) => piece.trim())
@@ -40,6 +42,7 @@ function weightOf(mediaType: string, ranges: readonly Range[]): number {
  * missing, malformed, or names a character set other than UTF-8.
  */
 export function contentTypeOf(header: string | undefined): string | undefined {
+  if (header === 'application/json') return header
   const [mediaType = '', ...parameters] = (header ?? '').toLowerCase().split(';')
   const isPlain = parameters.every((parameter) => {
     const [name, value = ''] = parameter.trim().split('=')

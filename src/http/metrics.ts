@@ -25,6 +25,7 @@ export function observeCall({ log }: Context, request: FastifyRequest, reply: Fa
   const operation = request.routeOptions?.config?.operation?.operationId ?? 'none'
   const status = reply.statusCode
   callSeconds.observe({ operation, status }, reply.elapsedTime / 1_000)
+  if (!log.isLevelEnabled('info')) return
   const call = request.call
   log.info(
     {

@@ -5,16 +5,17 @@ import type { StoredReply } from '#db/envelope.ts'
 import { problemOf } from '#db/errors.ts'
 import { type Claim, type Tx, transact } from '#db/transact.ts'
 import type { Route } from '#generated/routes.ts'
+import type { Validate } from '#generated/validate.ts'
 import { admit, type Door, type Media, mediaOf } from './admit.ts'
 import { parseJson } from './body.ts'
 import { decodeParameters } from './decode.ts'
 import { deprecationHeaders } from './deprecation.ts'
-import { type FieldError, fieldErrorsOf } from './field-errors.ts'
+import { type FieldError, fieldErrorsOf, type Place } from './field-errors.ts'
 import { findReply, fingerprintOf, idempotencyKeyOf, replyPlace } from './idempotency.ts'
 import { preferred } from './media.ts'
 import type { Call, Handlers, OpenCall } from './operation.ts'
 import { Problem, problem } from './problem.ts'
-import { checkReply, type HandlerReply, render } from './reply.ts'
+import { checkReply, type HandlerReply, type Rendered, render } from './reply.ts'
 import { isSeen } from './revision.ts'
 
 /*
@@ -62,6 +63,7 @@ export function mount(
     const handler = handlers[route.operationId] as unknown as AnyHandler
     const media = mediaOf(route)
     const notice = deprecationHeaders(route.deprecation)
+    const isConditional = route.statuses.includes(304)
     app.route({
       method: route.method,
       url: route.url,
@@ -71,19 +73,22 @@ export function mount(
         request.call = await admit(door, route, media, request, reply)
       },
       handler: async (request, reply) => {
-        return send(route, request, reply, media, await serve(door, route, handler, request))
+        const rendered = await serve(door, route, handler, request)
+        return send(request, reply, media, isConditional, rendered)
       },
     })
   }
 }
+
+const nothing = Buffer.alloc(0)
 
 async function serve(
   { ctx, observer }: Door,
   route: Route,
   handler: AnyHandler,
   request: FastifyRequest,
-): Promise<StoredReply> {
-  const raw = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
+): Promise<Rendered> {
+  const raw = Buffer.isBuffer(request.body) ? request.body : nothing
   const decoded = decode(route, request, raw)
   const call = request.call as Call
   if (route.kind === 'read') {
@@ -115,16 +120,15 @@ function mustCheck({ config }: Context): boolean {
 }
 
 function send(
-  route: Route,
   { headers: asked }: FastifyRequest,
   reply: FastifyReply,
   { answers }: Media,
-  { status, headers, body }: StoredReply,
+  isConditional: boolean,
+  { status, headers, body }: Rendered,
 ): FastifyReply {
-  const links = [headers.link, reply.getHeader('link')].filter((link) => link !== undefined)
+  const successor = reply.getHeader('link')
   reply.code(status).headers(headers)
-  if (links.length > 1) reply.header('link', links.join(', '))
-  const isConditional = route.statuses.includes(304)
+  if (successor && headers.link) reply.header('link', `${headers.link}, ${successor}`)
   if (isConditional && isSeen(asked['if-none-match'], headers.etag)) {
     return reply.code(304).removeHeader('content-type').send()
   }
@@ -147,27 +151,25 @@ function decode(route: Route, request: FastifyRequest, raw: Buffer): DecodedRequ
   if (!decoded.ok) throw refusal(decoded.errors)
   const { path, query, headers } = decoded
   const { validate } = route
-  for (const [place, value] of [
-    ['path', path],
-    ['query', query],
-    ['header', headers],
-  ] as const) {
-    const check = place === 'header' ? validate.headers : validate[place]
-    if (check && !check(value)) throw refusal(fieldErrorsOf(place, check.errors ?? []))
-  }
-  return { path, query, headers, ...decodeBody(route, raw) }
+  requireFit('path', validate.path, path)
+  requireFit('query', validate.query, query)
+  requireFit('header', validate.headers, headers)
+  return { path, query, headers, body: decodeBody(route, raw) }
 }
 
-function decodeBody(route: Route, raw: Buffer): { body?: unknown } {
-  if (route.body === null) return {}
+function requireFit(place: Place, check: Validate | null, value: unknown): void {
+  if (check && !check(value)) throw refusal(fieldErrorsOf(place, check.errors ?? []))
+}
+
+function decodeBody(route: Route, raw: Buffer): unknown {
+  if (route.body === null) return undefined
   if (raw.length === 0) {
-    if (!route.body.isRequired) return {}
+    if (!route.body.isRequired) return undefined
     throw refusal([{ pointer: '', code: 'required', message: 'is required' }])
   }
   const body = parseJson(raw)
-  const check = route.validate.body
-  if (check && !check(body)) throw refusal(fieldErrorsOf('body', check.errors ?? []))
-  return { body }
+  requireFit('body', route.validate.body, body)
+  return body
 }
 
 /** The problem of a request that does not fit; a missing idempotency key has a code of its own. */
@@ -201,7 +203,7 @@ async function perform(
   handler: AnyHandler,
   decoded: DecodedRequest,
   raw: Buffer,
-): Promise<StoredReply> {
+): Promise<Rendered> {
   const { ctx, route, call, url, observer } = write
   const key = route.idempotency && idempotencyKeyOf(decoded.headers['idempotency-key'])
   const work = async (tx: Tx) => {
@@ -209,38 +211,31 @@ async function perform(
     checkReply(route, answer)
     // Who changed it would not be known: such a change is our mistake, and never commits.
     if (tx.isUnrecorded()) throw new Error(`${route.operationId} changes what it does not record`)
-    return answer
-  }
-  if (!key) {
-    const answer = await transact(ctx, call.tenantId, work)
     return render(route, answer, url)
   }
+  if (!key) return await transact(ctx, call.tenantId, work)
   const fingerprint = fingerprintOf(route, call.key.id, url, raw)
-  const claim: Claim<HandlerReply> = {
-    key,
-    fingerprint,
-    now: call.now,
-    keep: (answer) => sealed(write, key, render(route, answer, url), answer.status),
-  }
+  const keep = (reply: Rendered) => kept(write, key, reply)
+  const claim: Claim<Rendered> = { key, fingerprint, now: call.now, keep }
   try {
-    const answer = await transact(ctx, call.tenantId, work, claim)
-    return render(route, answer, url)
+    return await transact(ctx, call.tenantId, work, claim)
   } catch (error) {
-    const kept = mayBeKept(error)
+    const earlier = mayBeKept(error)
       ? await findReply(ctx, call.tenantId, key, fingerprint, call.now).catch(unlessRefused)
       : undefined
-    if (kept === undefined) throw error
-    if (kept.isSealed)
+    if (earlier === undefined) throw error
+    if (earlier.isSealed)
       observer.read(call, 'secret.replayed', null, { operation: route.operationId })
-    return { ...kept, headers: { ...kept.headers, 'idempotent-replayed': 'true' } }
+    return { ...earlier, headers: { ...earlier.headers, 'idempotent-replayed': 'true' } }
   }
 }
 
-/** A reply with a secret in it is sealed before it is kept. */
-function sealed(write: Write, key: string, reply: StoredReply, status: number): StoredReply {
-  if (!write.route.replies[status]?.isSensitive) return reply
+/** A reply as it is kept: sealed when there is a secret in it. */
+function kept(write: Write, key: string, reply: Rendered): StoredReply {
+  const bytes = Buffer.from(reply.body)
+  if (!write.route.replies[reply.status]?.isSensitive) return { ...reply, body: bytes }
   const { secrets } = write.ctx
-  const body = secrets.seal(replyPlace(write.call.tenantId, key), reply.body)
+  const body = secrets.seal(replyPlace(write.call.tenantId, key), bytes)
   return { ...reply, body, isSealed: true }
 }
 

@@ -34,10 +34,14 @@ export function checkReply(route: Route, reply: HandlerReply): void {
   )
 }
 
-/** The reply as bytes and headers: what is sent, and what is kept for a repeated key. */
-export function render(route: Route, reply: HandlerReply, url: string): StoredReply {
+/** A reply as it is sent. As text it goes out in one piece with its headers. */
+export type Rendered = Omit<StoredReply, 'body'> & { body: string | Buffer }
+
+/** The reply as text and headers: what is sent, and what is kept for a repeated key. */
+export function render(route: Route, reply: HandlerReply, url: string): Rendered {
   const headers: Record<string, string> = {}
-  for (const [name, value] of Object.entries(reply.headers ?? {})) {
+  for (const name in reply.headers) {
+    const value = reply.headers[name]
     if (value !== undefined) headers[name.toLowerCase()] = value
   }
   const declared = route.replies[reply.status]
@@ -48,16 +52,16 @@ export function render(route: Route, reply: HandlerReply, url: string): StoredRe
     headers.etag = etagOf(revision)
   }
   if (typeof nextCursor === 'string') headers.link = nextLink(url, nextCursor)
-  return { status: reply.status, headers, body: bytesOf(mediaType, reply.body), isSealed: false }
+  return { status: reply.status, headers, body: textOf(mediaType, reply.body), isSealed: false }
 }
 
 function contentTypeOf(mediaType: string): string {
   return `${mediaType}; charset=utf-8`
 }
 
-function bytesOf(mediaType: string | null, body: unknown): Buffer {
-  if (mediaType === null) return Buffer.alloc(0)
-  return Buffer.from(typeof body === 'string' ? body : JSON.stringify(body))
+function textOf(mediaType: string | null, body: unknown): string {
+  if (mediaType === null) return ''
+  return typeof body === 'string' ? body : JSON.stringify(body)
 }
 
 /** The address of the next page, as RFC 8288 has it. */

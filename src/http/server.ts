@@ -9,13 +9,12 @@ import type { Context } from '#context.ts'
 import { problemOf } from '#db/errors.ts'
 import type { Route } from '#generated/routes.ts'
 import type { ProblemCode } from '#generated/types.ts'
-import { correlationIdOf } from './admit.ts'
 import { createFront, type Front } from './front.ts'
 import { answerOptions, stray } from './methods.ts'
 import { observeCall } from './metrics.ts'
+import { timesGiven } from './origin.ts'
 import { Problem, problem, problemBody } from './problem.ts'
 import { refuseSocket, urlLengthMax } from './socket.ts'
-import { traceparentOf } from './trace.ts'
 import { leaveTrails, type NoteCall, trailOf } from './trail.ts'
 import { versionedUrl } from './versions.ts'
 
@@ -60,17 +59,22 @@ export function createServer(
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, raw, done) => done(null, raw))
   const methodsByUrl = answerOptions(app, routes)
   leaveTrails(app, ctx, note)
-  app.addHook('onRequest', async (request, reply) => {
+  // Hooks that wait for nothing are no promises: each of those would cost every call a turn.
+  app.addHook('onRequest', (request, reply, done) => {
     reply.headers(standingHeaders(request))
-    requireHost(request)
-    if (request.url.length > urlLengthMax) throw problem('uri_too_long')
     // Here rather than in the handler, so that a body is not waited for.
-    if (request.is404) throw stray(methodsByUrl, request.method, pathOf(request))
+    if (request.is404) {
+      done(refusalOf(request) ?? stray(methodsByUrl, request.method, pathOf(request)))
+    } else done(refusalOf(request))
   })
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', (_request, reply, payload, done) => {
     if (front.isLeaving()) reply.header('connection', 'close')
+    done(null, payload)
   })
-  app.addHook('onResponse', async (request, reply) => observeCall(ctx, request, reply))
+  app.addHook('onResponse', (request, reply, done) => {
+    observeCall(ctx, request, reply)
+    done()
+  })
   app.addHook('preClose', async () => front.leave())
   // A front that listened before there was a house is not closed by Fastify.
   app.addHook('onClose', async () => {
@@ -101,26 +105,41 @@ const crossOrigin = {
   ].join(', '),
 }
 
-/** What every answer has. */
-function standingHeaders(request: FastifyRequest): Record<string, string> {
-  const traceparent = traceparentOf(request)
-  return {
-    'x-request-id': request.id,
-    'x-correlation-id': correlationIdOf(request),
-    ...(traceparent === null ? {} : { traceparent }),
-    'x-content-type-options': 'nosniff',
-    'cache-control': 'private, no-cache',
-    ...crossOrigin,
-  }
+const sameForAll = {
+  'x-content-type-options': 'nosniff',
+  'cache-control': 'private, no-cache',
+  ...crossOrigin,
 }
 
+/** What every answer has. */
+function standingHeaders(request: FastifyRequest): Record<string, string> {
+  const { correlationId, traceparent } = trailOf(request)
+  const headers: Record<string, string> = {
+    ...sameForAll,
+    'x-request-id': request.id,
+    'x-correlation-id': correlationId,
+  }
+  if (traceparent !== null) headers.traceparent = traceparent
+  return headers
+}
+
+/** What is wrong with any request that is like this, whatever it asks for. */
+function refusalOf(request: FastifyRequest): Problem | undefined {
+  return (
+    refusalOfHost(request) ??
+    (request.url.length > urlLengthMax ? problem('uri_too_long') : undefined)
+  )
+}
+
+const hostName = /^([\w.-]+|\[[\da-f:.]+\])(:\d{1,5})?$/i
+
 /** RFC 9112 §3.2: a request names the host that it calls, once; a name, or an address, and a port. */
-function requireHost({ raw }: FastifyRequest): void {
-  const hosts = raw.headersDistinct.host ?? []
-  if (hosts.length === 1 && /^([\w.-]+|\[[\da-f:.]+\])(:\d{1,5})?$/i.test(hosts[0] ?? '')) return
-  const code = hosts.length === 0 ? 'required' : 'invalid'
-  const message = hosts.length === 0 ? 'is required' : 'must be one host name'
-  throw problem('invalid_request', { errors: [{ header: 'host', code, message }] })
+function refusalOfHost(request: FastifyRequest): Problem | undefined {
+  const times = timesGiven(request, 'host')
+  if (times === 1 && hostName.test(request.headers.host ?? '')) return undefined
+  const code = times === 0 ? 'required' : 'invalid'
+  const message = times === 0 ? 'is required' : 'must be one host name'
+  return problem('invalid_request', { errors: [{ header: 'host', code, message }] })
 }
 
 /** What Fastify refuses by itself, in the words of the contract. */

@@ -3,9 +3,10 @@ import type { Context } from '#context.ts'
 import type { Route } from '#generated/routes.ts'
 import type { ProblemCode } from '#generated/types.ts'
 import { type Id, operatorTenantId, type TenantId } from '#ids.ts'
-import { correlationIdOf, ipOf } from './admit.ts'
 import type { Principal } from './operation.ts'
+import { correlationIdOf, ipOf } from './origin.ts'
 import type { Problem } from './problem.ts'
+import { traceparentOf } from './trace.ts'
 
 /*
  * A request leaves a *trail*: when it was where, who it turned out to be, how it was refused, what
@@ -22,6 +23,10 @@ declare module 'fastify' {
 /** Moments are by `performance.now()`; undefined where the request did not get. */
 export interface Trail {
   receivedMs: number
+  /** What the caller calls the whole of it, and the trace that it is part of. */
+  readonly correlationId: string
+  readonly traceparent: string | null
+  readonly ip: string | null
   /** The door is behind it: from here on the body is read. */
   admittedMs: number | undefined
   /** The body is there: from here on it is worked on. */
@@ -82,6 +87,9 @@ export interface Account {
 export function trailOf(request: FastifyRequest): Trail {
   request.trail ??= {
     receivedMs: performance.now(),
+    correlationId: correlationIdOf(request),
+    traceparent: traceparentOf(request),
+    ip: ipOf(request),
     admittedMs: undefined,
     handledFromMs: undefined,
     answeredMs: undefined,
@@ -207,8 +215,8 @@ export function finishedCall(
     responseBytes: request.method === 'HEAD' ? 0 : sizeOf(trail.sent),
     limitState: textOf(reply.getHeader('ratelimit')),
     isReplay: reply.hasHeader('idempotent-replayed'),
-    correlationId: correlationIdOf(request),
-    ip: ipOf(request),
+    correlationId: trail.correlationId,
+    ip: trail.ip,
     userAgent: textOf(request.headers['user-agent']),
   }
 }
