@@ -2,7 +2,7 @@ import pg from 'pg'
 import { problem } from '#http/problem.ts'
 import type { TenantId } from '#ids.ts'
 import type { Log } from '#log.ts'
-import { Client } from './client.ts'
+import { Client, inOneWrite } from './client.ts'
 import { type Db, kyselyOver } from './database.ts'
 import { connectionOptions } from './pool.ts'
 
@@ -93,11 +93,12 @@ export function createReaders(databaseUrl: string, count: number, log: Log): Rea
   ): Promise<pg.QueryResult<Row>> {
     try {
       if (tenantId === undefined) return await reader.client.query<Row>(config)
-      const [opened, result, closed] = await Promise.allSettled([
-        reader.client.query(`begin read only; ${fenceOf(tenantId)}`),
-        reader.client.query<Row>(config),
-        reader.client.query('commit'),
-      ])
+      const { client } = reader
+      const opening = `begin read only; ${fenceOf(tenantId)}`
+      const queued = inOneWrite(client, () => {
+        return [client.query(opening), client.query<Row>(config), client.query('commit')] as const
+      })
+      const [opened, result, closed] = await Promise.allSettled(queued)
       if (opened.status === 'rejected') throw opened.reason
       if (result.status === 'rejected') throw result.reason
       if (closed.status === 'rejected') throw closed.reason

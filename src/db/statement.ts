@@ -77,6 +77,7 @@ function compile<Args extends object, Row>(
   })
   const { sql, query, parameters } = build(placeholders).compile()
   const text = wrap(sql)
+  const queryId = createQueryId()
   return {
     name,
     text,
@@ -86,7 +87,7 @@ function compile<Args extends object, Row>(
           ? bindable(args[parameter.key as keyof Args], `${name}.${parameter.key}`)
           : parameter,
       )
-      return { name, sql: text, query, parameters: values, queryId: createQueryId() }
+      return { name, sql: text, query, parameters: values, queryId }
     },
   }
 }

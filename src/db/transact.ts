@@ -1,9 +1,10 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import pg from 'pg'
 import type { Clock } from '#clock.ts'
 import type { Context } from '#context.ts'
 import { faultPoints, reach } from '#fault-points.ts'
 import type { TenantId } from '#ids.ts'
+import { inOneWrite } from './client.ts'
 import { type Db, kyselyOver } from './database.ts'
 import { type Envelope, envelopeStatement, type StoredReply } from './envelope.ts'
 import { isPartitionMissing, makePartitions } from './partitions.sql.ts'
@@ -92,8 +93,8 @@ function createSession(
   let begun: Promise<unknown> | undefined
   let leave: () => void = () => undefined
 
-  /** Checks a client out and queues the first message: once, however many reads ask at once. */
-  function begin(): Promise<pg.PoolClient> {
+  /** Checks a client out: once, however many reads ask at once. */
+  function connect(): Promise<pg.PoolClient> {
     client ??= checkOut()
     return client
   }
@@ -101,9 +102,7 @@ function createSession(
   async function checkOut(): Promise<pg.PoolClient> {
     leave = await db.turns.take(tenantId)
     try {
-      const connection = await db.writers.connect()
-      begun = connection.query(openingOf(tenantId, key)).then(() => reach(faultPoints.afterClaim))
-      return connection
+      return await db.writers.connect()
     } catch (error) {
       leave()
       throw error
@@ -116,11 +115,21 @@ function createSession(
     leave()
   }
 
+  /** Queues messages, behind the one that opens the transaction, and waits for what became of all. */
+  function send(connection: pg.PoolClient, messages: readonly (string | pg.QueryConfig)[]) {
+    const queued = inOneWrite(connection, () => {
+      begun ??= connection.query(openingOf(tenantId, key)).then(() => reach(faultPoints.afterClaim))
+      return [begun, ...messages.map((message) => connection.query(message))]
+    })
+    return Promise.allSettled(queued)
+  }
+
   async function read(query: { sql: string; parameters: readonly unknown[] }) {
-    const connection = await begin()
-    const [opened, result] = await Promise.allSettled([begun, connection.query(queryConfig(query))])
-    if (opened.status === 'rejected') throw opened.reason
-    if (result.status === 'rejected') throw result.reason
+    const connection = await connect()
+    const outcome = await send(connection, [queryConfig(query)])
+    const failure = outcome.find(({ status }) => status === 'rejected')
+    if (failure?.status === 'rejected') throw failure.reason
+    const result = outcome.at(-1) as PromiseFulfilledResult<pg.QueryResult>
     return { rows: result.value.rows }
   }
 
@@ -144,11 +153,11 @@ function createSession(
   async function flush(kept?: { key: string; fingerprint: Buffer; reply: StoredReply; now: Date }) {
     const messages = sections.flatMap((section, at) => messagesOf(section, at, kept))
     if (messages.length === 0) return abandon()
-    const connection = await begin()
+    const connection = await connect()
     reach(faultPoints.beforeCommit)
-    const sent = [...messages, 'commit'].map((message) => connection.query(message))
+    const sent = send(connection, [...messages, 'commit'])
     reach(faultPoints.commitSent)
-    const outcome = await Promise.allSettled([begun, ...sent])
+    const outcome = await sent
     const failure = firstFailure(outcome)
     const isLost = failure !== undefined && isConnectionLoss(failure)
     giveBack(connection, isLost)
@@ -180,7 +189,7 @@ function isSilent({ envelope: { events, audits }, writes }: Section): boolean {
 function openingOf(tenantId: TenantId, key: string | undefined): string {
   const opening = `begin; ${fenceOf(tenantId)}`
   if (key === undefined) return opening
-  const lock = createHash('sha256').update(`${tenantId} ${key}`).digest().readBigInt64BE(0)
+  const lock = hash('sha256', `${tenantId} ${key}`, 'buffer').readBigInt64BE(0)
   return (
     `${opening}; select case when pg_try_advisory_xact_lock(${lock}) then 1 ` +
     `else ubos_raise('idempotency_in_progress') end`

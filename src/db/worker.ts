@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { inOneWrite } from './client.ts'
 
 /**
  * Sends statements in one go on a checked-out connection of the worker and waits once: behind a
@@ -15,9 +16,10 @@ export async function flushWorker<Row extends pg.QueryResultRow>(
     ...statements,
     ...(frame === 'begin' ? [] : ['commit']),
   ]
-  const settled = await Promise.allSettled(
+  const queued = inOneWrite(client, () =>
     messages.map((message) => client.query<Row>(message as pg.QueryConfig)),
   )
+  const settled = await Promise.allSettled(queued)
   const failures = settled.filter((outcome) => outcome.status === 'rejected')
   const cause = failures.find(({ reason }) => reason?.code !== '25P02') ?? failures[0]
   if (cause !== undefined) throw cause.reason
