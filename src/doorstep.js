@@ -1,6 +1,7 @@
 // Plain JavaScript, so that an older Node can read it and say what is missing.
 import { existsSync } from 'node:fs'
 import module from 'node:module'
+import { fileURLToPath } from 'node:url'
 
 const [major = 0] = process.versions.node.split('.').map(Number)
 if (major < 24) {
@@ -10,7 +11,12 @@ if (major < 24) {
   )
   process.exit(1)
 }
-module.enableCompileCache?.()
+// In the program's own folder: whoever may write there may change the program as well, and where we may
+// not, Node does without. It is written once we run, since a kill would leave no time for it.
+module.enableCompileCache?.(
+  fileURLToPath(new URL('../node_modules/.cache/compiled', import.meta.url)),
+)
+setTimeout(() => module.flushCompileCache?.(), 5_000).unref()
 if (existsSync('.env')) process.loadEnvFile('.env')
 const { main } = await import('./main.ts')
 await main(process.argv.slice(2))
