@@ -28,7 +28,7 @@ export async function startLossyProxy(databaseUrl: string) {
       far.write(bytes)
     })
     far.on('data', (bytes) => {
-        if (cutOff.has(near)) return
+      if (cutOff.has(near)) return
       const isIt = isMarked && bytes.includes('COMMIT\0') && bytes.includes(sign)
       if (!isIt || mark === undefined) return near.write(bytes)
       mark = undefined

@@ -35,10 +35,12 @@ export function deafDatabases({ tenantId, row, limits }: KnownKey): Databases {
         const found = { tenant_id: tenantId, api_key_id: row.id, expires_at: null }
         return (isKey ? [found] : []) as unknown as Row[]
       },
+      waiting: () => 0,
       close: async () => undefined,
     },
     writers: { connect: nowhere, query: nowhere } as unknown as pg.Pool,
     worker: worker as unknown as pg.Pool,
+    turns: { take: async () => quiet, waiting: () => 0 },
     eventsCommitted: signal,
     jobsCommitted: signal,
   }

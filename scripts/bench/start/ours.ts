@@ -5,6 +5,7 @@ import { createConcurrency } from '../../../src/http/concurrency.ts'
 import { createLimiter } from '../../../src/http/limiter.ts'
 import { mount } from '../../../src/http/mount.ts'
 import type { Handlers } from '../../../src/http/operation.ts'
+import { createGate } from '../../../src/http/pressure-gauge.ts'
 import { createServer } from '../../../src/http/server.ts'
 import { deafContext } from '../contract/context.ts'
 import { getSample } from '../contract/sample.ts'
@@ -16,12 +17,15 @@ import { serveParent } from '../server.ts'
  */
 const { ctx, key } = deafContext()
 const handlers = new Proxy({}, { get: () => async () => ({ status: 200, body: getSample() }) })
+const concurrency = createConcurrency()
 const door = {
   ctx,
   authenticate: createAuthenticator(ctx).authenticate,
   limiter: createLimiter(ctx),
-  concurrency: createConcurrency(),
+  concurrency,
+  gate: createGate(ctx, concurrency),
   observer: createObserver(ctx),
+  isLeaving: () => false,
 }
 const app = createServer(ctx, Object.values(routes))
 mount(app, door, Object.values(routes), handlers as Handlers)
