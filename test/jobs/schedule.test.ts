@@ -51,6 +51,23 @@ async function finish(id: string): Promise<void> {
   await world.query("update job set status = 'SUCCEEDED' where schedule_id = $1", [id])
 }
 
+/** A context whose worker does something else first, whenever it is about to commit. */
+function withCommit(act: () => Promise<void>): World['ctx'] {
+  const { worker: pool } = world.ctx.db
+  async function connect() {
+    const client = await pool.connect()
+    const query = client.query.bind(client)
+    client.query = ((...args: Parameters<typeof query>) => {
+      const [text] = args as unknown[]
+      if (text !== 'commit') return query(...args)
+      client.query = query
+      return act().then(() => query('commit'))
+    }) as typeof client.query
+    return client
+  }
+  return { ...world.ctx, db: { ...world.ctx.db, worker: { ...pool, connect } as typeof pool } }
+}
+
 test('a new schedule says when it comes next, and is where Location says', async () => {
   const reply = await api.post('/api/v1/job-schedules', hourly)
   expect(reply.body).toMatchObject({
@@ -119,6 +136,19 @@ test('the feeder hears of jobs that were made, and not of a pass that made none'
   expect(raised).toBe(1)
 })
 
+test('who looks while another is at it leaves its schedules alone, and waits for nobody', async () => {
+  const { id, nextRunAt } = await aSchedule()
+  stepTo(nextRunAt)
+  let looked = 0
+  const slow = withCommit(async () => {
+    await fireSchedules(world.ctx)
+    looked += 1
+  })
+  await fireSchedules(slow)
+  expect(looked).toBe(1)
+  expect(await jobsOf(id)).toHaveLength(1)
+})
+
 test('workers that look at once make no job twice, and leave none out', async () => {
   const schedules = []
   for (let at = 0; at < 60; at += 1) schedules.push(await aSchedule())
@@ -136,24 +166,8 @@ test('workers that look at once make no job twice, and leave none out', async ()
 test('a worker that dies in the middle has made nothing, and the next one makes it all', async () => {
   const { id, nextRunAt } = await aSchedule()
   stepTo(nextRunAt)
-  const { worker } = world.ctx.db
-  const dying = {
-    ...worker,
-    async connect() {
-      const client = await worker.connect()
-      const query = client.query.bind(client)
-      client.query = ((...args: Parameters<typeof query>) => {
-        const [text] = args as unknown[]
-        if (text !== 'commit') return query(...args)
-        client.query = query
-        return Promise.reject(new Error('killed before the commit'))
-      }) as typeof client.query
-      return client
-    },
-  } as typeof worker
-  await expect(
-    fireSchedules({ ...world.ctx, db: { ...world.ctx.db, worker: dying } }),
-  ).rejects.toThrow('killed')
+  const killed = () => Promise.reject(new Error('killed before the commit'))
+  await expect(fireSchedules(withCommit(killed))).rejects.toThrow('killed')
   expect(await jobsOf(id)).toEqual([])
   await fireSchedules(world.ctx)
   expect(await jobsOf(id)).toHaveLength(1)
