@@ -34,11 +34,8 @@ export async function startFleet(env: (slot: number) => Record<string, string>):
 
   /** Starts it until it is up: while the database is away a process does not start. */
   async function start(place: Place): Promise<void> {
-    while (!isStopping) {
-      const program = await launch(place, env(place.slot)).catch(() => undefined)
-      if (program !== undefined) return watch(place, program)
-      await new Promise((resolve) => setTimeout(resolve, 200))
-    }
+    const program = await launch(place.role, env(place.slot), () => isStopping)
+    if (program !== undefined) watch(place, program)
   }
 
   function watch(place: Place, program: Program): void {
@@ -92,6 +89,18 @@ export async function startFleet(env: (slot: number) => Record<string, string>):
   }
 }
 
-function launch({ role }: Place, env: Record<string, string>): Promise<Program> {
-  return startProgram({ dataDir: '/nonexistent', role, env })
+/** Starts the program, again and again until it is up: on a busy machine Postgres may be too slow. */
+export async function launch(
+  role: 'all' | Role,
+  env: Record<string, string>,
+  isOver: () => boolean = () => false,
+): Promise<Program | undefined> {
+  while (!isOver()) {
+    try {
+      return await startProgram({ dataDir: '/nonexistent', role, env })
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 200))
+    }
+  }
+  return undefined
 }

@@ -6,9 +6,8 @@ import pg from 'pg'
 import { type PostgresAtHand, startPostgres } from '../../src/db/at-hand/postgres.ts'
 import { urlOf } from '../../src/db/login.ts'
 import { ensureDatabase, migrate } from '../../src/db/migrate.ts'
-import { startProgram } from '../demo/program.ts'
 import type { Query } from './checker/finding.ts'
-import { type Fleet, startFleet } from './fleet.ts'
+import { type Fleet, launch, startFleet } from './fleet.ts'
 import { type PostgresProxy, startProxy } from './proxy.ts'
 
 const login = { name: 'ubos', password: 'only-for-chaos' }
@@ -28,6 +27,15 @@ export interface Installation {
 export async function openInstallation(): Promise<Installation> {
   const home = mkdtempSync(join(tmpdir(), 'ubos-chaos-'))
   const server = await startPostgres({ home, say: () => undefined })
+  try {
+    return await openOn(server, home)
+  } catch (error) {
+    await server.stop()
+    throw error
+  }
+}
+
+async function openOn(server: PostgresAtHand, home: string): Promise<Installation> {
   const ownerUrl = await ensureDatabase(server.ownerUrl, 'ubos')
   await migrate(ownerUrl, login)
   const owner = new pg.Pool({ connectionString: ownerUrl, max: 2 })
@@ -42,12 +50,12 @@ export async function openInstallation(): Promise<Installation> {
     UBOS_PROFILE: 'development',
     UBOS_LOG_LEVEL: 'fatal',
   })
-  const first = await startProgram({ dataDir: home, role: 'all', env: env(direct) })
-  await first.end('SIGTERM')
+  const first = await launch('all', env(direct))
+  await first?.end('SIGTERM')
   // Of each role one process comes by the proxy, so that some have trouble that others have not.
   const fleet = await startFleet((slot) => env(slot === 0 ? proxied : direct))
   return {
-    ...{ operatorKey: first.operatorKey ?? '', fleet, proxy },
+    ...{ operatorKey: first?.operatorKey ?? '', fleet, proxy },
     query: async (text, values) => (await owner.query({ text, values: values ?? [] })).rows,
     killPostgres: () => killPostgres(server),
     async stop() {
