@@ -6,6 +6,7 @@ import { keepSections } from './bench/report.ts'
 import { measureRetention } from './bench/retention.ts'
 import { isReached, type Row, tableOf } from './bench/rows.ts'
 import { measureStart } from './bench/start.ts'
+import { measureWebhooks } from './bench/webhooks.ts'
 
 /*
  * `npm run bench [name …]`: measures what the promises say, each as a ratio of two things in one run,
@@ -19,6 +20,7 @@ const benches: Record<string, () => Promise<Row[]>> = {
   jobs: measureJobs,
   lists: measureLists,
   retention: measureRetention,
+  webhooks: measureWebhooks,
 }
 
 const wanted = process.argv.slice(2)

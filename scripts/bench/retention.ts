@@ -143,8 +143,8 @@ const sweepMs = (bench: Bench) => meanMs(3, () => sweepOldRows(bench as unknown 
 
 async function claimAndRelease({ db }: Bench): Promise<void> {
   const { claimed } = await claimDeliveries(db.worker, {
-    ...{ token: 'bench', limit: 256, endpointInFlightMax: 10, tenantInFlightMax: 256 },
-    ...{ held: new Map(), leaseMs: 60_000, now: new Date(), after: noLane },
+    ...{ token: 'bench', limit: 256, endpointInFlightMax: 10, tenantRoom: 256, slow: [] },
+    ...{ tenantRooms: new Map(), leaseMs: 60_000, now: new Date(), after: noLane },
   })
   if (claimed.length !== 256) throw new Error(`claimed ${claimed.length}`)
   await releaseLeases(db.worker, claimed)

@@ -34,12 +34,15 @@ export interface Following {
 }
 
 const eventsMax = 500
+const eventsLeast = 100
 const tenantsMax = 100
 const idleMs = 50
 
 export function runSequencer(ctx: Context, fanOut: FanOut, onSequenced: () => void): Loop {
   // Where the last pass ended: the next begins behind it, so that every tenant has its turn.
   let after = ''
+  /** Where each event is told to many, fewer fit into a pass, and the others need not be read. */
+  let eventsWanted = eventsMax
 
   async function pass(): Promise<boolean> {
     const client = await ctx.db.worker.connect()
@@ -48,7 +51,7 @@ export function runSequencer(ctx: Context, fanOut: FanOut, onSequenced: () => vo
       const waiting = turns?.rows ?? []
       after = waiting.length < tenantsMax ? '' : (waiting.at(-1)?.tenant_id ?? '')
       const heads = waiting.filter(isOurs)
-      const events = heads.length === 0 ? [] : await number(client, heads)
+      const events = heads.length === 0 ? [] : await number(client, heads, eventsWanted)
       const following = events.length === 0 ? [] : await follow(client, events)
       if (events.length > 0) reach(faultPoints.sequencerBeforeCommit)
       await flushWorker(client, 'commit', following)
@@ -65,6 +68,7 @@ export function runSequencer(ctx: Context, fanOut: FanOut, onSequenced: () => vo
 
   async function follow(client: pg.PoolClient, events: readonly SequencedEvent[]) {
     const { taken, statements } = await fanOut((query) => client.query(query), events)
+    eventsWanted = Math.min(eventsMax, Math.max(eventsLeast, 2 * taken.length))
     return [...statements, ...positionsOf(taken)]
   }
 
@@ -118,8 +122,12 @@ function takeTurns(after: string): pg.QueryConfig {
 }
 
 /** A fair share of each tenant's pending events, oldest first, with the positions that they get. */
-async function number(client: pg.PoolClient, heads: readonly Head[]): Promise<SequencedEvent[]> {
-  const share = Math.floor(eventsMax / heads.length)
+async function number(
+  client: pg.PoolClient,
+  heads: readonly Head[],
+  count: number,
+): Promise<SequencedEvent[]> {
+  const share = Math.floor(count / heads.length)
   const { rows } = await client.query<Pending>({
     name: 'sequencer_pending',
     text: `

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { flushWorker } from '#db/worker.ts'
+import { flushQueue } from '#db/worker.ts'
 import type { TenantId } from '#ids.ts'
 
 /** A delivery under our lease, with all that sending it takes. */
@@ -29,16 +29,23 @@ export interface Lane {
   endpointId: string
 }
 
+/** A lane with a cap of its own. */
+export interface SlowLane extends Lane {
+  inFlightMax: number
+}
+
 export interface ClaimRequest {
   token: string
   /** At most so many. */
   limit: number
   /** At most so many of one endpoint under lease at once, over all workers. */
   endpointInFlightMax: number
-  /** At most so many of one tenant in this worker, those that it holds already included. */
-  tenantInFlightMax: number
-  /** How many of each tenant this worker holds. */
-  held: ReadonlyMap<TenantId, number>
+  /** At most so many of one tenant in this claim, … */
+  tenantRoom: number
+  /** … but of these, of which this worker holds some already. */
+  tenantRooms: ReadonlyMap<TenantId, number>
+  /** Endpoints that may have fewer under lease. */
+  slow: readonly SlowLane[]
   leaseMs: number
   now: Date
   /** The lane behind which to begin: the last one of the claim before. */
@@ -71,24 +78,14 @@ export const lockClaims = {
  * endpoint the oldest first, and never more of an endpoint or a tenant than its cap.
  */
 export async function claimDeliveries(pool: pg.Pool, request: ClaimRequest): Promise<Claims> {
-  const client = await pool.connect()
-  try {
-    const [, , result] = await flushWorker<Claimed & Seen>(client, 'both', [
-      lockClaims,
-      claimStatement(request),
-    ])
-    client.release()
-    const rows = result?.rows ?? []
-    const [first] = rows
-    return {
-      // What was seen comes on every row, and on a row of its own when nothing was claimed.
-      claimed: rows.filter(({ deliveryId }) => deliveryId !== null),
-      deleted: first?.deletedLanes ?? [],
-      after: first?.lastLane ?? noLane,
-    }
-  } catch (error) {
-    client.release(true)
-    throw error
+  const [, result] = await flushQueue<Claimed & Seen>(pool, [lockClaims, claimStatement(request)])
+  const rows = result?.rows ?? []
+  const [first] = rows
+  return {
+    // What was seen comes on every row, and on a row of its own when nothing was claimed.
+    claimed: rows.filter(({ deliveryId }) => deliveryId !== null),
+    deleted: first?.deletedLanes ?? [],
+    after: first?.lastLane ?? noLane,
   }
 }
 
@@ -98,8 +95,7 @@ interface Seen {
 }
 
 function claimStatement(request: ClaimRequest): pg.QueryConfig {
-  const { after, endpointInFlightMax, tenantInFlightMax, held, now, limit, token, leaseMs } =
-    request
+  const { after, endpointInFlightMax, tenantRoom, tenantRooms, slow } = request
   return {
     name: 'claim_deliveries',
     text: claimText,
@@ -107,90 +103,120 @@ function claimStatement(request: ClaimRequest): pg.QueryConfig {
       after.tenantId,
       after.endpointId,
       endpointInFlightMax,
-      now,
-      limit,
-      token,
-      leaseMs,
-      tenantInFlightMax,
-      [...held.keys()],
-      [...held.values()],
+      request.now,
+      request.limit,
+      request.token,
+      request.leaseMs,
+      tenantRoom,
+      [...tenantRooms.keys()],
+      [...tenantRooms.values()],
+      slow.map(({ tenantId }) => tenantId),
+      slow.map(({ endpointId }) => endpointId),
+      slow.map(({ inFlightMax }) => inFlightMax),
     ],
   }
 }
 
-/** From lane to lane by the index, as many as one claim looks at. */
+/**
+ * From lane to lane by the index, as many as one claim looks at; and the lanes in which a lease has
+ * ended without a record, which are few.
+ */
 const lanes = `
-  recursive lane (tenant_id, endpoint_id) as (
+  recursive walked (tenant_id, endpoint_id) as (
     (select tenant_id, endpoint_id from delivery_due
-      where (tenant_id, endpoint_id) > ($1, $2) order by tenant_id, endpoint_id limit 1)
+      where lease_token is null and (tenant_id, endpoint_id) > ($1, $2)
+      order by tenant_id, endpoint_id limit 1)
     union all
-    select next.tenant_id, next.endpoint_id from lane cross join lateral (
+    select next.tenant_id, next.endpoint_id from walked cross join lateral (
       select tenant_id, endpoint_id from delivery_due as due
-      where (due.tenant_id, due.endpoint_id) > (lane.tenant_id, lane.endpoint_id)
+      where due.lease_token is null
+        and (due.tenant_id, due.endpoint_id) > (walked.tenant_id, walked.endpoint_id)
       order by due.tenant_id, due.endpoint_id limit 1
     ) as next
-  ), lanes as materialized (
-    select tenant_id, endpoint_id from lane limit ${lanesMax}
+  ), waiting as materialized (
+    select tenant_id, endpoint_id from walked limit ${lanesMax}
   ), last_lane as (
     select jsonb_build_object('tenantId', tenant_id, 'endpointId', endpoint_id) as place
-    from lanes offset ${lanesMax - 1}
+    from waiting offset ${lanesMax - 1}
+  ), abandoned as materialized (
+    select tenant_id, endpoint_id, delivery_id, due_at, lease_token, leased_until
+    from delivery_due where lease_token is not null and leased_until <= clock_timestamp()
+  ), lanes as materialized (
+    select tenant_id, endpoint_id from waiting
+    union select tenant_id, endpoint_id from abandoned
+  ), known as materialized (
+    select lanes.*, endpoint.status, endpoint.deleted_at from lanes cross join lateral (
+      select status, deleted_at from webhook_endpoint
+      where tenant_id = lanes.tenant_id and id = lanes.endpoint_id offset 0
+    ) as endpoint
   ), deleted_lanes as (
-    select jsonb_agg(jsonb_build_object(
-      'tenantId', lanes.tenant_id, 'endpointId', lanes.endpoint_id)) as places
-    from lanes join webhook_endpoint as endpoint
-      on endpoint.tenant_id = lanes.tenant_id and endpoint.id = lanes.endpoint_id
-    where endpoint.deleted_at is not null
+    select jsonb_agg(jsonb_build_object('tenantId', tenant_id, 'endpointId', endpoint_id)) as places
+    from known where deleted_at is not null
   )`
 
-const claimText = `
-  with ${lanes}, open_lanes as (
-    select lanes.tenant_id, lanes.endpoint_id, endpoint.url, endpoint.secret,
-      $3 - (
+/** Each lane's oldest, as many as it has room for, ranked first in their lane, then in their tenant. */
+const ripe = `
+  open_lanes as materialized (
+    select known.tenant_id, known.endpoint_id, coalesce(slow.in_flight_max, $3) - (
         select count(*) from delivery_due as leased
-        where leased.tenant_id = lanes.tenant_id and leased.endpoint_id = lanes.endpoint_id
+        where leased.tenant_id = known.tenant_id and leased.endpoint_id = known.endpoint_id
           and leased.lease_token is not null and leased.leased_until > clock_timestamp()
-      ) as room
-    from lanes join webhook_endpoint as endpoint
-      on endpoint.tenant_id = lanes.tenant_id and endpoint.id = lanes.endpoint_id
-    where endpoint.status = 'ENABLED' and endpoint.deleted_at is null
+      ) as room,
+      -- Twice an even share of its tenant's lanes is enough to choose from; one alone may give all.
+      ceil(2.0 * $5 / count(*) over (partition by known.tenant_id))::integer as share
+    from known left join unnest($11::text[], $12::text[], $13::int[])
+      as slow (tenant_id, endpoint_id, in_flight_max) using (tenant_id, endpoint_id)
+    where known.status = 'ENABLED' and known.deleted_at is null
   ), ripe as (
-    select open_lanes.*, due.delivery_id, due.due_at, due.lease_token, due.leased_until,
-      row_number() over (
-        partition by open_lanes.tenant_id, open_lanes.endpoint_id
-        order by due.due_at, due.delivery_id) as endpoint_rank
+    select open_lanes.tenant_id, due.*
     from open_lanes cross join lateral (
-      select delivery_id, due_at, lease_token, leased_until from delivery_due
-      where delivery_due.tenant_id = open_lanes.tenant_id
-        and delivery_due.endpoint_id = open_lanes.endpoint_id
-        and delivery_due.due_at <= $4
-        and (delivery_due.lease_token is null
-          or delivery_due.leased_until <= clock_timestamp())
-      order by due_at, delivery_id limit greatest(open_lanes.room, 0)
+      select candidate.*, row_number() over (order by due_at, delivery_id) as endpoint_rank
+      from (
+        (select delivery_id, due_at, lease_token, leased_until from delivery_due
+          where delivery_due.tenant_id = open_lanes.tenant_id
+            and delivery_due.endpoint_id = open_lanes.endpoint_id
+            and lease_token is null and due_at <= $4
+          order by due_at, delivery_id limit greatest(least(open_lanes.room, open_lanes.share), 0))
+        union all
+        select delivery_id, due_at, lease_token, leased_until from abandoned
+        where abandoned.tenant_id = open_lanes.tenant_id
+          and abandoned.endpoint_id = open_lanes.endpoint_id and due_at <= $4
+      ) as candidate
+      order by due_at, delivery_id limit greatest(least(open_lanes.room, open_lanes.share), 0)
     ) as due
   ), ranked as (
     select ripe.*, row_number() over (
       partition by tenant_id order by endpoint_rank, due_at, delivery_id) as tenant_rank
     from ripe
-  ), picked as (
+  )`
+
+/** `offset 0` keeps the planner from looking for a tenant's rows first and for the row afterwards. */
+const claimText = `
+  with ${lanes}, ${ripe}, picked as (
     select ranked.* from ranked
-    left join unnest($9::text[], $10::int[]) as held (tenant_id, count) using (tenant_id)
-    where tenant_rank <= $8 - coalesce(held.count, 0)
+    left join unnest($9::text[], $10::int[]) as holder (tenant_id, room) using (tenant_id)
+    where tenant_rank <= coalesce(holder.room, $8)
     order by tenant_rank, due_at, delivery_id limit $5
   ), claimed as (
     update delivery_due as due
     set lease_token = $6,
       leased_until = clock_timestamp() + make_interval(secs => $7::double precision / 1000)
     from picked
-    where due.tenant_id = picked.tenant_id and due.endpoint_id = picked.endpoint_id
-      and due.delivery_id = picked.delivery_id
+    where due.tenant_id = picked.tenant_id and due.delivery_id = picked.delivery_id
       and due.lease_token is not distinct from picked.lease_token
-    returning due.*, picked.url, picked.secret, picked.tenant_rank,
+    returning due.*, picked.tenant_rank,
       case when picked.lease_token is not null then picked.leased_until end as interrupted_at
   ), complete as (
-    select claimed.*, event.correlation_id, event.traceparent, event.body
-    from claimed join event
-      on event.tenant_id = claimed.tenant_id and event.id = claimed.event_id
-        and event.created_on = claimed.event_created_on
+    select claimed.*, endpoint.url, endpoint.secret,
+      event.correlation_id, event.traceparent, event.body
+    from claimed cross join lateral (
+      select url, secret from webhook_endpoint
+      where tenant_id = claimed.tenant_id and id = claimed.endpoint_id offset 0
+    ) as endpoint cross join lateral (
+      select correlation_id, traceparent, body from event
+      where tenant_id = claimed.tenant_id and id = claimed.event_id
+        and created_on = claimed.event_created_on offset 0
+    ) as event
   )
   select last_lane.place as "lastLane", deleted_lanes.places as "deletedLanes",
     complete.tenant_id as "tenantId", complete.endpoint_id as "endpointId",

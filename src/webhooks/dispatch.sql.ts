@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { flushWorker } from '#db/worker.ts'
+import { flushQueue } from '#db/worker.ts'
 import { type Claimed, type Lane, lockClaims } from './claim.sql.ts'
 import type { AttemptOutcome } from './dispatch.ts'
 
@@ -31,64 +31,60 @@ export interface RecordedAttempt {
  * claimed with is recorded, so a worker that was paused cannot overwrite a newer attempt.
  */
 export async function recordOutcomes(pool: pg.Pool, batch: readonly Recorded[]): Promise<void> {
-  const attempts = batch.flatMap((entry) =>
-    entry.attempts.map((attempt) => ({ ...attempt, claimed: entry.claimed })),
+  const attempts = batch.flatMap((entry, at) =>
+    entry.attempts.map((attempt) => ({ ...attempt, place: at + 1 })),
   )
-  await pool.query({
-    name: 'record_outcomes',
-    text: recordText,
-    values: [
-      batch.map(({ claimed }) => claimed.tenantId),
-      batch.map(({ claimed }) => claimed.endpointId),
-      batch.map(({ claimed }) => claimed.deliveryId),
-      batch.map(({ claimed }) => claimed.createdOn),
-      batch.map(({ claimed }) => claimed.token),
-      batch.map(({ next }) => (next instanceof Date ? 'PENDING' : next)),
-      batch.map(({ next }) => (next instanceof Date ? next.toISOString() : null)),
-      batch.map(({ claimed, attempts: made }) => claimed.attemptCount + made.length),
-      batch.map(({ retryCount }) => retryCount),
-      batch.map(({ responseStatus }) => responseStatus),
-      batch.map(({ endedAt }) => endedAt.toISOString()),
-      attempts.map(({ claimed }) => claimed.tenantId),
-      attempts.map(({ claimed }) => claimed.deliveryId),
-      attempts.map(({ claimed }) => claimed.createdOn),
-      attempts.map(({ claimed }) => claimed.token),
-      attempts.map(({ id }) => id),
-      attempts.map(({ number }) => number),
-      attempts.map(({ startedAt }) => startedAt.toISOString()),
-      attempts.map(({ durationMs }) => Math.round(durationMs)),
-      attempts.map(({ outcome }) => outcome),
-      attempts.map(({ responseStatus }) => responseStatus),
-      attempts.map(({ responseBody }) => responseBody),
-      attempts.map(({ error }) => error),
-      attempts.map(({ address }) => address),
-    ],
-  })
+  await flushQueue(pool, [
+    {
+      name: 'record_outcomes',
+      text: recordText,
+      values: [
+        batch.map(({ claimed }) => claimed.tenantId),
+        batch.map(({ claimed }) => claimed.deliveryId),
+        batch.map(({ claimed }) => claimed.createdOn),
+        batch.map(({ claimed }) => claimed.token),
+        batch.map(({ next }) => (next instanceof Date ? 'PENDING' : next)),
+        batch.map(({ next }) => (next instanceof Date ? next.toISOString() : null)),
+        batch.map(({ claimed, attempts: made }) => claimed.attemptCount + made.length),
+        batch.map(({ retryCount }) => retryCount),
+        batch.map(({ responseStatus }) => responseStatus),
+        batch.map(({ endedAt }) => endedAt.toISOString()),
+        attempts.map(({ place }) => place),
+        attempts.map(({ id }) => id),
+        attempts.map(({ number }) => number),
+        attempts.map(({ startedAt }) => startedAt.toISOString()),
+        attempts.map(({ durationMs }) => Math.round(durationMs)),
+        attempts.map(({ outcome }) => outcome),
+        attempts.map(({ responseStatus }) => responseStatus),
+        attempts.map(({ responseBody }) => responseBody),
+        attempts.map(({ error }) => error),
+        attempts.map(({ address }) => address),
+      ],
+    },
+  ])
 }
 
 const recordText = `
   with outcome as (
-    select * from unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::text[], $6::text[],
-      $7::timestamptz[], $8::int[], $9::int[], $10::int[], $11::timestamptz[])
-      as o (tenant_id, endpoint_id, delivery_id, created_on, token, becomes, next_at,
-        attempt_count, retry_count, response_status, ended_at)
-  ), ours as materialized (
-    select outcome.* from outcome
-    join delivery_due as due
-      on due.tenant_id = outcome.tenant_id and due.endpoint_id = outcome.endpoint_id
-        and due.delivery_id = outcome.delivery_id and due.lease_token = outcome.token
-    for update of due
+    select * from unnest($1::text[], $2::text[], $3::date[], $4::text[], $5::text[],
+      $6::timestamptz[], $7::int[], $8::int[], $9::int[], $10::timestamptz[]) with ordinality
+      as o (tenant_id, delivery_id, created_on, token, becomes, next_at, attempt_count,
+        retry_count, response_status, ended_at, place)
   ), done as (
-    delete from delivery_due as due using ours
-    where ours.becomes <> 'PENDING' and due.tenant_id = ours.tenant_id
-      and due.endpoint_id = ours.endpoint_id and due.delivery_id = ours.delivery_id
+    delete from delivery_due as due using outcome
+    where outcome.becomes <> 'PENDING' and due.tenant_id = outcome.tenant_id
+      and due.delivery_id = outcome.delivery_id and due.lease_token = outcome.token
+    returning outcome.*
   ), again as (
     update delivery_due as due
-    set lease_token = null, leased_until = null, due_at = ours.next_at,
-      attempt_count = ours.attempt_count, retry_count = ours.retry_count
-    from ours
-    where ours.becomes = 'PENDING' and due.tenant_id = ours.tenant_id
-      and due.endpoint_id = ours.endpoint_id and due.delivery_id = ours.delivery_id
+    set lease_token = null, leased_until = null, due_at = outcome.next_at,
+      attempt_count = outcome.attempt_count, retry_count = outcome.retry_count
+    from outcome
+    where outcome.becomes = 'PENDING' and due.tenant_id = outcome.tenant_id
+      and due.delivery_id = outcome.delivery_id and due.lease_token = outcome.token
+    returning outcome.*
+  ), ours as materialized (
+    select * from done union all select * from again
   ), delivery as (
     update webhook_delivery as delivery
     set status = ours.becomes, attempt_count = ours.attempt_count,
@@ -100,53 +96,45 @@ const recordText = `
   )
   insert into attempt (tenant_id, delivery_id, created_on, id, number, started_at, duration_ms,
     outcome, response_status, response_body, error, address)
-  select made.tenant_id, made.delivery_id, made.created_on, made.id, made.number, made.started_at,
+  select ours.tenant_id, ours.delivery_id, ours.created_on, made.id, made.number, made.started_at,
     made.duration_ms, made.outcome, made.response_status, made.response_body, made.error,
     made.address
-  from unnest($12::text[], $13::text[], $14::date[], $15::text[], $16::text[], $17::int[],
-    $18::timestamptz[], $19::int[], $20::text[], $21::int[], $22::bytea[], $23::text[], $24::text[])
-    as made (tenant_id, delivery_id, created_on, token, id, number, started_at, duration_ms,
-      outcome, response_status, response_body, error, address)
-  join ours on ours.tenant_id = made.tenant_id and ours.delivery_id = made.delivery_id
-    and ours.token = made.token`
+  from unnest($11::int[], $12::text[], $13::int[], $14::timestamptz[], $15::int[], $16::text[],
+    $17::int[], $18::bytea[], $19::text[], $20::text[])
+    as made (place, id, number, started_at, duration_ms, outcome, response_status, response_body,
+      error, address)
+  join ours using (place)`
 
 /** Gives back what a stopping worker did not send: due again at once, no attempt spent. */
 export async function releaseLeases(pool: pg.Pool, claims: readonly Claimed[]): Promise<void> {
-  await pool.query({
-    name: 'release_leases',
-    text: `
+  await flushQueue(pool, [
+    {
+      name: 'release_leases',
+      text: `
       update delivery_due as due set lease_token = null, leased_until = null
-      from unnest($1::text[], $2::text[], $3::text[], $4::text[])
-        as c (tenant_id, endpoint_id, delivery_id, token)
-      where due.tenant_id = c.tenant_id and due.endpoint_id = c.endpoint_id
-        and due.delivery_id = c.delivery_id and due.lease_token = c.token`,
-    values: [
-      claims.map((claimed) => claimed.tenantId),
-      claims.map((claimed) => claimed.endpointId),
-      claims.map((claimed) => claimed.deliveryId),
-      claims.map((claimed) => claimed.token),
-    ],
-  })
+      from unnest($1::text[], $2::text[], $3::text[]) as c (tenant_id, delivery_id, token)
+      where due.tenant_id = c.tenant_id and due.delivery_id = c.delivery_id
+        and due.lease_token = c.token`,
+      values: [
+        claims.map((claimed) => claimed.tenantId),
+        claims.map((claimed) => claimed.deliveryId),
+        claims.map((claimed) => claimed.token),
+      ],
+    },
+  ])
 }
 
 /** Gives back all that was claimed under these tokens, behind any claim that is still under way. */
 export async function releaseClaims(pool: pg.Pool, tokens: readonly string[]): Promise<void> {
-  const client = await pool.connect()
-  try {
-    await flushWorker(client, 'both', [
-      lockClaims,
-      {
-        name: 'release_claims',
-        text: `update delivery_due set lease_token = null, leased_until = null
-          where lease_token is not null and lease_token = any($1)`,
-        values: [tokens],
-      },
-    ])
-    client.release()
-  } catch (error) {
-    client.release(true)
-    throw error
-  }
+  await flushQueue(pool, [
+    lockClaims,
+    {
+      name: 'release_claims',
+      text: `update delivery_due set lease_token = null, leased_until = null
+        where lease_token is not null and lease_token = any($1)`,
+      values: [tokens],
+    },
+  ])
 }
 
 /** Deliveries cancelled in one statement; the others come with the next claim. */
@@ -154,24 +142,32 @@ const cancelMax = 500
 
 /** Takes what waits in lanes of deleted endpoints off the work to be done. */
 export async function cancelDeliveries(pool: pg.Pool, lanes: readonly Lane[]): Promise<void> {
-  await pool.query({
-    name: 'cancel_deliveries',
-    text: `
-      with unwanted as (
-        select due.tenant_id, due.endpoint_id, due.delivery_id
-        from unnest($1::text[], $2::text[]) as lane (tenant_id, endpoint_id)
-        join delivery_due as due using (tenant_id, endpoint_id)
-        where due.lease_token is null or due.leased_until <= clock_timestamp()
+  await flushQueue(pool, [
+    {
+      name: 'cancel_deliveries',
+      text: `
+      with lane as (
+        select * from unnest($1::text[], $2::text[]) as l (tenant_id, endpoint_id)
+      ), waiting as (
+        select due.tenant_id, due.delivery_id
+        from lane join delivery_due as due using (tenant_id, endpoint_id)
+        where due.lease_token is null
+        limit ${cancelMax} for update of due skip locked
+      ), abandoned as (
+        select due.tenant_id, due.delivery_id
+        from lane join delivery_due as due using (tenant_id, endpoint_id)
+        where due.lease_token is not null and due.leased_until <= clock_timestamp()
         limit ${cancelMax} for update of due skip locked
       ), withdrawn as (
-        delete from delivery_due as due using unwanted
-        where due.tenant_id = unwanted.tenant_id and due.endpoint_id = unwanted.endpoint_id
-          and due.delivery_id = unwanted.delivery_id
+        delete from delivery_due as due
+        using (select * from waiting union all select * from abandoned) as unwanted
+        where due.tenant_id = unwanted.tenant_id and due.delivery_id = unwanted.delivery_id
         returning due.tenant_id, due.delivery_id, due.created_on
       )
       update webhook_delivery as delivery set status = 'CANCELLED' from withdrawn
       where delivery.tenant_id = withdrawn.tenant_id and delivery.id = withdrawn.delivery_id
         and delivery.created_on = withdrawn.created_on`,
-    values: [lanes.map(({ tenantId }) => tenantId), lanes.map(({ endpointId }) => endpointId)],
-  })
+      values: [lanes.map(({ tenantId }) => tenantId), lanes.map(({ endpointId }) => endpointId)],
+    },
+  ])
 }

@@ -17,7 +17,8 @@ import {
   releaseLeases,
 } from './dispatch.sql.ts'
 import { nameOutcome, nextStep } from './dispatch.ts'
-import { secretPlace } from './secret.ts'
+import { createPatience } from './patience.ts'
+import { createSigners } from './signers.ts'
 
 /*
  * The *dispatcher* claims what is due, sends it, and records what came of it. Between claim and
@@ -27,7 +28,7 @@ import { secretPlace } from './secret.ts'
  * recorded, so what a slow database leaves unrecorded is bounded too.
  */
 
-const slotsMax = 256
+const slotsMax = 512
 const endpointInFlightMax = 10
 const deadlineMs = 15_000
 const connectMs = 5_000
@@ -35,6 +36,8 @@ const responseBytesMax = 16 * 1024
 /** Longer than any attempt, with room for its record. */
 const leaseMs = 60_000
 const idleMs = 50
+/** Slots that became free wait so long for others, since a claim costs most by being made. */
+const claimsApartMs = 8
 const recordMax = 200
 
 const attemptsTotal = new Counter({
@@ -64,9 +67,12 @@ export function runDispatcher(
   const inFlight = new Set<Claimed>()
   const concluded: Recorded[] = []
   const cut = new AbortController()
+  const patience = createPatience()
+  const signerOf = createSigners(ctx)
   let after = noLane
   /** Of claims whose answer was lost: what they took, if anything, nobody will send. */
   let lost: string[] = []
+  let claimTimer: NodeJS.Timeout | undefined
   /** So many at the front are recorded one by one: with one of them a whole batch was refused. */
   let suspects = 0
 
@@ -81,9 +87,10 @@ export function runDispatcher(
     lost = [token]
     const result = await claimDeliveries(ctx.db.worker, {
       ...{ token, limit, endpointInFlightMax, leaseMs, after, now: ctx.clock.now() },
-      // Half of what is free: however many hang, the tenants behind them find slots.
-      tenantInFlightMax: Math.ceil(limit / 2),
-      held: countByTenant(inFlight),
+      // Half of what the others leave: however many hang, the tenants behind them find slots.
+      tenantRoom: Math.ceil(limit / 2),
+      tenantRooms: roomsOf(inFlight, limit),
+      slow: patience.slow(),
     })
     lost = []
     after = result.after
@@ -96,16 +103,25 @@ export function runDispatcher(
     return after !== noLane
   }
 
+  /** Claims again, but not at once: other slots are about to be free. */
+  function claimSoon(): void {
+    claimTimer ??= setTimeout(() => {
+      claimTimer = undefined
+      claimer.wake()
+    }, claimsApartMs)
+  }
+
   async function deliver(claimed: Claimed): Promise<void> {
     const { endpointId, deliveryId } = claimed
     const startedAt = ctx.clock.now()
-    const outcome = await attempt(ctx, claimed, startedAt, cut.signal).catch((error): Outcome => {
+    const outcome = await attempt(claimed, startedAt).catch((error): Outcome => {
       ctx.log.error({ err: error, deliveryId }, 'a delivery could not be sent')
       return { kind: 'failed', reason: 'aborted', detail: 'We could not send it.', durationMs: 0 }
     })
     // What the stop cut short stays in flight, to be given back without spending an attempt.
     if (cut.signal.aborted && outcome.kind === 'failed' && outcome.reason === 'aborted') return
     attemptsTotal.inc({ outcome: nameOutcome(outcome) })
+    patience.note(claimed, nameOutcome(outcome))
     attemptSeconds.observe(outcome.durationMs / 1_000)
     // While its lease is held nothing more is claimed in its place: the endpoint hears no more.
     if (nameOutcome(outcome) === 'GONE') {
@@ -115,6 +131,31 @@ export function runDispatcher(
     }
     concluded.push(conclude(ctx, claimed, outcome, startedAt))
     recorder.wake()
+  }
+
+  /** Sends the stored bytes, signed for this very attempt. */
+  async function attempt(claimed: Claimed, startedAt: Date): Promise<Outcome> {
+    const { endpointId, eventId, traceparent, url, body } = claimed
+    return await ctx.egress.send({
+      method: 'POST',
+      url,
+      body,
+      headers: {
+        'content-type': 'application/json',
+        'user-agent': 'UBOS-Webhooks/1',
+        'x-correlation-id': claimed.correlationId,
+        ...(traceparent === null ? {} : { traceparent }),
+        ...signatureHeaders({
+          id: eventId,
+          timestampSeconds: Math.floor(startedAt.getTime() / 1_000),
+          body,
+          secrets: [signerOf(claimed)],
+        }),
+      },
+      ...{ deadlineMs, connectMs, responseBytesMax, signal: cut.signal },
+      isRepeatable: true,
+      lane: endpointId,
+    })
   }
 
   async function record(): Promise<boolean> {
@@ -137,7 +178,7 @@ export function runDispatcher(
     // Taken off only now: what could not be recorded is recorded by the next pass.
     concluded.splice(0, batch.length)
     for (const { claimed } of batch) inFlight.delete(claimed)
-    claimer.wake()
+    claimSoon()
     return concluded.length > 0
   }
 
@@ -151,6 +192,7 @@ export function runDispatcher(
     wake: () => claimer.wake(),
     async stop(drainMs) {
       await claimer.stop()
+      clearTimeout(claimTimer)
       await settled(() => inFlight.size === 0, drainMs)
       cut.abort()
       await recorder.stop()
@@ -159,9 +201,13 @@ export function runDispatcher(
   }
 }
 
-function countByTenant(claims: Iterable<Claimed>): Map<TenantId, number> {
+/** How many more each tenant may have that has some: half of what is free but for its own. */
+function roomsOf(claims: Iterable<Claimed>, free: number): Map<TenantId, number> {
   const counts = new Map<TenantId, number>()
   for (const { tenantId } of claims) counts.set(tenantId, (counts.get(tenantId) ?? 0) + 1)
+  for (const [tenantId, count] of counts) {
+    counts.set(tenantId, Math.max(0, Math.ceil((free - count) / 2)))
+  }
   return counts
 }
 
@@ -176,37 +222,6 @@ async function settled(isSettled: () => boolean, limitMs: number): Promise<void>
   while (!isSettled() && performance.now() < endMs) {
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
-}
-
-/** Sends the stored bytes, signed for this very attempt. */
-async function attempt(
-  ctx: Context,
-  claimed: Claimed,
-  startedAt: Date,
-  signal: AbortSignal,
-): Promise<Outcome> {
-  const { tenantId, endpointId, eventId, traceparent, url, body } = claimed
-  const secret = ctx.secrets.open(secretPlace(tenantId, endpointId), claimed.secret).toString()
-  return await ctx.egress.send({
-    method: 'POST',
-    url,
-    body,
-    headers: {
-      'content-type': 'application/json',
-      'user-agent': 'UBOS-Webhooks/1',
-      'x-correlation-id': claimed.correlationId,
-      ...(traceparent === null ? {} : { traceparent }),
-      ...signatureHeaders({
-        id: eventId,
-        timestampSeconds: Math.floor(startedAt.getTime() / 1_000),
-        body,
-        secrets: [secret],
-      }),
-    },
-    ...{ deadlineMs, connectMs, responseBytesMax, signal },
-    isRepeatable: true,
-    lane: endpointId,
-  })
 }
 
 /** Turns an outcome into what is recorded of it. */

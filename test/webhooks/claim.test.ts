@@ -44,8 +44,8 @@ const isSequenced = () =>
 /** One claim, on clean tables but for `keep`. */
 function claim(request: Partial<ClaimRequest> = {}) {
   return claimDeliveries(world.ctx.db.worker, {
-    ...{ token: '1.test', limit: 100, endpointInFlightMax: 10, tenantInFlightMax: 100 },
-    ...{ held: new Map(), leaseMs: 60_000, now: world.ctx.clock.now(), after: noLane },
+    ...{ token: '1.test', limit: 100, endpointInFlightMax: 10, tenantRoom: 100, slow: [] },
+    ...{ tenantRooms: new Map(), leaseMs: 60_000, now: world.ctx.clock.now(), after: noLane },
     ...request,
   })
 }
@@ -81,11 +81,37 @@ test('a claim never exceeds what an endpoint, a tenant or the worker can bear', 
   const { tenant } = await aBacklog(3, 20)
   expect((await claim({ limit: 4 })).claimed).toHaveLength(4)
   expect(
-    (await claim({ tenantInFlightMax: 7, held: new Map([[tenant, 4]]) })).claimed,
+    (await claim({ tenantRoom: 7, tenantRooms: new Map([[tenant, 3]]) })).claimed,
   ).toHaveLength(3)
   expect((await claim()).claimed).toHaveLength(3 * 10 - 7)
   expect((await claim()).claimed).toEqual([])
   expect((await claim({ endpointInFlightMax: 11 })).claimed).toHaveLength(3)
+})
+
+test('of an endpoint that hangs one at a time is claimed, of its neighbours as many as ever', async () => {
+  await forget()
+  const { tenant, endpoints } = await aBacklog(2, 20)
+  const [hanging] = endpoints
+  const slow = [{ tenantId: tenant, endpointId: hanging?.id ?? '', inFlightMax: 1 }]
+  const { claimed } = await claim({ slow })
+  const ofHanging = claimed.filter(({ endpointId }) => endpointId === hanging?.id)
+  expect([ofHanging.length, claimed.length]).toEqual([1, 11])
+  expect((await claim({ slow })).claimed, 'what is under way counts').toEqual([])
+  expect((await claim()).claimed, 'once it answers, it has its ten').toHaveLength(9)
+})
+
+test('a lease that ended is claimed anew, also where nothing else waits, and says when it ended', async () => {
+  await forget()
+  const { endpoints } = await aBacklog(1, 3)
+  expect((await claim()).claimed).toHaveLength(3)
+  expect((await claim()).claimed).toEqual([])
+  await world.query(
+    "update delivery_due set leased_until = clock_timestamp() - interval '1 second' where endpoint_id = $1",
+    [endpoints[0]?.id],
+  )
+  const again = (await claim({ token: '2.test' })).claimed
+  expect(again).toHaveLength(3)
+  expect(again.every(({ interruptedAt }) => interruptedAt !== null)).toBe(true)
 })
 
 test('what two claim at the same moment is claimed once', async () => {
@@ -117,7 +143,7 @@ test('with more lanes than one claim looks at, claims go round and then come to 
   const { tenant, endpoints } = await aBacklog(1, 2)
   // Lanes of a tenant that sorts before ours; nothing in them is due for an hour.
   await world.query(
-    `insert into delivery_due select 'ten_00000000000000000000000001', 'whe_' || n, delivery_id,
+    `insert into delivery_due select 'ten_00000000000000000000000001', 'whe_' || n, 'whd_' || n,
         created_on, event_id, event_created_on, due_at + interval '1 hour', 0, 0
       from delivery_due, generate_series(10001, 11500) as n
       where delivery_id = (select min(delivery_id) from delivery_due)`,

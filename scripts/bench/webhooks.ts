@@ -1,0 +1,242 @@
+import { type Asked, sharedMs, startChild } from './child.ts'
+import { type Installation, type Product, startInstallation } from './installation.ts'
+import { bounded, compared, type Row } from './rows.ts'
+import { fillBacklog, fillPending, isDrained, isSequenced } from './webhooks/backlog.ts'
+import { aCustomer, aNewCustomer, type Customer } from './webhooks/customer.ts'
+import { fanOutByJobs, prepareFan } from './webhooks/fan.ts'
+
+const rounds = 3
+const sizes = { each: 100, endpoints: 50, jobs: 1_500, events: 1_000, jobEvents: 60, waits: 100 }
+/** One kilobyte, the size of an event with a client in it. */
+const body = JSON.stringify({ type: 'client.created', data: { note: 'x'.repeat(970) } })
+
+interface Bench {
+  installation: Installation
+  receiver: Asked
+  base: string
+  operatorKey: string
+  sandboxKey: string
+}
+
+/** Webhooks beside what one would take instead, in turns, in one run. */
+export async function measureWebhooks(): Promise<Row[]> {
+  const installation = await startInstallation()
+  const children: Asked[] = []
+  try {
+    const receiver = await startChild('./webhooks/receiver.ts')
+    children.push(receiver)
+    const base = `http://127.0.0.1:${await receiver.ask<number>({ ask: 'port' })}`
+    const first = await installation.start('all')
+    const operatorKey = /ubk_op_\S+/.exec(first.said)?.[0] ?? ''
+    const sandboxKey = /ubk_test_\S+/.exec(first.said)?.[0] ?? ''
+    const bench = { installation, receiver, base, operatorKey, sandboxKey }
+    const posts = await startChild('./webhooks/posts.ts')
+    const jobs = await startChild('./webhooks/jobs.ts', { BENCH_OWNER_URL: installation.ownerUrl })
+    children.push(posts, jobs)
+
+    const wanted = process.env.BENCH_ROWS?.split(',')
+    const parts: Record<string, () => Promise<Row[]>> = {
+      latency: () => measureLatency(bench, first, jobs),
+      neighbours: () => measureNeighbours(bench, first),
+      rates: () => measureRates(bench, first, posts, jobs),
+      memory: () => measureMemory(bench),
+    }
+    const rows: Row[] = []
+    for (const [name, part] of Object.entries(parts)) {
+      if (wanted === undefined || wanted.includes(name)) rows.push(...(await part()))
+    }
+    return rows
+  } finally {
+    for (const child of children) child.stop()
+    await installation.stop()
+  }
+}
+
+/** What a customer waits for: from the reply of the call to its webhook, while nothing else happens. */
+async function waitsOf(bench: Bench, customer: Customer, path: string, count: number) {
+  const waits: number[] = []
+  for (let at = 0; at < count; at += 1) {
+    await customer.call('POST', '/clients', { name: 'Ada', currency: 'GBP' })
+    const repliedMs = sharedMs()
+    for (;;) {
+      const arrivals = await bench.receiver.ask<Record<string, number[]>>({ ask: 'arrivals' })
+      const arrivedMs = arrivals[path]?.[at]
+      if (arrivedMs === undefined) continue
+      waits.push(Math.max(0, arrivedMs - repliedMs))
+      break
+    }
+    await new Promise((rested) => setTimeout(rested, 20 + Math.random() * 20))
+  }
+  return waits
+}
+
+async function measureLatency(bench: Bench, all: Product, jobs: Asked): Promise<Row[]> {
+  const customer = await aNewCustomer(all.url, bench.operatorKey)
+  await customer.endpoints(`${bench.base}/timed`, 1)
+  const ours: number[][] = []
+  const theirs: number[][] = []
+  for (let round = 0; round <= rounds; round += 1) {
+    await bench.receiver.ask({ ask: 'reset' })
+    ours.push(await waitsOf(bench, customer, '/timed/0', sizes.waits))
+    theirs.push(await jobs.ask<number[]>({ ask: 'latency', count: sizes.waits }))
+  }
+  return [
+    ['p50', 0.5, 4],
+    ['p99', 0.99, 6],
+  ].map(([name, quantile, demanded]) => {
+    // The first round only warms up.
+    const [own, other] = [ours, theirs].map((all) =>
+      all.slice(1).map((waits) => atQuantile(waits, Number(quantile))),
+    )
+    return compared({
+      ...{ what: `commit to first attempt, idle, role all, ${name}`, unit: 'ms' },
+      beside: 'graphile-worker addJob to start',
+      ...{ ours: own ?? [], theirs: other ?? [], demand: { atMost: Number(demanded) } },
+    })
+  })
+}
+
+/** The value below which this part of the others lies. */
+function atQuantile(values: readonly number[], quantile: number): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * quantile))] ?? Number.NaN
+}
+
+/** Others' latency while one tenant has a backlog of 100,000 and a fifth of its endpoints hang. */
+async function measureNeighbours(bench: Bench, all: Product): Promise<Row[]> {
+  const { installation, receiver, base, operatorKey } = bench
+  const other = await aNewCustomer(all.url, operatorKey)
+  await other.endpoints(`${base}/timed`, 1)
+  const big = await aNewCustomer(all.url, operatorKey)
+  const healthy = await big.endpoints(`${base}/healthy`, 80)
+  const hanging = await big.endpoints(`${base}/hang`, 20)
+  const [quiet, busy] = [[] as number[], [] as number[]]
+  await waitsOf(bench, other, '/timed/0', 30)
+  await receiver.ask({ ask: 'reset' })
+  const quietWaits = await waitsOf(bench, other, '/timed/0', 150)
+  quiet.push(atQuantile(quietWaits, 0.99))
+  const { tenantId } = big
+  const backlog = { tenantId, endpointIds: [...healthy, ...hanging], each: 1_000, body }
+  await fillBacklog(installation.owner, [backlog])
+  await receiver.ask({ ask: 'reset' })
+  const busyWaits = await waitsOf(bench, other, '/timed/0', 150)
+  busy.push(atQuantile(busyWaits, 0.99))
+  const { count, hung } = await receiver.ask<{ count: number; hung: number }>({ ask: 'counts' })
+  const p50 = (waits: number[]) => atQuantile(waits, 0.5).toFixed(1)
+  console.log(
+    `neighbours p50 ${p50(busyWaits)} beside ${p50(quietWaits)} ms; ${count} sent, ${hung} hung`,
+  )
+  await installation.owner.query('delete from delivery_due')
+  return [
+    compared({
+      what: "others' commit to first attempt, p99, beside 100,000 of a tenant, a fifth hanging",
+      ...{ beside: 'the same, quiet', unit: 'ms' },
+      ...{ ours: busy, theirs: quiet, demand: { atMost: 2 } },
+    }),
+  ]
+}
+
+/** Deliveries, with and without a hanging neighbour, and fan-out; the dispatcher is a worker's. */
+async function measureRates(bench: Bench, all: Product, posts: Asked, jobs: Asked): Promise<Row[]> {
+  const { installation, receiver, base, sandboxKey, operatorKey } = bench
+  const { owner } = installation
+  const customer = await aCustomer(all.url, sandboxKey)
+  const endpointIds = await customer.endpoints(`${base}/h`, sizes.endpoints)
+  const [hanging = ''] = await customer.endpoints(`${base}/hang`, 1)
+  const listener = await aNewCustomer(all.url, operatorKey)
+  for (const id of await listener.endpoints(`${base}/f`, 10)) {
+    await listener.call('PATCH', `/webhook-endpoints/${id}`, { status: 'DISABLED' })
+  }
+  await all.stop()
+  const worker = await installation.start('worker')
+  const { tenantId } = customer
+  const urls = endpointIds.map((_, at) => `${base}/h/${at}`)
+  const total = sizes.each * sizes.endpoints
+
+  async function delivered(hangs: boolean): Promise<number> {
+    await receiver.ask({ ask: 'reset' })
+    const backlog = [{ tenantId, endpointIds, each: sizes.each, body }]
+    if (hangs) backlog.push({ tenantId, endpointIds: [hanging], each: total, body })
+    const startMs = await fillBacklog(owner, backlog)
+    await isDrained(owner, tenantId, endpointIds)
+    const rate = (1_000 * total) / (performance.now() - startMs)
+    if (hangs) await owner.query('delete from delivery_due where endpoint_id = $1', [hanging])
+    return rate
+  }
+  async function fannedOut(): Promise<number> {
+    const startMs = await fillPending(owner, listener.tenantId, sizes.events, body)
+    await isSequenced(owner)
+    const rate = (10_000 * sizes.events) / (performance.now() - startMs)
+    await owner.query('delete from delivery_due')
+    return rate
+  }
+  await prepareFan(installation.ownerUrl)
+  const contenders = {
+    ours: () => delivered(false),
+    posts: async () => {
+      const question = { urls, body, count: total }
+      return (1_000 * total) / (await posts.ask<number>(question))
+    },
+    jobs: async () => {
+      const question = { ask: 'deliver', urls, body, count: sizes.jobs }
+      return (1_000 * sizes.jobs) / (await jobs.ask<number>(question))
+    },
+    besideHanging: () => delivered(true),
+    fanOut: fannedOut,
+    fanOutJobs: async () =>
+      (10_000 * sizes.jobEvents) / (await fanOutByJobs(owner, sizes.jobEvents)),
+  }
+  const rates = Object.fromEntries(Object.keys(contenders).map((name) => [name, [] as number[]]))
+  for (let round = 0; round <= rounds; round += 1) {
+    for (const [name, run] of Object.entries(contenders)) {
+      const rate = await run()
+      if (round > 0) rates[name]?.push(rate)
+    }
+  }
+  await worker.stop()
+  const of = (name: keyof typeof contenders) => rates[name] ?? []
+  const signed = 'signed deliveries with recorded attempts, 50 endpoints'
+  const unit = 'per s'
+  return [
+    compared({
+      ...{ what: signed, beside: 'raw undici posts', unit },
+      ...{ ours: of('ours'), theirs: of('posts'), demand: { atLeast: 0.35 } },
+    }),
+    compared({
+      ...{ what: signed, beside: 'a graphile-worker job each', unit },
+      ...{ ours: of('ours'), theirs: of('jobs'), demand: { atLeast: 3 } },
+    }),
+    compared({
+      what: 'healthy endpoints while one hangs with half the traffic',
+      ...{ beside: 'themselves without it', unit },
+      ...{ ours: of('besideHanging'), theirs: of('ours'), demand: { atLeast: 0.8 } },
+    }),
+    compared({
+      ...{ what: 'fan-out of one event to 10 endpoints', beside: 'row + add_job each', unit },
+      ...{ ours: of('fanOut'), theirs: of('fanOutJobs'), demand: { atLeast: 40 } },
+    }),
+  ]
+}
+
+/** What the process holds while it delivers 100,000. */
+async function measureMemory(bench: Bench): Promise<Row[]> {
+  const { installation, base, sandboxKey } = bench
+  const all = await installation.start('all')
+  const customer = await aCustomer(all.url, sandboxKey)
+  const endpointIds = await customer.endpoints(`${base}/m`, 20)
+  const measured: number[] = []
+  for (let round = 0; round < 5; round += 1) {
+    const { tenantId } = customer
+    await fillBacklog(installation.owner, [{ tenantId, endpointIds, each: 1_000, body }])
+    await isDrained(installation.owner, tenantId, endpointIds)
+    measured.push(all.rssMiB())
+  }
+  await all.stop()
+  return [
+    bounded({
+      what: 'RSS of role all while it delivers 100,000',
+      ...{ unit: 'MiB', ours: [Math.max(...measured)], demand: { atMost: 300 } },
+      note: `after 20,000 … 100,000: ${measured.map((mib) => mib.toFixed(0)).join(', ')}`,
+    }),
+  ]
+}
