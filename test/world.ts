@@ -30,7 +30,7 @@ export interface World {
   callsWith(key: string): Api
   /** Queries as the superuser, past the fences. */
   query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]>
-  /** Waits until no event is without position and no delivery is due. */
+  /** Waits until no job is due or runs, no event is without position, and no delivery is due. */
   drain(): Promise<void>
   /** Moves the installation's clock. */
   step(ms: number): void
@@ -176,8 +176,11 @@ function callsWith(url: string, key: string): Api {
 
 async function drain(query: World['query'], clock: Clock): Promise<void> {
   for (let turn = 0; turn < 1_000; turn += 1) {
-    const [open] = await query<{ pending: string; due: string }>(
-      `select (select count(*) from event_pending) as pending, (
+    const [open] = await query<{ jobs: string; pending: string; due: string }>(
+      `select (
+          select count(*) from job
+          where (status = 'PENDING' and due_at <= $1) or (status = 'RUNNING' and lease_token is not null)
+        ) as jobs, (select count(*) from event_pending) as pending, (
           select count(*) from delivery_due as due join webhook_endpoint as endpoint
             on endpoint.tenant_id = due.tenant_id and endpoint.id = due.endpoint_id
           where due.lease_token is not null or endpoint.deleted_at is not null
@@ -186,7 +189,7 @@ async function drain(query: World['query'], clock: Clock): Promise<void> {
       // A little ahead: what becomes due while we ask counts, and a retry is seconds away.
       [new Date(clock.now().getTime() + 1_000)],
     )
-    if (open?.pending === '0' && open.due === '0') return
+    if (open?.jobs === '0' && open.pending === '0' && open.due === '0') return
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
   throw new Error('the queues did not run dry')

@@ -16,8 +16,8 @@ export interface Claimed {
   attemptCount: number
   retryCount: number
   dueAt: Date
-  /** When the lease of a worker ended that did not record what it did; null is the usual. */
-  interruptedAt: Date | null
+  /** When leases ended whose workers did not record what they did; none is the usual. */
+  interruptedAt: readonly Date[]
   url: string
   secret: Buffer
   body: Buffer
@@ -200,12 +200,13 @@ const claimText = `
   ), claimed as (
     update delivery_due as due
     set lease_token = $6,
-      leased_until = clock_timestamp() + make_interval(secs => $7::double precision / 1000)
+      leased_until = clock_timestamp() + make_interval(secs => $7::double precision / 1000),
+      interrupted_at = case when picked.lease_token is null then due.interrupted_at
+        else due.interrupted_at || picked.leased_until end
     from picked
     where due.tenant_id = picked.tenant_id and due.delivery_id = picked.delivery_id
       and due.lease_token is not distinct from picked.lease_token
-    returning due.*, picked.tenant_rank,
-      case when picked.lease_token is not null then picked.leased_until end as interrupted_at
+    returning due.*, picked.tenant_rank
   ), complete as (
     select claimed.*, endpoint.url, endpoint.secret,
       event.correlation_id, event.traceparent, event.body

@@ -78,7 +78,8 @@ const recordText = `
   ), again as (
     update delivery_due as due
     set lease_token = null, leased_until = null, due_at = outcome.next_at,
-      attempt_count = outcome.attempt_count, retry_count = outcome.retry_count
+      attempt_count = outcome.attempt_count, retry_count = outcome.retry_count,
+      interrupted_at = '{}'
     from outcome
     where outcome.becomes = 'PENDING' and due.tenant_id = outcome.tenant_id
       and due.delivery_id = outcome.delivery_id and due.lease_token = outcome.token

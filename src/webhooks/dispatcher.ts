@@ -235,15 +235,12 @@ function conclude(
   const random = clock.randomBytes(4).readUInt32BE() / 2 ** 32
   const next = nextStep(outcome, claimed.retryCount, endedAt, random)
   const responseStatus = outcome.kind === 'answered' ? outcome.status : null
-  const attempts: RecordedAttempt[] = []
-  let number = claimed.attemptCount
-  if (claimed.interruptedAt !== null) {
-    number += 1
-    attempts.push(interruption(clock.newId('att'), number, claimed.dueAt, claimed.interruptedAt))
-  }
+  const attempts = claimed.interruptedAt.map((at, index) =>
+    interruption(clock.newId('att'), claimed.attemptCount + 1 + index, claimed.dueAt, at),
+  )
   attempts.push({
     id: clock.newId('att'),
-    number: number + 1,
+    number: claimed.attemptCount + attempts.length + 1,
     startedAt,
     durationMs: outcome.durationMs,
     outcome: nameOutcome(outcome),

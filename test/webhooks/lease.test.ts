@@ -143,6 +143,29 @@ test('an answer to a lease that its own worker took anew is not recorded either'
   ])
 })
 
+test('however many leases end over one delivery, each is on record as an attempt', async () => {
+  const api = await world.newTenant()
+  const receiver = await aPatientReceiver()
+  const endpoint = await anEndpoint(api, receiver.url)
+  anotherWorker(world)
+  await createClients(api)
+  for (const sent of [1, 2]) {
+    await until(() => receiver.waiting.length === sent)
+    await world.query(
+      'update delivery_due set leased_until = clock_timestamp() where endpoint_id = $1',
+      [endpoint.id],
+    )
+  }
+  await until(() => receiver.waiting.length === 3)
+  for (const status of [500, 500, 200]) receiver.answer(status)
+  await until(async () => (await deliveryTo(api, endpoint)).status === 'DELIVERED')
+  expect(await outcomesOf(api, endpoint)).toEqual([
+    [1, 'INTERRUPTED'],
+    [2, 'INTERRUPTED'],
+    [3, 'DELIVERED'],
+  ])
+})
+
 test('a worker that stops gives back what has no answer, and no attempt is spent on it', async () => {
   const api = await world.newTenant()
   const receiver = await aReceiver()
