@@ -10,11 +10,13 @@ const caller = {
 
 test('a call that had to wait for the others to be told gets the rest of its quota all the same', async () => {
   let nowMs = Date.UTC(2026, 0, 1)
+  let arrivalMs = 0
   // Others take a while to tell, and count from when they were told.
   async function query({ values }: { values: [unknown, unknown, number[], number] }) {
     const [, , spent, toldMs] = values
     nowMs += 5
-    return { rows: spent.map((spentMs) => ({ arrival_ms: toldMs + spentMs })) }
+    arrivalMs = spent.reduce((sum, spentMs) => sum + spentMs, Math.max(arrivalMs, toldMs))
+    return { rows: [{ arrival_ms: arrivalMs }] }
   }
   const clock = { now: () => new Date(nowMs) }
   const ctx = { db: { worker: { query } }, clock, log: { warn: () => undefined } }
