@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { makeUsageReport } from '#api-metrics/usage-report.task.ts'
 import { type JobRun, type Task, TaskRefusal } from '#jobs/task.ts'
 import type { UsageReportPayload } from '#jobs/usage-report.ts'
@@ -6,6 +6,9 @@ import { type Api, startWorld, type World } from '../world.ts'
 import { until } from './until.ts'
 
 /* From a caller's wish to what it is told of the end, through everything in between. */
+
+// A busy machine is slow, not wrong.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
 
 let world: World
 let api: Api
@@ -36,7 +39,7 @@ async function ask(over: object = {}, groupBy = 'DAY'): Promise<string> {
 }
 
 async function becomes(path: string, status: string) {
-  await until(async () => (await api.get(path)).body.status === status, 15_000)
+  await until(async () => (await api.get(path)).body.status === status, 60_000)
   return (await api.get(path)).body
 }
 
@@ -67,7 +70,7 @@ test('a schedule makes its report when it is time, and that is told of too', asy
   })
   world.step(Date.parse(schedule.nextRunAt) - world.ctx.clock.now().getTime() + 500)
   const list = `/api/v1/jobs?scheduleId=${schedule.id}`
-  await until(async () => (await api.get(list)).body.data[0]?.status === 'SUCCEEDED', 15_000)
+  await until(async () => (await api.get(list)).body.data[0]?.status === 'SUCCEEDED', 60_000)
   const { data } = (await api.get(list)).body
   expect(data).toHaveLength(1)
   const { result } = (await api.get(`/api/v1/jobs/${data[0].id}`)).body
