@@ -113,6 +113,13 @@ test('looking back finds the times that looking ahead does, both ends included',
   )
 })
 
+test('a time that is now is one of those up to now, to the millisecond', () => {
+  const timing = { cron: '30 2 * * *', timeZone: 'UTC' }
+  const run = new Date('2026-02-04T02:30:00.000Z')
+  expect(runsWithin(timing, run, run, 10)).toEqual([run])
+  expect(runsWithin(timing, run, new Date(run.getTime() - 1), 10)).toEqual([])
+})
+
 test('of many times the newest are taken, oldest first', () => {
   const timing = { cron: '* * * * *', timeZone: 'UTC' }
   const from = new Date('2026-01-01T00:00:00Z')

@@ -283,8 +283,9 @@ test('a deleted schedule makes no more jobs; what it made stays', async () => {
 test('a tenant has a hundred schedules and no more, however many ask at once', async () => {
   const { id } = await aSchedule()
   await multiply(id, schedulesMax - 2)
-  const replies = await Promise.all([1, 2, 3].map(() => api.post('/api/v1/job-schedules', hourly)))
-  expect(replies.map(({ status }) => status).sort()).toEqual([201, 409, 409])
+  const asked = Array.from({ length: 12 }, () => api.post('/api/v1/job-schedules', hourly))
+  const replies = await Promise.all(asked)
+  expect(replies.filter(({ status }) => status === 201)).toHaveLength(1)
   for (const reply of replies.filter(({ status }) => status === 409)) {
     refusedWith(reply, 'limit_reached')
   }
