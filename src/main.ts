@@ -96,8 +96,9 @@ async function openFront(role: 'all' | 'api' | 'worker', config: Config): Promis
 
 async function stopAll({ listener, worker }: Parts, role: Role, ms: number): Promise<void> {
   // A worker that drains is alive, and answers so until it is done.
-  if (role === 'worker') await worker?.stop(ms)
-  await Promise.all([listener.stop(ms), worker?.stop(ms)])
+  const worked = worker?.stop(ms)
+  if (role === 'worker') await worked
+  await Promise.all([listener.stop(ms), worked])
 }
 
 /** The six capabilities over a database, and what closes them again. */

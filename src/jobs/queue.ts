@@ -69,6 +69,8 @@ export function runQueue(ctx: Context, options: QueueOptions): Queue {
   const ended = live()
   return {
     async stop() {
+      // Who is in a hurry asks a second time.
+      if (isStopped) return await ended
       isStopped = true
       // That it fails is told by its promise, on which `live` waits.
       void Promise.resolve(current?.gracefulShutdown()).catch(() => undefined)

@@ -95,9 +95,10 @@ test('a process that waits for its database is alive, not ready, and says so in 
 })
 
 test('workers that are replaced one by one deliver everything once, and no attempt is spent on it', async () => {
+  const api = await world.newTenant()
   const receiver = await startReceiver()
   receiver.answersWith(() => ({ status: 204 }))
-  const endpoint = await world.api.post('/api/v1/webhook-endpoints', {
+  const endpoint = await api.post('/api/v1/webhook-endpoints', {
     url: receiver.url,
     eventTypes: ['client.created'],
   })
@@ -107,7 +108,7 @@ test('workers that are replaced one by one deliver everything once, and no attem
   const creating = Array.from({ length: 4 }, async () => {
     while (created < count) {
       created += 1
-      await world.api.post('/api/v1/clients', { name: 'Rolling', currency: 'EUR' })
+      await api.post('/api/v1/clients', { name: 'Rolling', currency: 'EUR' })
     }
   })
   for (const goal of [20, 60]) {
@@ -130,5 +131,22 @@ test('workers that are replaced one by one deliver everything once, and no attem
     [endpoint.body.id],
   )
   expect(attempts).toEqual([{ number: 1, outcome: 'DELIVERED' }])
+
+  // What hangs is given back when the second signal comes, and is due as if it had not been tried.
+  receiver.behaves('hang')
+  await api.post('/api/v1/clients', { name: 'Hanging', currency: 'EUR' })
+  await receiver.received(count + 1)
+  const exited = new Promise<number | null>((resolve) => worker.child.once('exit', resolve))
+  worker.child.kill('SIGTERM')
+  await new Promise((resolve) => setTimeout(resolve, 600))
+  worker.child.kill('SIGTERM')
+  expect(await exited).toBe(0)
+  const due = await world.query(
+    `select attempt_count, lease_token from delivery_due as due join webhook_delivery as delivery
+      on delivery.tenant_id = due.tenant_id and delivery.id = due.delivery_id
+      where due.endpoint_id = $1`,
+    [endpoint.body.id],
+  )
+  expect(due).toEqual([{ attempt_count: 0, lease_token: null }])
   await receiver.stop()
 })
