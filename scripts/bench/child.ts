@@ -1,4 +1,4 @@
-import { type ChildProcess, fork } from 'node:child_process'
+import { fork } from 'node:child_process'
 import { once } from 'node:events'
 
 /** A process of the bench: it is asked something, and answers. */
@@ -14,20 +14,17 @@ export async function startChild(
 ): Promise<Asked> {
   const child = fork(new URL(module, import.meta.url), [], { env: { ...process.env, ...env } })
   await once(child, 'message')
+  const gone = once(child, 'exit').then(() => Promise.reject(new Error('a child ended')))
+  gone.catch(() => undefined)
   return {
     async ask<Answer>(question: unknown) {
+      const { promise, resolve } = Promise.withResolvers<unknown>()
+      child.once('message', resolve)
       child.send(question as object)
-      return (await answerOf(child)) as Answer
+      return (await Promise.race([promise, gone])) as Answer
     },
     stop: () => void child.kill('SIGKILL'),
   }
-}
-
-async function answerOf(child: ChildProcess): Promise<unknown> {
-  const gone = once(child, 'exit').then(() => Promise.reject(new Error('a child ended')))
-  gone.catch(() => undefined)
-  const [message] = (await Promise.race([once(child, 'message'), gone])) as [unknown]
-  return message
 }
 
 /** In the child: says that it is ready, and answers one question after the other. */

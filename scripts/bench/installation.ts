@@ -2,13 +2,16 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import pg from 'pg'
+import { ensureDatabase } from '../../src/db/migrate.ts'
 import { openPostgres } from './postgres.ts'
 
 /** An installation as a user has it: the product's own processes over a database that waits for its disk. */
 export interface Installation {
   /** The superuser's, past the fences. */
   readonly owner: pg.Client
-  readonly ownerUrl: string
+  /** A database beside it, for what one would take instead: a NOTIFY there wakes nobody here. */
+  readonly rivals: pg.Client
+  readonly rivalsUrl: string
   /** Starts a process in one of the product's roles, as `npm start` does; ready when it answers. */
   start(role: 'all' | 'worker'): Promise<Product>
   stop(): Promise<void>
@@ -29,6 +32,9 @@ export async function startInstallation(): Promise<Installation> {
   const { ownerUrl } = database
   const owner = new pg.Client({ connectionString: ownerUrl })
   await owner.connect()
+  const rivalsUrl = await ensureDatabase(ownerUrl, 'rivals')
+  const rivals = new pg.Client({ connectionString: rivalsUrl })
+  await rivals.connect()
   const products = new Set<Product>()
   const env = {
     ...process.env,
@@ -37,7 +43,8 @@ export async function startInstallation(): Promise<Installation> {
   }
   return {
     owner,
-    ownerUrl,
+    rivals,
+    rivalsUrl,
     async start(role) {
       const args = ['--max-semi-space-size=8', ...profiling(), 'src/doorstep.js', role]
       const stdio: ['ignore', 'pipe', 'inherit'] = ['ignore', 'pipe', 'inherit']
@@ -61,6 +68,7 @@ export async function startInstallation(): Promise<Installation> {
     async stop() {
       for (const product of products) await product.stop()
       await owner.end()
+      await rivals.end()
       await database[Symbol.asyncDispose]()
     },
   }

@@ -3,7 +3,7 @@ import { type Installation, type Product, startInstallation } from './installati
 import { bounded, compared, type Row } from './rows.ts'
 import { fillBacklog, fillPending, isDrained, isSequenced } from './webhooks/backlog.ts'
 import { aCustomer, aNewCustomer, type Customer } from './webhooks/customer.ts'
-import { fanOutByJobs, prepareFan } from './webhooks/fan.ts'
+import { fanOutByJobs } from './webhooks/fan.ts'
 
 const rounds = 3
 const sizes = { each: 100, endpoints: 50, jobs: 1_500, events: 1_000, jobEvents: 60, waits: 100 }
@@ -31,7 +31,9 @@ export async function measureWebhooks(): Promise<Row[]> {
     const sandboxKey = /ubk_test_\S+/.exec(first.said)?.[0] ?? ''
     const bench = { installation, receiver, base, operatorKey, sandboxKey }
     const posts = await startChild('./webhooks/posts.ts')
-    const jobs = await startChild('./webhooks/jobs.ts', { BENCH_OWNER_URL: installation.ownerUrl })
+    const jobs = await startChild('./webhooks/jobs.ts', {
+      BENCH_RIVALS_URL: installation.rivalsUrl,
+    })
     children.push(posts, jobs)
 
     const wanted = process.env.BENCH_ROWS?.split(',')
@@ -170,7 +172,6 @@ async function measureRates(bench: Bench, all: Product, posts: Asked, jobs: Aske
     await owner.query('delete from delivery_due')
     return rate
   }
-  await prepareFan(installation.ownerUrl)
   const contenders = {
     ours: () => delivered(false),
     posts: async () => {
@@ -184,7 +185,7 @@ async function measureRates(bench: Bench, all: Product, posts: Asked, jobs: Aske
     besideHanging: () => delivered(true),
     fanOut: fannedOut,
     fanOutJobs: async () =>
-      (10_000 * sizes.jobEvents) / (await fanOutByJobs(owner, sizes.jobEvents)),
+      (10_000 * sizes.jobEvents) / (await fanOutByJobs(installation.rivals, sizes.jobEvents)),
   }
   const rates = Object.fromEntries(Object.keys(contenders).map((name) => [name, [] as number[]]))
   for (let round = 0; round <= rounds; round += 1) {

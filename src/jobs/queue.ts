@@ -66,16 +66,21 @@ export function runQueue(ctx: Context, options: QueueOptions): Queue {
     }
   }
 
+  async function end(): Promise<void> {
+    isStopped = true
+    // That it fails is told by its promise, on which `live` waits.
+    void Promise.resolve(current?.gracefulShutdown()).catch(() => undefined)
+    await ended
+    await pool.end()
+  }
+
   const ended = live()
+  let stopped: Promise<void> | undefined
   return {
-    async stop() {
-      // Who is in a hurry asks a second time.
-      if (isStopped) return await ended
-      isStopped = true
-      // That it fails is told by its promise, on which `live` waits.
-      void Promise.resolve(current?.gracefulShutdown()).catch(() => undefined)
-      await ended
-      await pool.end()
+    /** A second call joins the first. */
+    stop() {
+      stopped ??= end()
+      return stopped
     },
   }
 }

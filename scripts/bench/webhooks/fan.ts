@@ -1,14 +1,4 @@
-import { makeWorkerUtils } from 'graphile-worker'
 import type pg from 'pg'
-
-/** Where nobody works: adding is all that is measured. */
-const schema = 'bench_fan'
-
-export async function prepareFan(connectionString: string): Promise<void> {
-  const utils = await makeWorkerUtils({ connectionString, schema })
-  await utils.migrate()
-  await utils.release()
-}
 
 /** What one would do without a sequencer: each event's deliveries in a transaction of their own. */
 export async function fanOutByJobs(client: pg.Client, events: number): Promise<number> {
@@ -27,13 +17,13 @@ export async function fanOutByJobs(client: pg.Client, events: number): Promise<n
       })
       await client.query({
         name: 'bench_add_job',
-        text: `select id from ${schema}.add_job(identifier => 'told', payload => $1::json)`,
+        text: `select id from graphile_worker.add_job(identifier => 'told', payload => $1::json)`,
         values: [JSON.stringify({ id })],
       })
     }
     await client.query('commit')
   }
   const tookMs = performance.now() - startMs
-  await client.query(`delete from ${schema}._private_jobs`)
+  await client.query(`delete from graphile_worker._private_jobs`)
   return tookMs
 }

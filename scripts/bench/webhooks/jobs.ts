@@ -14,7 +14,7 @@ interface Delivery {
   body: string
 }
 
-const connectionString = process.env.BENCH_OWNER_URL ?? ''
+const connectionString = process.env.BENCH_RIVALS_URL ?? ''
 const dispatcher = new Agent({ connections: 50 })
 const pool = new pg.Pool({ connectionString, max: 20 })
 const key = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
@@ -49,20 +49,18 @@ await pool.query(
   `create table if not exists bench_attempt (id uuid primary key, url text not null,
     status integer not null, took_ms double precision not null, at timestamptz default now())`,
 )
-/** Beside the product's own. */
-const schema = 'bench_worker'
 const logger = new Logger(() => () => undefined)
-const utils = await makeWorkerUtils({ connectionString, schema, logger })
+const utils = await makeWorkerUtils({ connectionString, logger })
 await utils.migrate()
 const tuned = { localQueue: { size: 500 }, completeJobBatchDelay: 0, concurrentJobs: 50 }
 await run({
-  ...{ connectionString, schema, maxPoolSize: 20, noHandleSignals: true, logger },
+  ...{ connectionString, maxPoolSize: 20, noHandleSignals: true, logger },
   taskList: { deliver },
   parsedCronItems: [],
   preset: { worker: tuned },
 })
 await run({
-  ...{ connectionString, schema, noHandleSignals: true, logger },
+  ...{ connectionString, noHandleSignals: true, logger },
   taskList: { noop },
   parsedCronItems: [],
 })
@@ -79,7 +77,7 @@ async function deliverAll({ urls, body, count }: { urls: string[]; body: string;
   await utils.addJobs(specs)
   const startMs = performance.now()
   for (;;) {
-    const { rows } = await pool.query(`select 1 from ${schema}._private_jobs limit 1`)
+    const { rows } = await pool.query('select 1 from graphile_worker._private_jobs limit 1')
     if (rows.length === 0) return performance.now() - startMs
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
