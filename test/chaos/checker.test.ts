@@ -18,7 +18,7 @@ beforeAll(async () => {
 }, 2 * patienceMs)
 afterAll(async () => {
   await owner?.end()
-  await scene.stop()
+  await scene?.stop()
 })
 
 /** What is found after these statements, which are undone again. */

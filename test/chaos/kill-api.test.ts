@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { deedsLeft, expectAllKept, killed, patienceMs, type Scene, setScene } from './fixture.ts'
 
-vi.setConfig({ testTimeout: 4 * patienceMs })
+vi.setConfig({ testTimeout: 4 * patienceMs, hookTimeout: 2 * patienceMs })
 
 let scene: Scene
 beforeAll(async () => {
   scene = await setScene(1, { twice: 0, abandoned: 0, jobs: 0 })
 })
-afterAll(() => scene.stop())
+afterAll(() => scene?.stop())
 
 /** Where the process is killed, and whether what it was doing is there then. */
 const points = {

@@ -11,7 +11,7 @@ import { until } from '../jobs/until.ts'
 import { startWorld, type World } from '../world.ts'
 import { patienceMs } from './fixture.ts'
 
-vi.setConfig({ testTimeout: 4 * patienceMs })
+vi.setConfig({ testTimeout: 4 * patienceMs, hookTimeout: 2 * patienceMs })
 
 let world: World
 let tenant: TenantId
