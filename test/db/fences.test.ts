@@ -190,6 +190,7 @@ const sampleOf: Record<string, string> = {
   jsonb: "'{}'",
   'text[]': "'{}'",
   'integer[]': "'{}'",
+  'timestamp with time zone[]': "'{}'",
 }
 
 /** An insert of a row into any table, made from its columns. */
