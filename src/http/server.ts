@@ -166,12 +166,18 @@ function refuse(
   if (shown.status >= 500 && shown.cause !== undefined) {
     ctx.log.error({ err: error, cause: error.cause, requestId: request.id }, shown.code)
   }
-  if (!request.raw.complete) leaveUnread(request, reply)
+  if (isBodyOnItsWay(request)) leaveUnread(request, reply)
   const challenge = shown.status === 401 ? { 'www-authenticate': 'Bearer' } : {}
   return reply
     .code(shown.status)
     .headers({ ...challenge, ...shown.headers, 'content-type': 'application/problem+json' })
     .send(problemBody(shown, request.id))
+}
+
+/** A refusal can come before the parser says that a request without a body is complete. */
+function isBodyOnItsWay({ raw: { complete, headers } }: FastifyRequest): boolean {
+  const length = headers['content-length'] ?? '0'
+  return !complete && (length !== '0' || headers['transfer-encoding'] !== undefined)
 }
 
 /** How long a refused caller has to read the answer before we stop listening to its body. */
