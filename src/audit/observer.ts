@@ -1,6 +1,6 @@
-import pg from 'pg'
 import { Counter } from 'prom-client'
 import type { Context } from '#context.ts'
+import { isUnwritable } from '#db/errors.ts'
 import type { Call, Cause } from '#http/operation.ts'
 import { operatorTenantId } from '#ids.ts'
 import { runLoop } from '#jobs/loop.ts'
@@ -61,7 +61,7 @@ export function createObserver({ db, clock, log }: Context): Observer {
     try {
       await insertObserved(db.worker, batch)
     } catch (error) {
-      if (!isHopeless(error)) throw error
+      if (!isUnwritable(error)) throw error
       log.error({ err: error, count: batch.length }, 'observations cannot be written')
       drop(batch.length)
     }
@@ -140,9 +140,4 @@ function droppedEntry(id: string, requestId: string, count: number): Observed {
     ip: null,
     details: maskedJson({ count }),
   }
-}
-
-/** Bad data, or no place for it: trying again would not help. */
-function isHopeless(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && /^(22|23)/.test(error.code ?? '')
 }

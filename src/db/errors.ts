@@ -51,6 +51,11 @@ export function problemOf(error: unknown): Problem | undefined {
   return isPassing ? unavailable(error) : undefined
 }
 
+/** Whether Postgres refuses the values themselves, so that the same again is refused again. */
+export function isUnwritable(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && /^2[23]/.test(error.code ?? '')
+}
+
 const retryAfter = { 'retry-after': '1' }
 
 function unavailable(cause: unknown): Problem {

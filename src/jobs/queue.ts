@@ -1,6 +1,7 @@
 import type { LogLevel, WorkerPool } from 'graphile-worker'
 import type { Context } from '#context.ts'
 import { createPool } from '#db/pool.ts'
+import { runLoop } from './loop.ts'
 import type { Presence } from './presence.ts'
 import type { Handed } from './run.sql.ts'
 import { forgetPool, registerPool } from './sweep.sql.ts'
@@ -24,6 +25,7 @@ export interface QueueOptions {
 }
 
 const restMs = 500
+const registerEveryMs = 1_000
 /** The net under the notifications. */
 const pollMs = 500
 const connections = 4
@@ -33,6 +35,17 @@ export function runQueue(ctx: Context, options: QueueOptions): Queue {
   const pool = createPool(ctx.db.url, 'ubos_worker', connections, ctx.log)
   let isStopped = false
   let current: WorkerPool | undefined
+
+  /** Whoever took us for dead has forgotten which pool is ours. */
+  const registrar = runLoop({
+    name: 'job-pool',
+    idleMs: registerEveryMs,
+    log: ctx.log,
+    async pass() {
+      if (current) await registerPool(ctx.db.worker, current.id, options.presence.id)
+      return false
+    },
+  })
 
   async function live(): Promise<void> {
     const { Logger, runTaskList } = await import('graphile-worker')
@@ -57,10 +70,11 @@ export function runQueue(ctx: Context, options: QueueOptions): Queue {
     while (!isStopped) {
       current = runTaskList(settings, list, pool)
       const { id } = current
-      await registerPool(ctx.db.worker, id, options.presence.id).catch(() => undefined)
+      registrar.wake()
       await current.promise.catch((error) => {
         ctx.log.error({ err: error }, 'graphile-worker ended, and is begun again')
       })
+      current = undefined
       await forgetPool(ctx.db.worker, id).catch(() => undefined)
       if (!isStopped) await new Promise((resolve) => setTimeout(resolve, restMs))
     }
@@ -71,6 +85,7 @@ export function runQueue(ctx: Context, options: QueueOptions): Queue {
     // That it fails is told by its promise, on which `live` waits.
     void Promise.resolve(current?.gracefulShutdown()).catch(() => undefined)
     await ended
+    await registrar.stop()
     await pool.end()
   }
 

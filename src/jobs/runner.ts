@@ -1,6 +1,6 @@
-import pg from 'pg'
 import { Counter, Histogram } from 'prom-client'
 import type { Context } from '#context.ts'
+import { isUnwritable } from '#db/errors.ts'
 import { faultPoints, reach } from '#fault-points.ts'
 import { settled } from './drain.ts'
 import { gather } from './gather.ts'
@@ -267,9 +267,4 @@ async function insist<Result>(write: () => Promise<Result>): Promise<Result> {
       await new Promise((resolve) => setTimeout(resolve, restMs))
     }
   }
-}
-
-/** Whether Postgres refuses the values themselves, so that the same again is refused again. */
-function isUnwritable(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && /^2[23]/.test(error.code ?? '')
 }

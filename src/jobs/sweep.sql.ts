@@ -1,33 +1,42 @@
 import type pg from 'pg'
 import { isPresent } from './presence.ts'
-import { leaseMs } from './run.sql.ts'
-
-/** A lease that was not renewed for so long, of a process that is gone, is worth nothing. */
-const silentMs = 3_000
 
 /** Jobs freed in one pass. */
 const freedMax = 1_000
 
+/** The workers that run jobs and are not present. */
+export async function findAbsentWorkers(pool: pg.Pool): Promise<string[]> {
+  const { rows } = await pool.query<{ id: string }>({
+    name: 'absent_job_workers',
+    text: `
+      select distinct worker as id
+      from (select split_part(lease_token, '.', 1) as worker from job
+        where lease_token is not null and status = 'RUNNING') as held
+      where not ${isPresent('worker')}`,
+  })
+  return rows.map(({ id }) => id)
+}
+
 /**
- * Makes jobs due again whose worker is gone, or hung for longer than its lease; and those that were
- * handed to graphile-worker long ago and never started. Answers how many.
+ * Makes jobs due again whose worker is one of these, or hung for longer than its lease; and those
+ * that were handed to graphile-worker long ago and never started. Answers how many.
  */
-export async function freeJobs(pool: pg.Pool): Promise<number> {
+export async function freeJobs(pool: pg.Pool, goneWorkers: readonly string[]): Promise<number> {
   const { rowCount } = await pool.query({
     name: 'free_jobs',
     text: `
       with lost as (
         select tenant_id, id from job
         where lease_token is not null and status in ('PENDING', 'RUNNING')
-          and (leased_until <= clock_timestamp() or (status = 'RUNNING'
-            and leased_until <= clock_timestamp() + interval '${leaseMs - silentMs} milliseconds'
-            and not ${isPresent("split_part(lease_token, '.', 1)")}))
+          and (leased_until <= clock_timestamp()
+            or (status = 'RUNNING' and split_part(lease_token, '.', 1) = any($1)))
         limit ${freedMax} for no key update skip locked
       )
       update job set lease_token = null, leased_until = null,
         status = 'PENDING',
         error = case when status = 'RUNNING' then 'The process that ran it stopped.' else error end
       from lost where job.tenant_id = lost.tenant_id and job.id = lost.id`,
+    values: [goneWorkers],
   })
   return rowCount ?? 0
 }
@@ -37,10 +46,6 @@ export async function findAbsentPools(pool: pg.Pool): Promise<string[]> {
   const { rows } = await pool.query<{ id: string }>({
     name: 'absent_pools',
     text: `
-      with known as (
-        delete from job_worker where not ${isPresent('presence_id::text')}
-          and started_at < clock_timestamp() - interval '1 minute'
-      )
       select distinct locked_by as id from graphile_worker.jobs
       where locked_by is not null and locked_by not in (
         select worker_id from job_worker where ${isPresent('presence_id::text')})`,
@@ -53,7 +58,7 @@ export async function unlockPools(pool: pg.Pool, ids: readonly string[]): Promis
   await pool.query('select graphile_worker.force_unlock_workers($1)', [ids])
 }
 
-/** Notes which process a graphile-worker pool belongs to. */
+/** Notes which process a graphile-worker pool belongs to. Again and again: to no further effect. */
 export async function registerPool(pool: pg.Pool, id: string, presenceId: number): Promise<void> {
   await pool.query(
     `insert into job_worker (worker_id, presence_id, started_at)
@@ -65,6 +70,14 @@ export async function registerPool(pool: pg.Pool, id: string, presenceId: number
 /** Forgets a pool that has stopped and holds nothing. */
 export async function forgetPool(pool: pg.Pool, id: string): Promise<void> {
   await pool.query('delete from job_worker where worker_id = $1', [id])
+}
+
+/** Forgets pools whose process is not there; one that is registers again. */
+export async function forgetAbsentPools(pool: pg.Pool): Promise<void> {
+  await pool.query({
+    name: 'forget_absent_pools',
+    text: `delete from job_worker where not ${isPresent('presence_id::text')}`,
+  })
 }
 
 /** How long the longest waiting job has been due, by task, in seconds. */

@@ -1,9 +1,10 @@
-import pg from 'pg'
 import { Counter, Histogram } from 'prom-client'
 import type { Context } from '#context.ts'
+import { isUnwritable } from '#db/errors.ts'
 import type { Outcome } from '#egress/outcome.ts'
 import { faultPoints, reach } from '#fault-points.ts'
 import type { TenantId } from '#ids.ts'
+import { settled } from '#jobs/drain.ts'
 import { runLoop } from '#jobs/loop.ts'
 import { leaseToken, type Presence } from '#jobs/presence.ts'
 import { signatureHeaders } from '#secrets/signature.ts'
@@ -209,19 +210,6 @@ function roomsOf(claims: Iterable<Claimed>, free: number): Map<TenantId, number>
     counts.set(tenantId, Math.max(0, Math.ceil((free - count) / 2)))
   }
   return counts
-}
-
-/** Whether Postgres refuses the values themselves, so that the same again is refused again. */
-function isUnwritable(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && /^2[23]/.test(error.code ?? '')
-}
-
-/** Waits until `isSettled`, or as long as it may take. */
-async function settled(isSettled: () => boolean, limitMs: number): Promise<void> {
-  const endMs = performance.now() + limitMs
-  while (!isSettled() && performance.now() < endMs) {
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
 }
 
 /** Turns an outcome into what is recorded of it. */
