@@ -6,25 +6,30 @@ import { publish } from '#events/publish.ts'
 import type { TenantId } from '#ids.ts'
 import { fromJobRow, jobColumns } from './job.sql.ts'
 import { concluded, endOf, type Job, toJob } from './job.ts'
-import type { Final, Started } from './run.sql.ts'
+import type { Final, Progress, Started } from './run.sql.ts'
 import { causeOf } from './run.ts'
 
 /**
  * Writes a final state that somebody is told of, with the event that tells it, in one transaction;
  * answers whether the lease was still ours.
  */
-export async function conclude(ctx: Context, started: Started, ending: Final): Promise<boolean> {
+export async function conclude(
+  ctx: Context,
+  started: Started,
+  ending: Final,
+  progress: Progress,
+): Promise<boolean> {
   const { tenantId, jobId, token } = started
   return await transact(ctx, tenantId, async (tx) => {
     const row = await fetchOne(tx, jobLeased.bind({ tenantId, id: jobId, token }))
     if (row === undefined) return false
     const cause = causeOf(started, ctx.clock)
-    const job = concluded(fromJobRow(row), ending, cause.now)
+    const job = concluded(fromJobRow(row), ending, progress, cause.now)
     tx.queue(
       jobConclude.bind({
         ...{ tenantId, id: jobId, status: job.status, error: job.error },
         result: ending.status === 'SUCCEEDED' ? ending.result : null,
-        finishedAt: cause.now,
+        ...{ progress: job.progress, finishedAt: cause.now },
       }),
     )
     const end = endOf(job)
@@ -49,6 +54,7 @@ interface Conclusion {
   status: Job['status']
   error: string | null
   result: string | null
+  progress: Progress
   finishedAt: Date
 }
 
@@ -59,6 +65,8 @@ const jobConclude = touchingOne('job_conclude', 'conflict', (a: Conclusion) =>
       status: a.status,
       error: a.error,
       result: a.result,
+      progress_done: a.progress?.done ?? null,
+      progress_total: a.progress?.total ?? null,
       finished_at: a.finishedAt,
       lease_token: null,
       leased_until: null,

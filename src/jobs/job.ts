@@ -2,7 +2,7 @@ import type { EventType } from '#generated/events.ts'
 import type { JobInfo, JobPriority, JobStatus, JobSummary } from '#generated/types.ts'
 import { problem } from '#http/problem.ts'
 import type { Id } from '#ids.ts'
-import type { Final } from './run.sql.ts'
+import type { Final, Progress } from './run.sql.ts'
 
 /**
  * A *job* as its row says: what is to be done, how far it is, and what came of it. Whoever asked for
@@ -19,7 +19,7 @@ export interface Job {
   scheduleId: string | null
   attemptCount: number
   isCancelAsked: boolean
-  progress: { done: number; total: number | null } | null
+  progress: Progress
   result: Record<string, unknown> | null
   error: string | null
   /** Who asked for it, as in the audit. */
@@ -88,7 +88,7 @@ function wrongState({ status }: Job) {
 }
 
 /** The job as the end of its run leaves it. */
-export function concluded(job: Job, ending: Final, now: Date): Job {
+export function concluded(job: Job, ending: Final, progress: Progress, now: Date): Job {
   return {
     ...job,
     status: ending.status,
@@ -96,6 +96,7 @@ export function concluded(job: Job, ending: Final, now: Date): Job {
     error:
       ending.status === 'FAILED' ? ending.error : ending.status === 'CANCELLED' ? job.error : null,
     isCancelAsked: false,
+    progress: progress ?? job.progress,
     finishedAt: now,
   }
 }

@@ -33,7 +33,7 @@ export function runJobs(ctx: Context, presence: Presence, tasks: readonly Task[]
   const feeder = runFeeder(ctx, { tasks, shares, usualShare })
   const runner = createRunner(ctx, {
     ...{ presence, tasks, shares, slots },
-    conclude: (started, ending) => conclude(ctx, started, ending),
+    conclude: (started, ending, progress) => conclude(ctx, started, ending, progress),
     onEnded: feeder.wake,
   })
   const names = tasks.map(({ name }) => name)

@@ -105,6 +105,9 @@ export type Final =
   | { status: 'FAILED'; error: string }
   | { status: 'CANCELLED' }
 
+/** How far a run has come; null until its task says. */
+export type Progress = { done: number; total: number | null } | null
+
 export interface Settled {
   tenantId: TenantId
   jobId: Id<'job'>
@@ -112,6 +115,7 @@ export interface Settled {
   /** Whether the run had begun, so that giving it back takes it off the count. */
   isStarted: boolean
   ending: Ending
+  progress: Progress
 }
 
 /**
@@ -144,6 +148,14 @@ function settleValues(batch: readonly Settled[], now: Date): unknown[] {
     endings.map((ending) => (ending.status === 'SUCCEEDED' ? ending.result : null)),
     batch.map(({ ending, isStarted }) => (ending.status === 'GIVEN_BACK' && isStarted ? 1 : 0)),
     now.toISOString(),
+    ...progressValues(batch),
+  ]
+}
+
+function progressValues(batch: readonly { progress: Progress }[]): (number | null)[][] {
+  return [
+    batch.map(({ progress }) => progress?.done ?? null),
+    batch.map(({ progress }) => progress?.total ?? null),
   ]
 }
 
@@ -155,12 +167,14 @@ const settleText = `
     error = case when ended.status <> 'SUCCEEDED' then coalesce(ended.error, job.error) end,
     result = ended.result,
     attempt_count = job.attempt_count - ended.given_back,
+    progress_done = coalesce(ended.done, job.progress_done),
+    progress_total = coalesce(ended.total, job.progress_total),
     lease_token = null, leased_until = null,
     is_cancel_asked = job.is_cancel_asked and ended.status = 'PENDING',
     finished_at = case when ended.status <> 'PENDING' then $9::timestamptz end
   from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[],
-    $7::jsonb[], $8::int[])
-    as ended (tenant_id, id, token, status, due_at, error, result, given_back)
+    $7::jsonb[], $8::int[], $10::bigint[], $11::bigint[])
+    as ended (tenant_id, id, token, status, due_at, error, result, given_back, done, total)
   where job.tenant_id = ended.tenant_id and job.id = ended.id and job.lease_token = ended.token
   returning ended.token`
 
@@ -169,8 +183,7 @@ export interface Renewed {
   tenantId: TenantId
   jobId: Id<'job'>
   token: string
-  done: number | null
-  total: number | null
+  progress: Progress
 }
 
 /** Renews leases and writes progress; answers, by token, those still ours and who must be cancelled. */
@@ -191,8 +204,7 @@ export async function renewLeases(
       batch.map(({ tenantId }) => tenantId),
       batch.map(({ jobId }) => jobId),
       batch.map(({ token }) => token),
-      batch.map(({ done }) => done),
-      batch.map(({ total }) => total),
+      ...progressValues(batch),
     ],
   })
   return new Map(rows.map((row) => [row.lease_token, { isCancelAsked: row.is_cancel_asked }]))

@@ -11,6 +11,7 @@ import {
   type Final,
   type Handed,
   leaseMs,
+  type Progress,
   renewLeases,
   type Settled,
   type Started,
@@ -41,7 +42,7 @@ export interface RunnerOptions {
   shares: Shares
   slots: number
   /** Writes a final state that somebody is told of, in one transaction; answers whether it was ours. */
-  conclude: (started: Started, ending: Final) => Promise<boolean>
+  conclude: (started: Started, ending: Final, progress: Progress) => Promise<boolean>
   /** A job ended: there may be room for another. */
   onEnded: () => void
 }
@@ -50,8 +51,7 @@ interface Run {
   started: Started
   controller: AbortController
   broken: Broken | undefined
-  done: number | null
-  total: number | null
+  progress: Progress
 }
 
 /** Who finds no slot waits so long before its job is given back. */
@@ -125,14 +125,14 @@ export function createRunner(ctx: Context, options: RunnerOptions): Runner {
 
   async function giveBack({ tenantId, jobId, token }: Handed): Promise<void> {
     const ending = { status: 'GIVEN_BACK' } as const
-    await insist(() => settle({ tenantId, jobId, token, isStarted: false, ending }))
+    await insist(() => settle({ tenantId, jobId, token, isStarted: false, ending, progress: null }))
   }
 
   async function run(started: Started): Promise<void> {
     const one: Run = {
       started,
       controller: new AbortController(),
-      ...{ broken: undefined, done: null, total: null },
+      ...{ broken: undefined, progress: null },
     }
     running.add(one)
     reach(faultPoints.jobStarted)
@@ -146,7 +146,7 @@ export function createRunner(ctx: Context, options: RunnerOptions): Runner {
       )
       if (ending.status === 'FAILED') jobsFailed.inc({ task: started.task })
       if (ending.status === 'SUCCEEDED') options.shares.ended(started.tenantId)
-      await write(started, ending)
+      await write(one, ending)
     } finally {
       running.delete(one)
     }
@@ -181,8 +181,7 @@ export function createRunner(ctx: Context, options: RunnerOptions): Runner {
       cause: causeOf(one.started, clock),
       signal: one.controller.signal,
       progress(done, total) {
-        one.done = done
-        one.total = total ?? one.total
+        one.progress = { done, total: total ?? one.progress?.total ?? null }
       },
     })
   }
@@ -193,26 +192,27 @@ export function createRunner(ctx: Context, options: RunnerOptions): Runner {
     one.controller.abort(new Error(`the run was broken off: ${why}`))
   }
 
-  async function write(started: Started, ending: Ending): Promise<void> {
+  async function write(run: Run, ending: Ending): Promise<void> {
+    const { started, progress } = run
     const { tenantId, jobId, token } = started
     try {
       const isOurs = await insist(() =>
         isFinal(ending) && isTold(started, ending)
-          ? options.conclude(started, ending)
-          : settle({ tenantId, jobId, token, isStarted: true, ending }),
+          ? options.conclude(started, ending, progress)
+          : settle({ tenantId, jobId, token, isStarted: true, ending, progress }),
       )
       if (!isOurs) log.warn({ tenantId, jobId }, 'a job was taken from us before it ended')
     } catch (error) {
       if (ending.status !== 'SUCCEEDED' || !isUnwritable(error)) throw error
-      await write(started, { status: 'FAILED', error: 'Its result cannot be stored.' })
+      await write(run, { status: 'FAILED', error: 'Its result cannot be stored.' })
     }
   }
 
   async function renew(): Promise<boolean> {
     const runs = [...running]
     if (runs.length === 0) return false
-    const batch = runs.map(({ started: { tenantId, jobId, token }, done, total }) => ({
-      ...{ tenantId, jobId, token, done, total },
+    const batch = runs.map(({ started: { tenantId, jobId, token }, progress }) => ({
+      ...{ tenantId, jobId, token, progress },
     }))
     const ours = await renewLeases(db.worker, batch)
     for (const one of runs) {

@@ -54,6 +54,7 @@ export interface JobRow {
   result: object | null
   due_at: Date
   progress_done: string | null
+  progress_total: string | null
 }
 
 export async function jobRow({ query }: Pick<World, 'query'>, id: string): Promise<JobRow> {

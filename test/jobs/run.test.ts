@@ -101,6 +101,16 @@ test('progress is written down while a job runs, and a cancelled run is broken o
   expect(countOf('long')).toBe(1)
 })
 
+test('how far a run came is written down with its end, however short it was', async () => {
+  scripts.set('short', async ({ progress }) => {
+    progress(1, 2)
+    progress(2)
+    return undefined
+  })
+  const [id = ''] = await ask(world, tenant, ['short'])
+  expect(await ends(id, 'SUCCEEDED')).toMatchObject({ progress_done: '2', progress_total: '2' })
+})
+
 test('a result that cannot be stored fails its own job and no other', async () => {
   scripts.set('unstorable', async () => ({ text: 'a\u0000b' }))
   scripts.set('too large', async () => ({ text: 'x'.repeat(65 * 1024) }))

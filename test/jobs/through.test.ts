@@ -58,6 +58,7 @@ test('a report that is asked for is made, read where it was promised, and told o
   const path = await ask()
   const job = await becomes(path, 'SUCCEEDED')
   expect(job).toMatchObject({ attemptCount: 1, error: null })
+  expect(job.progress.done).toBe(job.progress.total)
   expect(job.result).toMatchObject({ groupBy: 'DAY', groupsLeftOut: 0 })
   expect(job.result.eventsPublished).toBeGreaterThan(0)
   expect((await told('job.succeeded', job.id))?.data).toEqual(job)

@@ -151,7 +151,9 @@ test('a Postgres that is stopped at once under load, twice, loses nothing, and c
   await expectNothingLost(house, load)
 })
 
-test('a disk that is full refuses writes politely, and they go on when there is room', async ({ skip }) => {
+test('a disk that is full refuses writes politely, and they go on when there is room', async ({
+  skip,
+}) => {
   const home = aHome()
   if (!aSmallDisk(home)) skip('only root may make a file system to fill')
   const house = await aHouse(home)

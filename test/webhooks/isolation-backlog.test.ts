@@ -18,7 +18,10 @@ test('a tenant with a backlog over endpoints of which some hang holds nobody els
   const [hanging, healthy, elsewhere] = [await aReceiver(), await aReceiver(), await aReceiver()]
   hanging.behaves('hang')
   const silent: { id: string; path: string }[] = []
-  for (let count = 0; count < endpoints.healthy; count += 1) await anEndpoint(api, healthy.url)
+  const well: string[] = []
+  for (let count = 0; count < endpoints.healthy; count += 1) {
+    well.push((await anEndpoint(api, healthy.url)).id)
+  }
   for (let count = 0; count < endpoints.hanging; count += 1) {
     silent.push(await anEndpoint(api, hanging.url))
   }
@@ -66,4 +69,14 @@ test('a tenant with a backlog over endpoints of which some hang holds nobody els
   expect(due, 'what is pending, and only that, is still to be done').toBe(PENDING)
   expect(DELIVERED).toBe((events + 1) * endpoints.healthy)
   expect(healthy.requests.length, 'nothing is delivered unheard').toBeGreaterThanOrEqual(DELIVERED)
+  const [tried] = await world.query<{ count: number }>(
+    `select count(*)::int as count from attempt
+      join webhook_delivery as delivery
+        on delivery.tenant_id = attempt.tenant_id and delivery.id = attempt.delivery_id
+      where attempt.tenant_id = $1 and delivery.endpoint_id = any($2)`,
+    [tenant, well],
+  )
+  expect(healthy.requests.length, 'nothing is sent unrecorded').toBeLessThanOrEqual(
+    tried?.count ?? 0,
+  )
 })
