@@ -29,7 +29,9 @@ export async function conclude(
       jobConclude.bind({
         ...{ tenantId, id: jobId, status: job.status, error: job.error },
         result: ending.status === 'SUCCEEDED' ? ending.result : null,
-        ...{ progress: job.progress, finishedAt: cause.now },
+        progressDone: job.progress?.done ?? null,
+        progressTotal: job.progress?.total ?? null,
+        finishedAt: cause.now,
       }),
     )
     const end = endOf(job)
@@ -54,7 +56,8 @@ interface Conclusion {
   status: Job['status']
   error: string | null
   result: string | null
-  progress: Progress
+  progressDone: number | null
+  progressTotal: number | null
   finishedAt: Date
 }
 
@@ -65,8 +68,8 @@ const jobConclude = touchingOne('job_conclude', 'conflict', (a: Conclusion) =>
       status: a.status,
       error: a.error,
       result: a.result,
-      progress_done: a.progress?.done ?? null,
-      progress_total: a.progress?.total ?? null,
+      progress_done: a.progressDone,
+      progress_total: a.progressTotal,
       finished_at: a.finishedAt,
       lease_token: null,
       leased_until: null,
