@@ -123,7 +123,7 @@ export function createReaders(databaseUrl: string, count: number, log: Log): Rea
   return {
     of: (tenantId) =>
       kyselyOver(async (query) => {
-        const { rows } = await read<object>(tenantId, queryConfig(query))
+        const { rows } = await read<object>(tenantId, queryConfig(named(query)))
         return { rows }
       }),
     query: async <Row extends object>(text: string, values: unknown[]) =>
@@ -136,15 +136,30 @@ export function createReaders(databaseUrl: string, count: number, log: Log): Rea
   }
 }
 
-/** What `pg` needs to run a compiled query; a name makes it a prepared statement. */
-export function queryConfig(query: {
+interface Compiled {
   readonly sql: string
   readonly parameters: readonly unknown[]
   readonly name?: string
-}): pg.QueryConfig {
-  return {
-    text: query.sql,
-    values: [...query.parameters],
-    ...(query.name === undefined ? {} : { name: query.name }),
-  }
+}
+
+/** What `pg` needs to run a compiled query; a name makes it a prepared statement. */
+export function queryConfig({ sql, parameters, name }: Compiled): pg.QueryConfig {
+  return { text: sql, values: [...parameters], ...(name === undefined ? {} : { name }) }
+}
+
+/**
+ * A list is composed of the filters that are asked for: few shapes, asked for again and again, each
+ * of which a connection prepares once. There is room for so many, since each takes some memory of the
+ * server; whoever thinks of more has them parsed and planned each time.
+ */
+const shapesMax = 200
+const shapes = new Map<string, string>()
+
+function named(query: Compiled): Compiled {
+  if (query.name !== undefined) return query
+  const known = shapes.get(query.sql)
+  if (known === undefined && shapes.size >= shapesMax) return query
+  const name = known ?? `shape_${shapes.size}`
+  if (known === undefined) shapes.set(query.sql, name)
+  return { ...query, name }
 }

@@ -1,10 +1,4 @@
-import {
-  createCipheriv,
-  createDecipheriv,
-  createHmac,
-  createSecretKey,
-  type KeyObject,
-} from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHmac } from 'node:crypto'
 import type { Keyring } from './keyring.ts'
 
 /**
@@ -57,10 +51,7 @@ export function openCursor(keyring: Keyring, bindings: string, text: string): un
   }
 }
 
-function keysOf(keyring: Keyring, bindings: string): { key: KeyObject; nonceKey: KeyObject } {
+function keysOf(keyring: Keyring, bindings: string): { key: Buffer; nonceKey: Buffer } {
   const both = createHmac('sha512', keyring.keys.cursor).update(bindings).digest()
-  return {
-    key: createSecretKey(both.subarray(0, 32)),
-    nonceKey: createSecretKey(both.subarray(32)),
-  }
+  return { key: both.subarray(0, 32), nonceKey: both.subarray(32) }
 }
