@@ -46,7 +46,13 @@ export async function startInstallation(): Promise<Installation> {
     rivals,
     rivalsUrl,
     async start(role) {
-      const args = ['--max-semi-space-size=8', ...profiling(), 'src/doorstep.js', role]
+      const args = [
+        '--max-semi-space-size=8',
+        '--heap-growing-percent=50',
+        ...profiling(),
+        'src/doorstep.js',
+        role,
+      ]
       const stdio: ['ignore', 'pipe', 'inherit'] = ['ignore', 'pipe', 'inherit']
       const child = spawn(process.execPath, args, { cwd: root, env, stdio })
       const said = await saidUntilReady(child)

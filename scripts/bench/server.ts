@@ -29,7 +29,7 @@ export async function startServer(
     ? { NODE_COMPILE_CACHE: compileCache }
     : { NODE_DISABLE_COMPILE_CACHE: '1' }
   const child = fork(file, words, {
-    execArgv: ['--max-semi-space-size=8'],
+    execArgv: ['--max-semi-space-size=8', '--heap-growing-percent=50'],
     env: { ...process.env, ...cache },
   })
   const said = once(child, 'message') as Promise<[{ url: string; facts: Record<string, string> }]>

@@ -6,7 +6,7 @@ import { aCustomer, aNewCustomer, type Customer } from './webhooks/customer.ts'
 import { fanOutByJobs } from './webhooks/fan.ts'
 
 const rounds = 3
-const sizes = { each: 100, endpoints: 50, jobs: 1_500, events: 1_000, jobEvents: 60, waits: 100 }
+const sizes = { each: 240, endpoints: 50, jobs: 1_500, events: 1_000, jobEvents: 60, waits: 100 }
 /** One kilobyte, the size of an event with a client in it. */
 const body = JSON.stringify({ type: 'client.created', data: { note: 'x'.repeat(970) } })
 

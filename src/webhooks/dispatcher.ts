@@ -29,7 +29,7 @@ import { createSigners } from './signers.ts'
  * recorded, so what a slow database leaves unrecorded is bounded too.
  */
 
-const slotsMax = 512
+const slotsMax = 1_024
 const endpointInFlightMax = 10
 const deadlineMs = 15_000
 const connectMs = 5_000
@@ -39,6 +39,9 @@ const leaseMs = 60_000
 const idleMs = 50
 /** Slots that became free wait so long for others, since a claim costs most by being made. */
 const claimsApartMs = 8
+/** Outcomes wait so long for others, or until there are so many: a record costs most by being made. */
+const recordsApartMs = 5
+const recordMin = 50
 const recordMax = 200
 
 const attemptsTotal = new Counter({
@@ -74,6 +77,7 @@ export function runDispatcher(
   /** Of claims whose answer was lost: what they took, if anything, nobody will send. */
   let lost: string[] = []
   let claimTimer: NodeJS.Timeout | undefined
+  let recordTimer: NodeJS.Timeout | undefined
   /** So many at the front are recorded one by one: with one of them a whole batch was refused. */
   let suspects = 0
 
@@ -112,6 +116,17 @@ export function runDispatcher(
     }, claimsApartMs)
   }
 
+  /** Records at once what is enough, and the rest when it has waited. */
+  function recordSoon(): void {
+    if (concluded.length >= recordMin) recorder.wake()
+    else {
+      recordTimer ??= setTimeout(() => {
+        recordTimer = undefined
+        recorder.wake()
+      }, recordsApartMs)
+    }
+  }
+
   async function deliver(claimed: Claimed): Promise<void> {
     const { endpointId, deliveryId } = claimed
     const startedAt = ctx.clock.now()
@@ -131,7 +146,7 @@ export function runDispatcher(
       )
     }
     concluded.push(conclude(ctx, claimed, outcome, startedAt))
-    recorder.wake()
+    recordSoon()
   }
 
   /** Sends the stored bytes, signed for this very attempt. */
@@ -180,7 +195,8 @@ export function runDispatcher(
     concluded.splice(0, batch.length)
     for (const { claimed } of batch) inFlight.delete(claimed)
     claimSoon()
-    return concluded.length > 0
+    if (concluded.length > 0) recordSoon()
+    return suspects > 0
   }
 
   /** Records what was still concluded, and gives back the rest; else the leases end by themselves. */
@@ -197,6 +213,7 @@ export function runDispatcher(
       await settled(() => inFlight.size === 0, drainMs)
       cut.abort()
       await recorder.stop()
+      clearTimeout(recordTimer)
       await finish().catch((error) => ctx.log.warn({ err: error }, 'leases were not given back'))
     },
   }
