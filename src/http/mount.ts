@@ -221,7 +221,9 @@ async function perform(
     return await transact(ctx, call.tenantId, work, claim)
   } catch (error) {
     const earlier = mayBeKept(error)
-      ? await findReply(ctx, call.tenantId, key, fingerprint, call.now).catch(unlessRefused)
+      ? await findReply(ctx, call.tenantId, key, fingerprint, call.now).catch((unfound) =>
+          throwSurer(error, unfound),
+        )
       : undefined
     if (earlier === undefined) throw error
     if (earlier.isSealed)
@@ -239,13 +241,22 @@ function kept(write: Write, key: string, reply: Rendered): StoredReply {
   return { ...reply, body, isSealed: true }
 }
 
-/** That the key cannot be looked up must not hide why it was. */
-function unlessRefused(error: unknown): undefined {
-  if (error instanceof Problem) throw error
+/**
+ * The key could not be looked up. A refusal may then be the echo of the call's own earlier success,
+ * and is not told: the caller comes back. A failure stays what it was.
+ */
+function throwSurer(error: unknown, unfound: unknown): never {
+  if (unfound instanceof Problem) throw unfound
+  const shown = shownAs(error)
+  throw shown !== undefined && shown.status < 500 ? unfound : error
 }
 
 /** Whether the key may stand for an earlier, finished call in spite of this error. */
 function mayBeKept(error: unknown): boolean {
-  const refused = error instanceof Problem ? error : problemOf(error)
-  return refused !== undefined && refused.code !== 'idempotency_in_progress'
+  const shown = shownAs(error)
+  return shown !== undefined && shown.code !== 'idempotency_in_progress'
+}
+
+function shownAs(error: unknown): Problem | undefined {
+  return error instanceof Problem ? error : problemOf(error)
 }

@@ -51,6 +51,27 @@ test('a write of a row that somebody holds is told within seconds to come back, 
   expect(events.filter(({ data }: { data: { id: string } }) => data.id === held.id)).toHaveLength(1)
 })
 
+test('a refusal under a key that cannot be looked up is not told, since the call may have been done before', async () => {
+  const { body: client } = await create('Once')
+  const { body: proposal } = await api.post('/api/v1/proposals', {
+    ...{ clientId: client.id, title: 'Engine', currency: 'EUR' },
+    lines: [{ description: 'Design', quantity: 1, unitAmount: 5 }],
+  })
+  const path = `/api/v1/proposals/${proposal.id}/submission`
+  const submit = () => api.post(path, undefined, { 'idempotency-key': 'submit-once' })
+  const first = await submit()
+  expect(first.status).toBe(200)
+  await intruder.query('begin')
+  await intruder.query('lock table idempotency in access exclusive mode')
+  // By now the proposal is sent, which refuses a second submission: under another key it would be.
+  refusedWith(await submit(), 'unavailable')
+  await intruder.query('rollback')
+  const again = await submit()
+  expect(again.body).toEqual(first.body)
+  expect(again.headers.get('idempotent-replayed')).toBe('true')
+  refusedWith(await api.post(path), 'invalid_state')
+})
+
 test('reads of a table that somebody has locked are told within seconds to come back, and other tables are read', async () => {
   const { body: client } = await create('Ada')
   const path = `/api/v1/clients/${client.id}`
