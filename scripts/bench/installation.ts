@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import pg from 'pg'
 import { ensureDatabase } from '../../src/db/migrate.ts'
+import { startFlags } from './flags.ts'
 import { openPostgres } from './postgres.ts'
 
 /** An installation as a user has it: the product's own processes over a database that waits for its disk. */
@@ -46,13 +47,7 @@ export async function startInstallation(): Promise<Installation> {
     rivals,
     rivalsUrl,
     async start(role) {
-      const args = [
-        '--max-semi-space-size=8',
-        '--heap-growing-percent=50',
-        ...profiling(),
-        'src/doorstep.js',
-        role,
-      ]
+      const args = [...startFlags, ...profiling(), 'src/doorstep.js', role]
       const stdio: ['ignore', 'pipe', 'inherit'] = ['ignore', 'pipe', 'inherit']
       const child = spawn(process.execPath, args, { cwd: root, env, stdio })
       const said = await saidUntilReady(child)

@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
+import { startFlags } from './flags.ts'
 
 /** A server that is measured: a process of its own, so that it shares nothing with the load. */
 export interface Server extends AsyncDisposable {
@@ -29,7 +30,7 @@ export async function startServer(
     ? { NODE_COMPILE_CACHE: compileCache }
     : { NODE_DISABLE_COMPILE_CACHE: '1' }
   const child = fork(file, words, {
-    execArgv: ['--max-semi-space-size=8', '--heap-growing-percent=50'],
+    execArgv: startFlags,
     env: { ...process.env, ...cache },
   })
   const said = once(child, 'message') as Promise<[{ url: string; facts: Record<string, string> }]>

@@ -63,7 +63,7 @@ test('a refusal under a key that cannot be looked up is not told, since the call
   expect(first.status).toBe(200)
   await intruder.query('begin')
   await intruder.query('lock table idempotency in access exclusive mode')
-  // By now the proposal is sent, which refuses a second submission: under another key it would be.
+  // The proposal is sent by now, which refuses a second submission.
   refusedWith(await submit(), 'unavailable')
   await intruder.query('rollback')
   const again = await submit()

@@ -117,8 +117,8 @@ const statesText = `
     select convert_from(body, 'UTF8')::jsonb -> 'data' ->> 'id' as id,
       count(*) filter (where type = 'client.updated') as updates,
       count(*) filter (where type = 'client.deleted') as deletions,
-      count(*) filter (where type in ('proposal.sent', 'proposal.accepted')
-        or type in ('invoice.issued', 'invoice.paid')) as steps
+      count(*) filter (where type in
+        ('proposal.sent', 'proposal.accepted', 'invoice.issued', 'invoice.paid')) as steps
     from event where tenant_id = any($1) group by 1
   ), money as materialized (
     select invoice_id, sum(amount) as paid from payment
