@@ -20,6 +20,7 @@ export async function startLossyProxy(databaseUrl: string) {
   const server = createServer((near) => {
     const far = connect(Number(upstream.port), upstream.hostname)
     let isMarked = false
+    let isSigned = false
     if (isSilent) cutOff.add(near)
     if (isDelayed) delayed.add(near.pause())
     near.on('data', (bytes) => {
@@ -29,8 +30,13 @@ export async function startLossyProxy(databaseUrl: string) {
     })
     far.on('data', (bytes) => {
       if (cutOff.has(near)) return
-      const isIt = isMarked && bytes.includes('COMMIT\0') && bytes.includes(sign)
-      if (!isIt || mark === undefined) return near.write(bytes)
+      // An answer may come in pieces, and its commit in the last.
+      isSigned ||= isMarked && bytes.includes(sign)
+      const isCommit = isMarked && bytes.includes('COMMIT\0')
+      if (!isCommit || !isSigned || mark === undefined) {
+        if (isCommit) isSigned = false
+        return near.write(bytes)
+      }
       mark = undefined
       lost += 1
       near.destroy()
