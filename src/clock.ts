@@ -6,6 +6,8 @@ export interface Clock {
   now(): Date
   /** `count` random bytes, fit for secrets. */
   randomBytes(count: number): Buffer
+  /** From 0 up to 1, for jitter; not fit for secrets. */
+  random(): number
   /** A new id: later ones sort behind earlier ones of this process, also within a millisecond. */
   newId<Prefix extends IdPrefix>(prefix: Prefix): Id<Prefix>
 }
@@ -40,6 +42,7 @@ export function createClock(now: () => Date = () => new Date()): Clock {
   return {
     now,
     randomBytes: (count) => randomFillSync(Buffer.alloc(count)),
+    random: Math.random,
     newId: (prefix) => `${prefix}_${encodeBase32(uuid7())}`,
   }
 }

@@ -6,6 +6,8 @@ import { type Server, startServer } from './server.ts'
 
 const rounds = 5
 const seconds = 2
+/** A quarter of a minute: so long it takes until Node has compiled what is hot. */
+const warmUps = 7
 const connections = 64
 
 /** The contract layer without a database, beside Fastify's own validation and serialisation. */
@@ -37,6 +39,7 @@ async function compare(what: string, ours: Server, theirs: Server, load: Omit<Lo
   const [own = [], other = []] = await takeTurns(
     [ours, theirs].map((server) => () => measureServer(server, load)),
     rounds,
+    warmUps,
   )
   const cpu = (of: typeof own) => figure(spreadOf(of.map(({ cpuMicros }) => cpuMicros)).median)
   return compared({

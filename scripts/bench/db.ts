@@ -9,6 +9,8 @@ import { type Server, startServer } from './server.ts'
 
 const rounds = 5
 const seconds = 2
+/** A quarter of a minute: so long it takes until Node has compiled what is hot. */
+const warmUps = 7
 const connections = 32
 const clientsKept = 2_000
 
@@ -37,6 +39,7 @@ export async function measureDb(): Promise<Row[]> {
       to(theirs, { ...post, paths: ['/awaited'] }),
     ],
     rounds,
+    warmUps,
   )
   const what = 'create client, with its event, audit entry and kept reply, both fences'
   const paths = ids.map((id) => `/clients/${id}`)
@@ -64,7 +67,7 @@ function to(server: Server, load: Pick<Load, 'method' | 'paths' | 'headers' | 'b
 }
 
 async function inTurns(...both: ReturnType<typeof to>[]): Promise<[Measures, Measures]> {
-  const [ours = [], theirs = []] = await takeTurns(both, rounds)
+  const [ours = [], theirs = []] = await takeTurns(both, rounds, warmUps)
   return [ours, theirs]
 }
 

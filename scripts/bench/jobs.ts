@@ -116,6 +116,6 @@ async function emptied(owner: pg.Pool, query: string): Promise<void> {
   const endMs = performance.now() + 120_000
   while ((await owner.query(query)).rowCount !== 0) {
     if (performance.now() > endMs) throw new Error(`still there: ${query}`)
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await new Promise((resolve) => setTimeout(resolve, 50))
   }
 }

@@ -161,10 +161,10 @@ async function measureRates(bench: Bench, all: Product, posts: Asked, jobs: Aske
 
   async function delivered(hangs: boolean): Promise<number> {
     await receiver.ask({ ask: 'reset' })
-    const backlog = [{ tenantId, endpointIds, each: sizes.each, body }]
-    if (hangs) backlog.push({ tenantId, endpointIds: [hanging], each: total, body })
-    const startMs = await fillBacklog(owner, backlog)
-    await isDrained(owner, tenantId, endpointIds)
+    const healthy = { tenantId, endpointIds, each: sizes.each, body }
+    const beside = hangs ? [{ tenantId, endpointIds: [hanging], each: total, body }] : []
+    const startMs = await fillBacklog(owner, [healthy, ...beside])
+    await isDrained(owner, receiver, healthy)
     const rate = (1_000 * total) / (performance.now() - startMs)
     if (hangs) await owner.query('delete from delivery_due where endpoint_id = $1', [hanging])
     return rate
@@ -225,15 +225,16 @@ async function measureRates(bench: Bench, all: Product, posts: Asked, jobs: Aske
 
 /** What the process holds while it delivers 100,000. */
 async function measureMemory(bench: Bench): Promise<Row[]> {
-  const { installation, base, sandboxKey } = bench
+  const { installation, receiver, base, sandboxKey } = bench
   const all = await installation.start('all')
   const customer = await aCustomer(all.url, sandboxKey)
   const endpointIds = await customer.endpoints(`${base}/m`, 20)
   const measured: number[] = []
   for (let round = 0; round < 5; round += 1) {
-    const { tenantId } = customer
-    await fillBacklog(installation.owner, [{ tenantId, endpointIds, each: 1_000, body }])
-    await isDrained(installation.owner, tenantId, endpointIds)
+    await receiver.ask({ ask: 'reset' })
+    const backlog = { tenantId: customer.tenantId, endpointIds, each: 1_000, body }
+    await fillBacklog(installation.owner, [backlog])
+    await isDrained(installation.owner, receiver, backlog)
     measured.push(all.rssMiB())
   }
   await all.stop()

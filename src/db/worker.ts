@@ -42,7 +42,8 @@ const plannedMs = new WeakMap<pg.PoolClient, number>()
 const byIndex: pg.QueryConfig = {
   name: 'by_index',
   text: `select set_config('enable_seqscan', 'off', true),
-    set_config('enable_bitmapscan', 'off', true), set_config('jit', 'off', true)`,
+    set_config('enable_bitmapscan', 'off', true), set_config('jit', 'off', true),
+    set_config('plan_cache_mode', 'force_generic_plan', true)`,
 }
 
 /** Statements over a queue, in a transaction of their own; answers their results. */

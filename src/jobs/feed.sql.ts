@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { flushWorker } from '#db/worker.ts'
+import { flushQueue } from '#db/worker.ts'
 import type { TenantId } from '#ids.ts'
 
 export interface FeedRequest {
@@ -39,19 +39,12 @@ const handedForMs = 60_000
  * by priority and then what is due longest.
  */
 export async function feedJobs(pool: pg.Pool, request: FeedRequest): Promise<Fed> {
-  const client = await pool.connect()
-  try {
-    const [, , fed] = await flushWorker<{ count: string; after: string | null }>(client, 'both', [
-      { name: 'feed_lock', text: 'select pg_advisory_xact_lock($1)', values: [feedLock] },
-      feedStatement(request),
-    ])
-    client.release()
-    const [row] = fed?.rows ?? []
-    return { count: Number(row?.count ?? 0), after: row?.after ?? '' }
-  } catch (error) {
-    client.release(true)
-    throw error
-  }
+  const [, fed] = await flushQueue<{ count: string; after: string | null }>(pool, [
+    { name: 'feed_lock', text: 'select pg_advisory_xact_lock($1)', values: [feedLock] },
+    feedStatement(request),
+  ])
+  const [row] = fed?.rows ?? []
+  return { count: Number(row?.count ?? 0), after: row?.after ?? '' }
 }
 
 function feedStatement(request: FeedRequest): pg.QueryConfig {
@@ -80,7 +73,7 @@ const turns = `
   )`
 
 const feedText = `
-  with ${turns}, room as (
+  with ${turns}, room as materialized (
     select turns.tenant_id,
       coalesce(own.share, $5 * greatest(1, (select count(*) from job_worker))) - (
         select count(*) from job as held
@@ -91,19 +84,20 @@ const feedText = `
     select due.*, row_number() over (
       partition by due.tenant_id order by due.priority, due.due_at, due.id) as place, room.jobs
     from room cross join (values (1), (2), (3)) as level (priority) cross join lateral (
-      select tenant_id, id, task, priority, due_at from job
+      select tenant_id, id, task, priority, due_at, status, lease_token from job
       where job.tenant_id = room.tenant_id and status = 'PENDING' and lease_token is null
         and job.priority = level.priority and due_at <= $6 and task = any($2)
       order by due_at, id limit greatest(room.jobs, 0)
     ) as due
   ), picked as (
-    select tenant_id, id from ripe where place <= jobs order by place, tenant_id limit ${jobsMax}
+    select tenant_id, id, status, lease_token
+    from ripe where place <= jobs order by place, tenant_id limit ${jobsMax}
   ), handed as (
     update job set lease_token = $7,
       leased_until = clock_timestamp() + interval '${handedForMs} milliseconds'
     from picked
     where job.tenant_id = picked.tenant_id and job.id = picked.id
-      and status = 'PENDING' and lease_token is null
+      and job.status = picked.status and job.lease_token is not distinct from picked.lease_token
     returning job.tenant_id, job.id, job.task, job.priority
   ), queued as materialized (
     select count(*) as count from graphile_worker.add_jobs(array(

@@ -16,6 +16,8 @@ export interface FeederOptions {
 }
 
 const idleMs = 50
+/** Jobs that end make room for others, which are fed together. */
+const soonMs = 10
 
 export function runFeeder(ctx: Context, { tasks, shares, usualShare }: FeederOptions): Loop {
   const known = tasks.map(({ name }) => name)
@@ -34,5 +36,5 @@ export function runFeeder(ctx: Context, { tasks, shares, usualShare }: FeederOpt
     return after !== ''
   }
 
-  return runLoop({ name: 'job-feeder', pass, idleMs, log: ctx.log })
+  return runLoop({ name: 'job-feeder', pass, idleMs, soonMs, log: ctx.log })
 }

@@ -34,7 +34,7 @@ export function runJobs(ctx: Context, presence: Presence, tasks: readonly Task[]
   const runner = createRunner(ctx, {
     ...{ presence, tasks, shares, slots },
     conclude: (started, ending, progress) => conclude(ctx, started, ending, progress),
-    onEnded: feeder.wake,
+    onEnded: feeder.wakeSoon,
   })
   const names = tasks.map(({ name }) => name)
   const queue = runQueue(ctx, { presence, tasks: names, heldMax, perform: runner.perform })

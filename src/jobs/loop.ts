@@ -4,6 +4,8 @@ import type { Log } from '#log.ts'
 export interface Loop {
   /** There is something to do. Cheap, and harmless when there is not. */
   wake(): void
+  /** There will be more to do in a moment, which one pass may do together. */
+  wakeSoon(): void
   /** Lets the pass under way end, and starts no other. */
   stop(): Promise<void>
 }
@@ -16,18 +18,22 @@ export interface LoopOptions {
   idleMs: number
   /** The longest rest after errors; 5 s unless told. */
   restMsMax?: number
+  /** How long `wakeSoon` waits for others. */
+  soonMs?: number
   log: Log
 }
 
 /** After an error a loop rests, longer each time, so that a broken database is not hammered. */
 const firstRestMs = 100
 
-export function runLoop({ name, pass, idleMs, restMsMax = 5_000, log }: LoopOptions): Loop {
+export function runLoop(options: LoopOptions): Loop {
+  const { name, pass, idleMs, restMsMax = 5_000, soonMs = 0, log } = options
   let isStopped = false
   let isWoken = false
   let isRecovering = false
   let failures = 0
   let resume: () => void = () => undefined
+  let soon: NodeJS.Timeout | undefined
 
   function rest(ms: number): Promise<void> {
     return new Promise((resolve) => {
@@ -63,14 +69,23 @@ export function runLoop({ name, pass, idleMs, restMsMax = 5_000, log }: LoopOpti
     while (!isStopped) await turn()
   }
 
+  function wake(): void {
+    isWoken = true
+    if (!isRecovering) resume()
+  }
+
   const ended = run()
   return {
-    wake() {
-      isWoken = true
-      if (!isRecovering) resume()
+    wake,
+    wakeSoon() {
+      soon ??= setTimeout(() => {
+        soon = undefined
+        wake()
+      }, soonMs)
     },
     stop() {
       isStopped = true
+      clearTimeout(soon)
       resume()
       return ended
     },

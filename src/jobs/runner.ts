@@ -167,8 +167,10 @@ export function createRunner(ctx: Context, options: RunnerOptions): Runner {
       if (one.broken === undefined) {
         log.error({ err: error, tenantId, jobId, task: name, attempt }, 'a run of a job failed')
       }
-      const random = clock.randomBytes(4).readUInt32BE() / 2 ** 32
-      return unfinished(task, attempt, error, one.broken, { now: clock.now(), random })
+      return unfinished(task, attempt, error, one.broken, {
+        now: clock.now(),
+        random: clock.random(),
+      })
     } finally {
       clearTimeout(timer)
     }

@@ -38,7 +38,7 @@ const responseBytesMax = 16 * 1024
 const leaseMs = 60_000
 const idleMs = 50
 /** Slots that became free wait so long for others, since a claim costs most by being made. */
-const claimsApartMs = 8
+const claimsApartMs = 15
 /** Outcomes wait so long for others, or until there are so many: a record costs most by being made. */
 const recordsApartMs = 5
 const recordMin = 50
@@ -76,13 +76,17 @@ export function runDispatcher(
   let after = noLane
   /** Of claims whose answer was lost: what they took, if anything, nobody will send. */
   let lost: string[] = []
-  let claimTimer: NodeJS.Timeout | undefined
-  let recordTimer: NodeJS.Timeout | undefined
   /** So many at the front are recorded one by one: with one of them a whole batch was refused. */
   let suspects = 0
 
-  const recorder = runLoop({ name: 'dispatcher-record', idleMs: 1_000, log: ctx.log, pass: record })
-  const claimer = runLoop({ name: 'dispatcher-claim', idleMs, log: ctx.log, pass: claim })
+  const recorder = runLoop({
+    ...{ name: 'dispatcher-record', log: ctx.log, pass: record },
+    ...{ idleMs: 1_000, soonMs: recordsApartMs },
+  })
+  const claimer = runLoop({
+    ...{ name: 'dispatcher-claim', log: ctx.log, pass: claim },
+    ...{ idleMs, soonMs: claimsApartMs },
+  })
 
   async function claim(): Promise<boolean> {
     const limit = slotsMax - inFlight.size
@@ -108,23 +112,10 @@ export function runDispatcher(
     return after !== noLane
   }
 
-  /** Claims again, but not at once: other slots are about to be free. */
-  function claimSoon(): void {
-    claimTimer ??= setTimeout(() => {
-      claimTimer = undefined
-      claimer.wake()
-    }, claimsApartMs)
-  }
-
   /** Records at once what is enough, and the rest when it has waited. */
   function recordSoon(): void {
     if (concluded.length >= recordMin) recorder.wake()
-    else {
-      recordTimer ??= setTimeout(() => {
-        recordTimer = undefined
-        recorder.wake()
-      }, recordsApartMs)
-    }
+    else recorder.wakeSoon()
   }
 
   async function deliver(claimed: Claimed): Promise<void> {
@@ -194,7 +185,8 @@ export function runDispatcher(
     // Taken off only now: what could not be recorded is recorded by the next pass.
     concluded.splice(0, batch.length)
     for (const { claimed } of batch) inFlight.delete(claimed)
-    claimSoon()
+    // Other slots are about to be free, too.
+    claimer.wakeSoon()
     if (concluded.length > 0) recordSoon()
     return suspects > 0
   }
@@ -209,11 +201,9 @@ export function runDispatcher(
     wake: () => claimer.wake(),
     async stop(drainMs) {
       await claimer.stop()
-      clearTimeout(claimTimer)
       await settled(() => inFlight.size === 0, drainMs)
       cut.abort()
       await recorder.stop()
-      clearTimeout(recordTimer)
       await finish().catch((error) => ctx.log.warn({ err: error }, 'leases were not given back'))
     },
   }
@@ -237,8 +227,7 @@ function conclude(
   startedAt: Date,
 ): Recorded {
   const endedAt = clock.now()
-  const random = clock.randomBytes(4).readUInt32BE() / 2 ** 32
-  const next = nextStep(outcome, claimed.retryCount, endedAt, random)
+  const next = nextStep(outcome, claimed.retryCount, endedAt, clock.random())
   const responseStatus = outcome.kind === 'answered' ? outcome.status : null
   const attempts = claimed.interruptedAt.map((at, index) =>
     interruption(clock.newId('att'), claimed.attemptCount + 1 + index, claimed.dueAt, at),

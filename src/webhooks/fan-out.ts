@@ -27,7 +27,11 @@ export function fanOutTo({ clock }: Context): FanOut {
   return async (read, events) => {
     const { rows } = await read(listenersOf(events))
     const { taken, promised } = promise(events, rows as Listener[], () => clock.newId('whd'))
-    const statements = promised.length === 0 ? [] : [deliveriesOf(promised, clock.now())]
+    // Ids made around midnight belong to two days.
+    const byDay = Map.groupBy(promised, ({ id }) => dayOf(id))
+    const statements = Array.from(byDay, ([day, made]) =>
+      deliveriesOf(taken, made, day, clock.now()),
+    )
     return { taken, statements }
   }
 }
@@ -56,18 +60,26 @@ function promise(
   return { taken, promised }
 }
 
-function deliveriesOf(promised: readonly Promised[], now: Date): pg.QueryConfig {
+/** What is so of an event is said once, however many are told of it. */
+function deliveriesOf(
+  events: readonly SequencedEvent[],
+  promised: readonly Promised[],
+  day: string,
+  now: Date,
+): pg.QueryConfig {
+  const placeOf = new Map(events.map((event, at) => [event, at + 1]))
   return {
     name: 'fan_out',
     text: fanOutText,
     values: [
-      promised.map(({ event }) => event.tenantId),
+      events.map(({ tenantId }) => tenantId),
+      events.map(({ eventId }) => eventId),
+      events.map(({ createdOn }) => createdOn),
+      events.map(({ type }) => type),
+      promised.map(({ event }) => placeOf.get(event)),
       promised.map(({ id }) => id),
-      promised.map(({ id }) => dayOf(id)),
       promised.map(({ listener }) => listener.id),
-      promised.map(({ event }) => event.eventId),
-      promised.map(({ event }) => event.createdOn),
-      promised.map(({ event }) => event.type),
+      day,
       now.toISOString(),
     ],
   }
@@ -89,18 +101,21 @@ function listenersOf(events: readonly SequencedEvent[]): pg.QueryConfig {
 }
 
 const fanOutText = `
-  with promised as (
-    select * from unnest($1::text[], $2::text[], $3::date[], $4::text[], $5::text[], $6::date[],
-      $7::text[])
-      as p (tenant_id, id, created_on, endpoint_id, event_id, event_created_on, event_type)
+  with sequenced as (
+    select * from unnest($1::text[], $2::text[], $3::date[], $4::text[]) with ordinality
+      as e (tenant_id, event_id, event_created_on, event_type, place)
+  ), promised as materialized (
+    select tenant_id, id, endpoint_id, event_id, event_created_on, event_type
+    from unnest($5::bigint[], $6::text[], $7::text[]) as p (place, id, endpoint_id)
+    join sequenced using (place)
   ), due as (
     insert into delivery_due (tenant_id, endpoint_id, delivery_id, created_on, event_id,
       event_created_on, due_at, attempt_count, retry_count)
-    select tenant_id, endpoint_id, id, created_on, event_id, event_created_on, $8, 0, 0
+    select tenant_id, endpoint_id, id, $8, event_id, event_created_on, $9, 0, 0
     from promised
   )
   insert into webhook_delivery (tenant_id, id, created_on, endpoint_id, event_id,
     event_created_on, event_type, status, attempt_count, created_at)
-  select tenant_id, id, created_on, endpoint_id, event_id, event_created_on, event_type,
-    'PENDING', 0, $8
+  select tenant_id, id, $8, endpoint_id, event_id, event_created_on, event_type,
+    'PENDING', 0, $9
   from promised`

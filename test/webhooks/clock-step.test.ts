@@ -95,6 +95,8 @@ test('a clock that is set back over midnight writes into yesterday, and all of i
   const receiver = await aReceiver()
   await anEndpoint(api, receiver.url)
   const today = await createClients(api, 2)
+  // What was due already would wait until it is due again.
+  await until(() => receiver.requests.length === 2)
   world.step(-10 * minute)
   const yesterday = await createClients(api, 2)
   await until(() => receiver.requests.length === 4)

@@ -1,5 +1,7 @@
+import { setTimeout } from 'node:timers/promises'
 import type pg from 'pg'
 import { firstIdAt } from '../../../src/ids.ts'
+import type { Asked } from '../child.ts'
 
 /** Deliveries that are due, of events that nobody sequenced: what a dispatcher finds after an outage. */
 export interface Backlog {
@@ -44,25 +46,25 @@ export async function fillBacklog(owner: pg.Client, backlogs: readonly Backlog[]
   return performance.now()
 }
 
-/** Waits until of these endpoints nothing is due any more. */
+/**
+ * Waits until the receiver has had all of a backlog and nothing of it is due any more. Postgres is
+ * asked at the end only: it has other things to do.
+ */
 export async function isDrained(
   owner: pg.Client,
-  tenantId: string,
-  endpointIds: readonly string[],
+  receiver: Asked,
+  { tenantId, endpointIds, each }: Backlog,
 ): Promise<void> {
+  const total = each * endpointIds.length
+  const sent = () => receiver.ask<{ count: number }>({ ask: 'counts' })
+  while ((await sent()).count < total) await setTimeout(10)
   for (;;) {
-    const { rows } = await owner.query({
-      name: 'bench_due',
-      text: `select 1 from unnest($2::text[]) as e (id) where exists (
-          select from delivery_due where tenant_id = $1 and endpoint_id = e.id and lease_token is null
-        ) or exists (
-          select from delivery_due
-          where tenant_id = $1 and endpoint_id = e.id and lease_token is not null
-        ) limit 1`,
-      values: [tenantId, endpointIds],
-    })
+    const { rows } = await owner.query(
+      'select from delivery_due where tenant_id = $1 and endpoint_id = any($2) limit 1',
+      [tenantId, endpointIds],
+    )
     if (rows.length === 0) return
-    await new Promise((resolve) => setTimeout(resolve, 25))
+    await setTimeout(5)
   }
 }
 
@@ -89,6 +91,6 @@ export async function isSequenced(owner: pg.Client): Promise<void> {
   for (;;) {
     const { rows } = await owner.query('select 1 from event_pending limit 1')
     if (rows.length === 0) return
-    await new Promise((resolve) => setTimeout(resolve, 5))
+    await setTimeout(5)
   }
 }
