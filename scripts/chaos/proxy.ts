@@ -72,14 +72,28 @@ export async function startProxy(port: number): Promise<PostgresProxy> {
   }
 }
 
+interface Held {
+  bytes: Buffer
+  atMs: number
+}
+
 /** Passes bytes on, late if need be, and in order whatever the delay changes to. */
 function pass(from: Socket, to: Socket, delayMs: () => number): void {
-  let freeAtMs = 0
+  const held: Held[] = []
+  let timer: NodeJS.Timeout | undefined
+
+  function passDue(): void {
+    timer = undefined
+    while (held[0] !== undefined && held[0].atMs <= performance.now()) {
+      to.write(held[0].bytes)
+      held.shift()
+    }
+    // One timer, for the first alone: a later one that is due sooner waits behind it.
+    if (held[0] !== undefined) timer = setTimeout(passDue, held[0].atMs - performance.now())
+  }
+
   from.on('data', (bytes) => {
-    const nowMs = performance.now()
-    const atMs = Math.max(freeAtMs, nowMs + delayMs())
-    freeAtMs = atMs
-    if (atMs <= nowMs) to.write(bytes)
-    else setTimeout(() => to.write(bytes), atMs - nowMs)
+    held.push({ bytes, atMs: performance.now() + delayMs() })
+    if (timer === undefined) passDue()
   })
 }
