@@ -1264,6 +1264,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/webhook-replay-previews": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Preview a replay
+         * @description Counts what a replay would do if it were asked for now, and does nothing. Refused as the replay itself would be.
+         */
+        post: operations["previewWebhookReplay"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhook-replays": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Replay webhooks
+         * @description Tells endpoints again what they were told, or should have been: the same bytes, signed anew, with a fresh series of attempts. It is a job, whose progress counts events: read it with `getJob`, stop it with `cancelJob`, wait for `job.succeeded`. It goes on where it was after any restart, makes each delivery due once, and one of a tenant runs at a time (`conflict`). Refused with `endpoint_disabled` when an endpoint that it names is disabled.
+         */
+        post: operations["createWebhookReplay"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/livez": {
         parameters: {
             query?: never;
@@ -6682,6 +6722,8 @@ export interface components {
             /** @description When we try next; `null` where no attempt is planned. */
             nextAttemptAt: components["schemas"]["TimestampOrNull"];
             status: components["schemas"]["DeliveryStatus"];
+            /** @description What the endpoint hears as `webhook-id`: the id of the event, unless a replay asked for another. */
+            webhookId: string;
         };
         /** @description One page of webhook deliveries. */
         WebhookDeliveryList: {
@@ -6903,6 +6945,61 @@ export interface components {
             /** @description The page, in the order asked for. */
             data: components["schemas"]["WebhookEventInfo"][];
             nextCursor: components["schemas"]["NextCursor"];
+        };
+        /** @description What a replay would do if it were asked for now. */
+        WebhookReplayPreview: {
+            /**
+             * Format: int64
+             * @description Deliveries that would be made due, all endpoints together.
+             */
+            deliveryCount: number;
+            /** @description The same by endpoint, for each that would be told of something. */
+            endpoints: components["schemas"]["WebhookReplayShare"][];
+            /**
+             * Format: int64
+             * @description Events of which at least one delivery would be made.
+             */
+            eventCount: number;
+            /** @description Whether all events were looked at. A preview stops after 100,000 of them; the replay does not. */
+            isComplete: boolean;
+        };
+        /** @description Which of what happened is told again, to whom, and how fast. Events are taken in the order of the log, up to the last one that there is when the replay begins; what happens later is told as always. */
+        WebhookReplayRequest: {
+            /**
+             * Format: int32
+             * @description How many deliveries are made due in a second, at most. An endpoint that falls behind is waited for, so that what happens meanwhile is told in time.
+             * @default 100
+             */
+            deliveriesPerSecond?: number;
+            /** @description Only to these endpoints, which must be enabled. Without it, to all that are. */
+            endpointIds?: components["schemas"]["WebhookEndpointId"][];
+            /** @description Only events of these types. Without it, of all that the endpoint wants. */
+            eventTypes?: components["schemas"]["EventTypeSelector"][];
+            /** @description Events from this moment on, at most 28 days ago. */
+            since: components["schemas"]["Timestamp"];
+            /** @description Only events before this moment. Without it, up to now. */
+            until?: components["schemas"]["Timestamp"];
+            /**
+             * @description Under which `webhook-id` it is sent. `KEEP`: that of the event, so that a receiver that has handled it already can tell. `NEW`: another one, for a receiver that is to handle it once more.
+             * @default KEEP
+             * @enum {string}
+             */
+            webhookId?: "KEEP" | "NEW";
+            /**
+             * @description `ALL`: every event that the endpoint wants now, whether it was delivered or not. `UNDELIVERED`: those whose delivery is `EXHAUSTED` or `CANCELLED`. `MISSING`: these, and those for which no delivery was ever made, for example since the endpoint was made later. What is still under way is never sent twice.
+             * @default MISSING
+             * @enum {string}
+             */
+            which?: "ALL" | "UNDELIVERED" | "MISSING";
+        };
+        /** @description What a replay would do for one endpoint. */
+        WebhookReplayShare: {
+            /**
+             * Format: int64
+             * @description Deliveries that would be made due.
+             */
+            deliveryCount: number;
+            endpointId: components["schemas"]["WebhookEndpointId"];
         };
     };
     responses: {
@@ -12092,6 +12189,119 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["WebhookEventInfo"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    previewWebhookReplay: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookReplayRequest"];
+            };
+        };
+        responses: {
+            /** @description What it would do. */
+            200: {
+                headers: {
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookReplayPreview"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createWebhookReplay: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookReplayRequest"];
+            };
+        };
+        responses: {
+            /** @description The job, which is going to do it. */
+            202: {
+                headers: {
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobInfo"];
                 };
             };
             400: components["responses"]["BadRequest"];

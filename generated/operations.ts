@@ -109,6 +109,8 @@ import type {
   WebhookEndpointStatus,
   WebhookEventInfo,
   WebhookEventList,
+  WebhookReplayPreview,
+  WebhookReplayRequest,
 } from './types.ts'
 
 /** POST /api/v1/proposals/{proposalId}/acceptance */
@@ -466,6 +468,29 @@ export interface CreateWebhookEndpoint201 {
   status: 201
   headers: { Location: string; traceparent?: string }
   body: WebhookEndpointCreated
+}
+
+/** POST /api/v1/webhook-replays */
+export interface CreateWebhookReplayRequest {
+  path: Record<never, never>
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: WebhookReplayRequest
+}
+
+export type CreateWebhookReplayReply = CreateWebhookReplay202
+
+export interface CreateWebhookReplay202 {
+  status: 202
+  headers: { Location: string; traceparent?: string }
+  body: JobInfo
 }
 
 /** POST /api/v1/proposals/{proposalId}/declination */
@@ -1967,6 +1992,29 @@ export interface ListWebhookEndpoints200 {
   body: WebhookEndpointList
 }
 
+/** POST /api/v1/webhook-replay-previews */
+export interface PreviewWebhookReplayRequest {
+  path: Record<never, never>
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: WebhookReplayRequest
+}
+
+export type PreviewWebhookReplayReply = PreviewWebhookReplay200
+
+export interface PreviewWebhookReplay200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: WebhookReplayPreview
+}
+
 /** POST /api/v1/webhook-deliveries/{webhookDeliveryId}/redeliveries */
 export interface RedeliverWebhookDeliveryRequest {
   path: {
@@ -2516,6 +2564,12 @@ export interface Operations {
     kind: 'write'
     access: 'key'
   }
+  createWebhookReplay: {
+    request: CreateWebhookReplayRequest
+    reply: CreateWebhookReplayReply
+    kind: 'write'
+    access: 'key'
+  }
   declineProposal: {
     request: DeclineProposalRequest
     reply: DeclineProposalReply
@@ -2844,6 +2898,12 @@ export interface Operations {
     request: ListWebhookEndpointsRequest
     reply: ListWebhookEndpointsReply
     kind: 'read'
+    access: 'key'
+  }
+  previewWebhookReplay: {
+    request: PreviewWebhookReplayRequest
+    reply: PreviewWebhookReplayReply
+    kind: 'write'
     access: 'key'
   }
   redeliverWebhookDelivery: {

@@ -671,3 +671,12 @@ export type WebhookEventInfo = components['schemas']['WebhookEventInfo']
 
 /** One page of events. */
 export type WebhookEventList = components['schemas']['WebhookEventList']
+
+/** What a replay would do if it were asked for now. */
+export type WebhookReplayPreview = components['schemas']['WebhookReplayPreview']
+
+/** Which of what happened is told again, to whom, and how fast. Events are taken in the order of the log, up to the last one that there is when the replay begins; what happens later is told as always. */
+export type WebhookReplayRequest = components['schemas']['WebhookReplayRequest']
+
+/** What a replay would do for one endpoint. */
+export type WebhookReplayShare = components['schemas']['WebhookReplayShare']

@@ -19,6 +19,7 @@ export type IdPrefix =
   | 'whe'
   | 'whd'
   | 'att'
+  | 'msg'
   | 'evt'
   | 'aud'
   | 'req'

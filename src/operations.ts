@@ -76,6 +76,7 @@ import {
   listWebhookEndpoints,
   updateWebhookEndpoint,
 } from './webhooks/endpoint.http.ts'
+import { createWebhookReplay, createWebhookReplayPreview } from './webhooks/replay.http.ts'
 
 /** Every operation of the contract, and who answers it. */
 export const operations = {
@@ -94,6 +95,7 @@ export const operations = {
   createServiceAccount,
   createTestEvent,
   createWebhookEndpoint,
+  createWebhookReplay,
   declineProposal,
   deleteClient,
   deleteJobSchedule,
@@ -149,6 +151,7 @@ export const operations = {
   listServiceAccounts,
   listWebhookDeliveries,
   listWebhookEndpoints,
+  createWebhookReplayPreview,
   redeliverWebhookDelivery,
   retryJob,
   revokeApiKey,

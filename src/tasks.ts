@@ -11,16 +11,18 @@ import {
   pruneKeyChanges,
   pruneKeyRecords,
   pruneQuotas,
+  pruneReplays,
   pruneReplies,
 } from './retention/prune.sql.ts'
 import { keepPartitionsAhead, sweepOldRows } from './retention/sweep.task.ts'
+import { replayWebhooks } from './webhooks/replay.task.ts'
 
 const second = 1_000
 const minute = 60 * second
 const hour = 60 * minute
 
 /** The code of each task that jobs are of. */
-export const tasks: readonly Task[] = [makeUsageReport]
+export const tasks: readonly Task[] = [makeUsageReport, replayWebhooks]
 
 /** What is done again and again for the whole installation, and how often. */
 export const timetable: readonly Recurring[] = [
@@ -32,6 +34,7 @@ export const timetable: readonly Recurring[] = [
   { name: 'prune-key-changes', everyMs: hour, run: pruneKeyChanges },
   { name: 'prune-key-records', everyMs: hour, run: pruneKeyRecords },
   { name: 'prune-quotas', everyMs: hour, run: pruneQuotas },
+  { name: 'prune-replays', everyMs: hour, run: pruneReplays },
   // Hourly, whichever worker it falls to: each looks more often whether it is due.
   { name: 'anchor-audit', everyMs: 5 * minute, run: anchorAudit },
   { name: 'make-call-hours', everyMs: 5 * minute, run: makeHours },

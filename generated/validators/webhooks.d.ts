@@ -22,3 +22,6 @@ export declare const validateWebhookEndpointCreated: Validate
 export declare const validateWebhookEndpointInput: Validate
 export declare const validateWebhookEndpointList: Validate
 export declare const validateWebhookEndpointPatch: Validate
+export declare const validateWebhookReplayPreview: Validate
+export declare const validateWebhookReplayRequest: Validate
+export declare const validateWebhookReplayShare: Validate

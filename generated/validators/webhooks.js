@@ -28,10 +28,14 @@ const validateWebhookAttemptId_0 = new RegExp("^att_[0-6][0-9a-hjkmnp-tv-z]{25}$
 const validateWebhookAttemptInfo_1 = ["integer","null"]
 const validateWebhookAttemptInfo_2 = ["string","null"]
 const validateWebhookDeliveryId_0 = new RegExp("^whd_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
+const validateWebhookDeliveryInfo_1 = new RegExp("^[a-z]+_[0-9a-z]+$", "u")
 const validateWebhookEndpointCreated_0 = formats["uri"]
 const validateWebhookEndpointCreated_1 = new RegExp("^whsec_[A-Za-z0-9+/]+={0,2}$", "u")
 const validateWebhookEndpointInput_1 = new RegExp("^https?://[!-~]+$", "u")
 const validateWebhookEndpointInput_2 = new RegExp("^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$", "u")
+const validateWebhookReplayPreview_0 = formats["int64"]
+const validateWebhookReplayRequest_1 = ["ALL","UNDELIVERED","MISSING"]
+const validateWebhookReplayRequest_2 = ["KEEP","NEW"]
 
 export function createTestEventHeaders(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
@@ -1313,7 +1317,7 @@ export function validateWebhookDeliveryInfo(data, {instancePath="", parentData, 
   if(errors === 0){
     if(data && typeof data == "object" && !Array.isArray(data)){
       let missing0;
-      if((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.endpointId === undefined) && (missing0 = "endpointId"))) || ((data.eventId === undefined) && (missing0 = "eventId"))) || ((data.eventType === undefined) && (missing0 = "eventType"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.attemptCount === undefined) && (missing0 = "attemptCount"))) || ((data.nextAttemptAt === undefined) && (missing0 = "nextAttemptAt"))) || ((data.lastAttemptAt === undefined) && (missing0 = "lastAttemptAt"))) || ((data.deliveredAt === undefined) && (missing0 = "deliveredAt"))) || ((data.lastResponseStatus === undefined) && (missing0 = "lastResponseStatus"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))){
+      if(((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.endpointId === undefined) && (missing0 = "endpointId"))) || ((data.eventId === undefined) && (missing0 = "eventId"))) || ((data.eventType === undefined) && (missing0 = "eventType"))) || ((data.webhookId === undefined) && (missing0 = "webhookId"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.attemptCount === undefined) && (missing0 = "attemptCount"))) || ((data.nextAttemptAt === undefined) && (missing0 = "nextAttemptAt"))) || ((data.lastAttemptAt === undefined) && (missing0 = "lastAttemptAt"))) || ((data.deliveredAt === undefined) && (missing0 = "deliveredAt"))) || ((data.lastResponseStatus === undefined) && (missing0 = "lastResponseStatus"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))){
         validateWebhookDeliveryInfo.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
         return false;
       }
@@ -1366,11 +1370,32 @@ export function validateWebhookDeliveryInfo(data, {instancePath="", parentData, 
                 var valid0 = true;
               }
               if(valid0){
-                if(data.status !== undefined){
+                if(data.webhookId !== undefined){
+                  let data4 = data.webhookId;
                   const _errs5 = errors;
-                  if(!(validateDeliveryStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
-                    vErrors = vErrors === null ? validateDeliveryStatus.errors : vErrors.concat(validateDeliveryStatus.errors);
-                    errors = vErrors.length;
+                  if(errors === _errs5){
+                    if(typeof data4 === "string"){
+                      if(ucs2length(data4) > 64){
+                        validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/webhookId",schemaPath:"#/properties/webhookId/maxLength",keyword:"maxLength",params:{limit: 64},message:"must NOT have more than 64 characters"}];
+                        return false;
+                      }
+                      else {
+                        if(ucs2length(data4) < 1){
+                          validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/webhookId",schemaPath:"#/properties/webhookId/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                          return false;
+                        }
+                        else {
+                          if(!validateWebhookDeliveryInfo_1.test(data4)){
+                            validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/webhookId",schemaPath:"#/properties/webhookId/pattern",keyword:"pattern",params:{pattern: "^[a-z]+_[0-9a-z]+$"},message:"must match pattern \""+"^[a-z]+_[0-9a-z]+$"+"\""}];
+                            return false;
+                          }
+                        }
+                      }
+                    }
+                    else {
+                      validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/webhookId",schemaPath:"#/properties/webhookId/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                      return false;
+                    }
                   }
                   var valid0 = _errs5 === errors;
                 }
@@ -1378,44 +1403,44 @@ export function validateWebhookDeliveryInfo(data, {instancePath="", parentData, 
                   var valid0 = true;
                 }
                 if(valid0){
-                  if(data.attemptCount !== undefined){
-                    let data5 = data.attemptCount;
-                    const _errs6 = errors;
-                    if(!(((typeof data5 == "number") && (!(data5 % 1) && !isNaN(data5))) && (isFinite(data5)))){
-                      validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/attemptCount",schemaPath:"#/properties/attemptCount/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
-                      return false;
+                  if(data.status !== undefined){
+                    const _errs7 = errors;
+                    if(!(validateDeliveryStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
+                      vErrors = vErrors === null ? validateDeliveryStatus.errors : vErrors.concat(validateDeliveryStatus.errors);
+                      errors = vErrors.length;
                     }
-                    if(errors === _errs6){
-                      if((typeof data5 == "number") && (isFinite(data5))){
-                        if(data5 > 1000000 || isNaN(data5)){
-                          validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/attemptCount",schemaPath:"#/properties/attemptCount/maximum",keyword:"maximum",params:{comparison: "<=", limit: 1000000},message:"must be <= 1000000"}];
-                          return false;
-                        }
-                        else {
-                          if(data5 < 0 || isNaN(data5)){
-                            validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/attemptCount",schemaPath:"#/properties/attemptCount/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
-                            return false;
-                          }
-                          else {
-                            if(!(listDeliveryAttemptsQuery_0.validate(data5))){
-                              validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/attemptCount",schemaPath:"#/properties/attemptCount/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
-                              return false;
-                            }
-                          }
-                        }
-                      }
-                    }
-                    var valid0 = _errs6 === errors;
+                    var valid0 = _errs7 === errors;
                   }
                   else {
                     var valid0 = true;
                   }
                   if(valid0){
-                    if(data.nextAttemptAt !== undefined){
+                    if(data.attemptCount !== undefined){
+                      let data6 = data.attemptCount;
                       const _errs8 = errors;
-                      if(!(validateTimestampOrNull(data.nextAttemptAt, {instancePath:instancePath+"/nextAttemptAt",parentData:data,parentDataProperty:"nextAttemptAt",rootData}))){
-                        vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
-                        errors = vErrors.length;
+                      if(!(((typeof data6 == "number") && (!(data6 % 1) && !isNaN(data6))) && (isFinite(data6)))){
+                        validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/attemptCount",schemaPath:"#/properties/attemptCount/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                        return false;
+                      }
+                      if(errors === _errs8){
+                        if((typeof data6 == "number") && (isFinite(data6))){
+                          if(data6 > 1000000 || isNaN(data6)){
+                            validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/attemptCount",schemaPath:"#/properties/attemptCount/maximum",keyword:"maximum",params:{comparison: "<=", limit: 1000000},message:"must be <= 1000000"}];
+                            return false;
+                          }
+                          else {
+                            if(data6 < 0 || isNaN(data6)){
+                              validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/attemptCount",schemaPath:"#/properties/attemptCount/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                              return false;
+                            }
+                            else {
+                              if(!(listDeliveryAttemptsQuery_0.validate(data6))){
+                                validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/attemptCount",schemaPath:"#/properties/attemptCount/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                                return false;
+                              }
+                            }
+                          }
+                        }
                       }
                       var valid0 = _errs8 === errors;
                     }
@@ -1423,73 +1448,86 @@ export function validateWebhookDeliveryInfo(data, {instancePath="", parentData, 
                       var valid0 = true;
                     }
                     if(valid0){
-                      if(data.lastAttemptAt !== undefined){
-                        const _errs9 = errors;
-                        if(!(validateTimestampOrNull(data.lastAttemptAt, {instancePath:instancePath+"/lastAttemptAt",parentData:data,parentDataProperty:"lastAttemptAt",rootData}))){
+                      if(data.nextAttemptAt !== undefined){
+                        const _errs10 = errors;
+                        if(!(validateTimestampOrNull(data.nextAttemptAt, {instancePath:instancePath+"/nextAttemptAt",parentData:data,parentDataProperty:"nextAttemptAt",rootData}))){
                           vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
                           errors = vErrors.length;
                         }
-                        var valid0 = _errs9 === errors;
+                        var valid0 = _errs10 === errors;
                       }
                       else {
                         var valid0 = true;
                       }
                       if(valid0){
-                        if(data.deliveredAt !== undefined){
-                          const _errs10 = errors;
-                          if(!(validateTimestampOrNull(data.deliveredAt, {instancePath:instancePath+"/deliveredAt",parentData:data,parentDataProperty:"deliveredAt",rootData}))){
+                        if(data.lastAttemptAt !== undefined){
+                          const _errs11 = errors;
+                          if(!(validateTimestampOrNull(data.lastAttemptAt, {instancePath:instancePath+"/lastAttemptAt",parentData:data,parentDataProperty:"lastAttemptAt",rootData}))){
                             vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
                             errors = vErrors.length;
                           }
-                          var valid0 = _errs10 === errors;
+                          var valid0 = _errs11 === errors;
                         }
                         else {
                           var valid0 = true;
                         }
                         if(valid0){
-                          if(data.lastResponseStatus !== undefined){
-                            let data9 = data.lastResponseStatus;
-                            const _errs11 = errors;
-                            if((!(((typeof data9 == "number") && (!(data9 % 1) && !isNaN(data9))) && (isFinite(data9)))) && (data9 !== null)){
-                              validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/lastResponseStatus",schemaPath:"#/properties/lastResponseStatus/type",keyword:"type",params:{type: validateWebhookAttemptInfo_1},message:"must be integer,null"}];
-                              return false;
+                          if(data.deliveredAt !== undefined){
+                            const _errs12 = errors;
+                            if(!(validateTimestampOrNull(data.deliveredAt, {instancePath:instancePath+"/deliveredAt",parentData:data,parentDataProperty:"deliveredAt",rootData}))){
+                              vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                              errors = vErrors.length;
                             }
-                            if(errors === _errs11){
-                              if((typeof data9 == "number") && (isFinite(data9))){
-                                if(data9 > 999 || isNaN(data9)){
-                                  validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/lastResponseStatus",schemaPath:"#/properties/lastResponseStatus/maximum",keyword:"maximum",params:{comparison: "<=", limit: 999},message:"must be <= 999"}];
-                                  return false;
-                                }
-                                else {
-                                  if(data9 < 100 || isNaN(data9)){
-                                    validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/lastResponseStatus",schemaPath:"#/properties/lastResponseStatus/minimum",keyword:"minimum",params:{comparison: ">=", limit: 100},message:"must be >= 100"}];
-                                    return false;
-                                  }
-                                  else {
-                                    if(!(listDeliveryAttemptsQuery_0.validate(data9))){
-                                      validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/lastResponseStatus",schemaPath:"#/properties/lastResponseStatus/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
-                                      return false;
-                                    }
-                                  }
-                                }
-                              }
-                            }
-                            var valid0 = _errs11 === errors;
+                            var valid0 = _errs12 === errors;
                           }
                           else {
                             var valid0 = true;
                           }
                           if(valid0){
-                            if(data.createdAt !== undefined){
+                            if(data.lastResponseStatus !== undefined){
+                              let data10 = data.lastResponseStatus;
                               const _errs13 = errors;
-                              if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
-                                vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
-                                errors = vErrors.length;
+                              if((!(((typeof data10 == "number") && (!(data10 % 1) && !isNaN(data10))) && (isFinite(data10)))) && (data10 !== null)){
+                                validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/lastResponseStatus",schemaPath:"#/properties/lastResponseStatus/type",keyword:"type",params:{type: validateWebhookAttemptInfo_1},message:"must be integer,null"}];
+                                return false;
+                              }
+                              if(errors === _errs13){
+                                if((typeof data10 == "number") && (isFinite(data10))){
+                                  if(data10 > 999 || isNaN(data10)){
+                                    validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/lastResponseStatus",schemaPath:"#/properties/lastResponseStatus/maximum",keyword:"maximum",params:{comparison: "<=", limit: 999},message:"must be <= 999"}];
+                                    return false;
+                                  }
+                                  else {
+                                    if(data10 < 100 || isNaN(data10)){
+                                      validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/lastResponseStatus",schemaPath:"#/properties/lastResponseStatus/minimum",keyword:"minimum",params:{comparison: ">=", limit: 100},message:"must be >= 100"}];
+                                      return false;
+                                    }
+                                    else {
+                                      if(!(listDeliveryAttemptsQuery_0.validate(data10))){
+                                        validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/lastResponseStatus",schemaPath:"#/properties/lastResponseStatus/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                                        return false;
+                                      }
+                                    }
+                                  }
+                                }
                               }
                               var valid0 = _errs13 === errors;
                             }
                             else {
                               var valid0 = true;
+                            }
+                            if(valid0){
+                              if(data.createdAt !== undefined){
+                                const _errs15 = errors;
+                                if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
+                                  vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                                  errors = vErrors.length;
+                                }
+                                var valid0 = _errs15 === errors;
+                              }
+                              else {
+                                var valid0 = true;
+                              }
                             }
                           }
                         }
@@ -2269,5 +2307,454 @@ export function validateWebhookEndpointPatch(data, {instancePath="", parentData,
     }
   }
   validateWebhookEndpointPatch.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookReplayPreview(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((((data.eventCount === undefined) && (missing0 = "eventCount")) || ((data.deliveryCount === undefined) && (missing0 = "deliveryCount"))) || ((data.endpoints === undefined) && (missing0 = "endpoints"))) || ((data.isComplete === undefined) && (missing0 = "isComplete"))){
+        validateWebhookReplayPreview.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.eventCount !== undefined){
+          let data0 = data.eventCount;
+          const _errs1 = errors;
+          if(!(((typeof data0 == "number") && (!(data0 % 1) && !isNaN(data0))) && (isFinite(data0)))){
+            validateWebhookReplayPreview.errors = [{instancePath:instancePath+"/eventCount",schemaPath:"#/properties/eventCount/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+            return false;
+          }
+          if(errors === _errs1){
+            if((typeof data0 == "number") && (isFinite(data0))){
+              if(data0 > 9007199254740991 || isNaN(data0)){
+                validateWebhookReplayPreview.errors = [{instancePath:instancePath+"/eventCount",schemaPath:"#/properties/eventCount/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                return false;
+              }
+              else {
+                if(data0 < 0 || isNaN(data0)){
+                  validateWebhookReplayPreview.errors = [{instancePath:instancePath+"/eventCount",schemaPath:"#/properties/eventCount/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                  return false;
+                }
+                else {
+                  if(!(validateWebhookReplayPreview_0.validate(data0))){
+                    validateWebhookReplayPreview.errors = [{instancePath:instancePath+"/eventCount",schemaPath:"#/properties/eventCount/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                    return false;
+                  }
+                }
+              }
+            }
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.deliveryCount !== undefined){
+            let data1 = data.deliveryCount;
+            const _errs3 = errors;
+            if(!(((typeof data1 == "number") && (!(data1 % 1) && !isNaN(data1))) && (isFinite(data1)))){
+              validateWebhookReplayPreview.errors = [{instancePath:instancePath+"/deliveryCount",schemaPath:"#/properties/deliveryCount/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+              return false;
+            }
+            if(errors === _errs3){
+              if((typeof data1 == "number") && (isFinite(data1))){
+                if(data1 > 9007199254740991 || isNaN(data1)){
+                  validateWebhookReplayPreview.errors = [{instancePath:instancePath+"/deliveryCount",schemaPath:"#/properties/deliveryCount/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                  return false;
+                }
+                else {
+                  if(data1 < 0 || isNaN(data1)){
+                    validateWebhookReplayPreview.errors = [{instancePath:instancePath+"/deliveryCount",schemaPath:"#/properties/deliveryCount/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                    return false;
+                  }
+                  else {
+                    if(!(validateWebhookReplayPreview_0.validate(data1))){
+                      validateWebhookReplayPreview.errors = [{instancePath:instancePath+"/deliveryCount",schemaPath:"#/properties/deliveryCount/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                      return false;
+                    }
+                  }
+                }
+              }
+            }
+            var valid0 = _errs3 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.endpoints !== undefined){
+              let data2 = data.endpoints;
+              const _errs5 = errors;
+              if(errors === _errs5){
+                if(Array.isArray(data2)){
+                  if(data2.length > 100){
+                    validateWebhookReplayPreview.errors = [{instancePath:instancePath+"/endpoints",schemaPath:"#/properties/endpoints/maxItems",keyword:"maxItems",params:{limit: 100},message:"must NOT have more than 100 items"}];
+                    return false;
+                  }
+                  else {
+                    var valid1 = true;
+                    const len0 = data2.length;
+                    for(let i0=0; i0<len0; i0++){
+                      const _errs7 = errors;
+                      if(!(validateWebhookReplayShare(data2[i0], {instancePath:instancePath+"/endpoints/" + i0,parentData:data2,parentDataProperty:i0,rootData}))){
+                        vErrors = vErrors === null ? validateWebhookReplayShare.errors : vErrors.concat(validateWebhookReplayShare.errors);
+                        errors = vErrors.length;
+                      }
+                      var valid1 = _errs7 === errors;
+                      if(!valid1){
+                        break;
+                      }
+                    }
+                  }
+                }
+                else {
+                  validateWebhookReplayPreview.errors = [{instancePath:instancePath+"/endpoints",schemaPath:"#/properties/endpoints/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                  return false;
+                }
+              }
+              var valid0 = _errs5 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.isComplete !== undefined){
+                const _errs8 = errors;
+                if(typeof data.isComplete !== "boolean"){
+                  validateWebhookReplayPreview.errors = [{instancePath:instancePath+"/isComplete",schemaPath:"#/properties/isComplete/type",keyword:"type",params:{type: "boolean"},message:"must be boolean"}];
+                  return false;
+                }
+                var valid0 = _errs8 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookReplayPreview.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookReplayPreview.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookReplayRequest(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((data.since === undefined) && (missing0 = "since")){
+        validateWebhookReplayRequest.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        const _errs1 = errors;
+        for(const key0 in data){
+          if(!(((((((key0 === "since") || (key0 === "until")) || (key0 === "which")) || (key0 === "endpointIds")) || (key0 === "eventTypes")) || (key0 === "webhookId")) || (key0 === "deliveriesPerSecond"))){
+            validateWebhookReplayRequest.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+            return false;
+            break;
+          }
+        }
+        if(_errs1 === errors){
+          if(data.since !== undefined){
+            const _errs2 = errors;
+            if(!(validateTimestamp(data.since, {instancePath:instancePath+"/since",parentData:data,parentDataProperty:"since",rootData}))){
+              vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.until !== undefined){
+              const _errs3 = errors;
+              if(!(validateTimestamp(data.until, {instancePath:instancePath+"/until",parentData:data,parentDataProperty:"until",rootData}))){
+                vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                errors = vErrors.length;
+              }
+              var valid0 = _errs3 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.which !== undefined){
+                let data2 = data.which;
+                const _errs4 = errors;
+                if(typeof data2 !== "string"){
+                  validateWebhookReplayRequest.errors = [{instancePath:instancePath+"/which",schemaPath:"#/properties/which/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                  return false;
+                }
+                if(!(((data2 === "ALL") || (data2 === "UNDELIVERED")) || (data2 === "MISSING"))){
+                  validateWebhookReplayRequest.errors = [{instancePath:instancePath+"/which",schemaPath:"#/properties/which/enum",keyword:"enum",params:{allowedValues: validateWebhookReplayRequest_1},message:"must be equal to one of the allowed values"}];
+                  return false;
+                }
+                var valid0 = _errs4 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+              if(valid0){
+                if(data.endpointIds !== undefined){
+                  let data3 = data.endpointIds;
+                  const _errs6 = errors;
+                  if(errors === _errs6){
+                    if(Array.isArray(data3)){
+                      if(data3.length > 100){
+                        validateWebhookReplayRequest.errors = [{instancePath:instancePath+"/endpointIds",schemaPath:"#/properties/endpointIds/maxItems",keyword:"maxItems",params:{limit: 100},message:"must NOT have more than 100 items"}];
+                        return false;
+                      }
+                      else {
+                        if(data3.length < 1){
+                          validateWebhookReplayRequest.errors = [{instancePath:instancePath+"/endpointIds",schemaPath:"#/properties/endpointIds/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                          return false;
+                        }
+                        else {
+                          var valid1 = true;
+                          const len0 = data3.length;
+                          for(let i0=0; i0<len0; i0++){
+                            const _errs8 = errors;
+                            if(!(validateWebhookEndpointId(data3[i0], {instancePath:instancePath+"/endpointIds/" + i0,parentData:data3,parentDataProperty:i0,rootData}))){
+                              vErrors = vErrors === null ? validateWebhookEndpointId.errors : vErrors.concat(validateWebhookEndpointId.errors);
+                              errors = vErrors.length;
+                            }
+                            var valid1 = _errs8 === errors;
+                            if(!valid1){
+                              break;
+                            }
+                          }
+                          if(valid1){
+                            let i1 = data3.length;
+                            let j0;
+                            if(i1 > 1){
+                              outer0:
+                              for(;i1--;){
+                                for(j0 = i1; j0--;){
+                                  if(equal(data3[i1], data3[j0])){
+                                    validateWebhookReplayRequest.errors = [{instancePath:instancePath+"/endpointIds",schemaPath:"#/properties/endpointIds/uniqueItems",keyword:"uniqueItems",params:{i: i1, j: j0},message:"must NOT have duplicate items (items ## "+j0+" and "+i1+" are identical)"}];
+                                    return false;
+                                    break outer0;
+                                  }
+                                }
+                              }
+                            }
+                          }
+                        }
+                      }
+                    }
+                    else {
+                      validateWebhookReplayRequest.errors = [{instancePath:instancePath+"/endpointIds",schemaPath:"#/properties/endpointIds/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                      return false;
+                    }
+                  }
+                  var valid0 = _errs6 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
+                if(valid0){
+                  if(data.eventTypes !== undefined){
+                    let data5 = data.eventTypes;
+                    const _errs9 = errors;
+                    if(errors === _errs9){
+                      if(Array.isArray(data5)){
+                        if(data5.length > 100){
+                          validateWebhookReplayRequest.errors = [{instancePath:instancePath+"/eventTypes",schemaPath:"#/properties/eventTypes/maxItems",keyword:"maxItems",params:{limit: 100},message:"must NOT have more than 100 items"}];
+                          return false;
+                        }
+                        else {
+                          if(data5.length < 1){
+                            validateWebhookReplayRequest.errors = [{instancePath:instancePath+"/eventTypes",schemaPath:"#/properties/eventTypes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                            return false;
+                          }
+                          else {
+                            var valid3 = true;
+                            const len1 = data5.length;
+                            for(let i2=0; i2<len1; i2++){
+                              const _errs11 = errors;
+                              if(!(validateEventTypeSelector(data5[i2], {instancePath:instancePath+"/eventTypes/" + i2,parentData:data5,parentDataProperty:i2,rootData}))){
+                                vErrors = vErrors === null ? validateEventTypeSelector.errors : vErrors.concat(validateEventTypeSelector.errors);
+                                errors = vErrors.length;
+                              }
+                              var valid3 = _errs11 === errors;
+                              if(!valid3){
+                                break;
+                              }
+                            }
+                            if(valid3){
+                              let i3 = data5.length;
+                              let j1;
+                              if(i3 > 1){
+                                outer1:
+                                for(;i3--;){
+                                  for(j1 = i3; j1--;){
+                                    if(equal(data5[i3], data5[j1])){
+                                      validateWebhookReplayRequest.errors = [{instancePath:instancePath+"/eventTypes",schemaPath:"#/properties/eventTypes/uniqueItems",keyword:"uniqueItems",params:{i: i3, j: j1},message:"must NOT have duplicate items (items ## "+j1+" and "+i3+" are identical)"}];
+                                      return false;
+                                      break outer1;
+                                    }
+                                  }
+                                }
+                              }
+                            }
+                          }
+                        }
+                      }
+                      else {
+                        validateWebhookReplayRequest.errors = [{instancePath:instancePath+"/eventTypes",schemaPath:"#/properties/eventTypes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                        return false;
+                      }
+                    }
+                    var valid0 = _errs9 === errors;
+                  }
+                  else {
+                    var valid0 = true;
+                  }
+                  if(valid0){
+                    if(data.webhookId !== undefined){
+                      let data7 = data.webhookId;
+                      const _errs12 = errors;
+                      if(typeof data7 !== "string"){
+                        validateWebhookReplayRequest.errors = [{instancePath:instancePath+"/webhookId",schemaPath:"#/properties/webhookId/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                        return false;
+                      }
+                      if(!((data7 === "KEEP") || (data7 === "NEW"))){
+                        validateWebhookReplayRequest.errors = [{instancePath:instancePath+"/webhookId",schemaPath:"#/properties/webhookId/enum",keyword:"enum",params:{allowedValues: validateWebhookReplayRequest_2},message:"must be equal to one of the allowed values"}];
+                        return false;
+                      }
+                      var valid0 = _errs12 === errors;
+                    }
+                    else {
+                      var valid0 = true;
+                    }
+                    if(valid0){
+                      if(data.deliveriesPerSecond !== undefined){
+                        let data8 = data.deliveriesPerSecond;
+                        const _errs14 = errors;
+                        if(!(((typeof data8 == "number") && (!(data8 % 1) && !isNaN(data8))) && (isFinite(data8)))){
+                          validateWebhookReplayRequest.errors = [{instancePath:instancePath+"/deliveriesPerSecond",schemaPath:"#/properties/deliveriesPerSecond/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                          return false;
+                        }
+                        if(errors === _errs14){
+                          if((typeof data8 == "number") && (isFinite(data8))){
+                            if(data8 > 1000 || isNaN(data8)){
+                              validateWebhookReplayRequest.errors = [{instancePath:instancePath+"/deliveriesPerSecond",schemaPath:"#/properties/deliveriesPerSecond/maximum",keyword:"maximum",params:{comparison: "<=", limit: 1000},message:"must be <= 1000"}];
+                              return false;
+                            }
+                            else {
+                              if(data8 < 1 || isNaN(data8)){
+                                validateWebhookReplayRequest.errors = [{instancePath:instancePath+"/deliveriesPerSecond",schemaPath:"#/properties/deliveriesPerSecond/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
+                                return false;
+                              }
+                              else {
+                                if(!(listDeliveryAttemptsQuery_0.validate(data8))){
+                                  validateWebhookReplayRequest.errors = [{instancePath:instancePath+"/deliveriesPerSecond",schemaPath:"#/properties/deliveriesPerSecond/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                                  return false;
+                                }
+                              }
+                            }
+                          }
+                        }
+                        var valid0 = _errs14 === errors;
+                      }
+                      else {
+                        var valid0 = true;
+                      }
+                    }
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookReplayRequest.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookReplayRequest.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookReplayShare(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((data.endpointId === undefined) && (missing0 = "endpointId")) || ((data.deliveryCount === undefined) && (missing0 = "deliveryCount"))){
+        validateWebhookReplayShare.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.endpointId !== undefined){
+          const _errs1 = errors;
+          if(!(validateWebhookEndpointId(data.endpointId, {instancePath:instancePath+"/endpointId",parentData:data,parentDataProperty:"endpointId",rootData}))){
+            vErrors = vErrors === null ? validateWebhookEndpointId.errors : vErrors.concat(validateWebhookEndpointId.errors);
+            errors = vErrors.length;
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.deliveryCount !== undefined){
+            let data1 = data.deliveryCount;
+            const _errs2 = errors;
+            if(!(((typeof data1 == "number") && (!(data1 % 1) && !isNaN(data1))) && (isFinite(data1)))){
+              validateWebhookReplayShare.errors = [{instancePath:instancePath+"/deliveryCount",schemaPath:"#/properties/deliveryCount/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+              return false;
+            }
+            if(errors === _errs2){
+              if((typeof data1 == "number") && (isFinite(data1))){
+                if(data1 > 9007199254740991 || isNaN(data1)){
+                  validateWebhookReplayShare.errors = [{instancePath:instancePath+"/deliveryCount",schemaPath:"#/properties/deliveryCount/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                  return false;
+                }
+                else {
+                  if(data1 < 0 || isNaN(data1)){
+                    validateWebhookReplayShare.errors = [{instancePath:instancePath+"/deliveryCount",schemaPath:"#/properties/deliveryCount/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                    return false;
+                  }
+                  else {
+                    if(!(validateWebhookReplayPreview_0.validate(data1))){
+                      validateWebhookReplayShare.errors = [{instancePath:instancePath+"/deliveryCount",schemaPath:"#/properties/deliveryCount/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                      return false;
+                    }
+                  }
+                }
+              }
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookReplayShare.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookReplayShare.errors = vErrors;
   return errors === 0;
 }

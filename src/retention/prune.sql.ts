@@ -81,6 +81,18 @@ export async function prunePositions({ db, clock }: Context): Promise<void> {
   })
 }
 
+/** Forgets how far replays were of which nothing has come for as long as what they replay is kept. */
+export async function pruneReplays({ db, clock }: Context): Promise<void> {
+  await inBatches(db.worker, {
+    text: `
+      delete from webhook_replay where (tenant_id, job_id) in (
+        select tenant_id, job_id from webhook_replay where updated_at <= $1 limit ${batchMax})`,
+    values: [new Date(clock.now().getTime() - replayDays * dayMs)],
+  })
+}
+
+const replayDays = 30
+
 /** For how many days a finished job is kept where the tenant did not say. */
 const jobDays = 14
 

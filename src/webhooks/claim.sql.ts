@@ -11,6 +11,8 @@ export interface Claimed {
   /** Of this very claim: what came of it is recorded only while the row still bears it. */
   token: string
   eventId: string
+  /** What the endpoint hears as `webhook-id`. */
+  webhookId: string
   correlationId: string
   traceparent: string | null
   attemptCount: number
@@ -223,6 +225,7 @@ const claimText = `
     complete.tenant_id as "tenantId", complete.endpoint_id as "endpointId",
     complete.delivery_id as "deliveryId", complete.created_on as "createdOn",
     complete.lease_token as "token", complete.event_id as "eventId",
+    coalesce(complete.message_id, complete.event_id) as "webhookId",
     complete.correlation_id as "correlationId", complete.traceparent,
     complete.attempt_count as "attemptCount",
     complete.retry_count as "retryCount", complete.due_at as "dueAt",

@@ -26,6 +26,7 @@ function selectDeliveries(db: Db, tenantId: TenantId) {
       'delivery.endpoint_id as endpointId',
       'delivery.event_id as eventId',
       'delivery.event_type as eventType',
+      sql<string>`coalesce(delivery.message_id, delivery.event_id)`.as('webhookId'),
       statusOfDelivery.as('status'),
       'delivery.attempt_count as attemptCount',
       nextAttemptOfDelivery.as('nextAttemptAt'),
@@ -170,7 +171,7 @@ export function redeliver(tx: Tx, tenantId: TenantId, id: string, now: Date): vo
 }
 
 /** The day of the delivery gets answers again, which the tenant's policy may want erased. */
-const answersToCome = statement(
+export const answersToCome = statement(
   'webhook_delivery_answers_to_come',
   (a: { tenantId: TenantId; createdOn: string }) =>
     build
@@ -188,6 +189,7 @@ const shared = [
   'event_id',
   'event_created_on',
   'attempt_count',
+  'message_id',
 ] as const
 
 const deliveryAgain = statement(

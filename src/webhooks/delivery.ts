@@ -6,6 +6,7 @@ export interface Delivery {
   endpointId: string
   eventId: string
   eventType: WebhookDeliveryInfo['eventType']
+  webhookId: string
   status: WebhookDeliveryInfo['status']
   attemptCount: number
   nextAttemptAt: Date | null

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { Counter, Histogram } from 'prom-client'
 import type { Context } from '#context.ts'
 import { isUnwritable } from '#db/errors.ts'
@@ -36,6 +37,7 @@ const connectMs = 5_000
 const responseBytesMax = 16 * 1024
 /** Longer than any attempt, with room for its record. */
 const leaseMs = 60_000
+const begunAtOnce = 20
 const idleMs = 50
 /** Slots that became free wait so long for others, since a claim costs most by being made. */
 const claimsApartMs = 15
@@ -104,12 +106,18 @@ export function runDispatcher(
     lost = []
     after = result.after
     if (result.claimed.length > 0) reach(faultPoints.deliveryClaimed)
-    for (const claimed of result.claimed) {
-      inFlight.add(claimed)
-      void deliver(claimed)
-    }
+    for (const claimed of result.claimed) inFlight.add(claimed)
+    await sendAll(result.claimed)
     if (result.deleted.length > 0) await cancelDeliveries(ctx.db.worker, result.deleted)
     return after !== noLane
+  }
+
+  /** Begins a few at a time: everybody else in this process waits until they have begun. */
+  async function sendAll(claims: readonly Claimed[]): Promise<void> {
+    for (const [at, claimed] of claims.entries()) {
+      if (at > 0 && at % begunAtOnce === 0) await setImmediate()
+      void deliver(claimed)
+    }
   }
 
   /** Records at once what is enough, and the rest when it has waited. */
@@ -142,7 +150,7 @@ export function runDispatcher(
 
   /** Sends the stored bytes, signed for this very attempt. */
   async function attempt(claimed: Claimed, startedAt: Date): Promise<Outcome> {
-    const { endpointId, eventId, traceparent, url, body } = claimed
+    const { endpointId, webhookId, traceparent, url, body } = claimed
     return await ctx.egress.send({
       method: 'POST',
       url,
@@ -153,7 +161,7 @@ export function runDispatcher(
         'x-correlation-id': claimed.correlationId,
         ...(traceparent === null ? {} : { traceparent }),
         ...signatureHeaders({
-          id: eventId,
+          id: webhookId,
           timestampSeconds: Math.floor(startedAt.getTime() / 1_000),
           body,
           secrets: [signerOf(claimed)],

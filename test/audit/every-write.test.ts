@@ -222,6 +222,13 @@ const deeds: Partial<Record<OperationId, Deed>> = {
     async () => admin.post(`${await anEndpoint()}/test-events`),
     'webhook_endpoint.tested',
   ),
+  createWebhookReplay: deed(
+    async () => admin.post('/api/v1/webhook-replays', { since: new Date().toISOString() }),
+    'webhook_replay.created',
+  ),
+  createWebhookReplayPreview: deed(async () =>
+    admin.post('/api/v1/webhook-replay-previews', { since: new Date().toISOString() }),
+  ),
   redeliverWebhookDelivery: deed(
     async () => admin.post(`${await aDelivery()}/redeliveries`),
     'webhook_delivery.redelivered',

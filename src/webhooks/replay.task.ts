@@ -1,0 +1,89 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Context } from '#context.ts'
+import { transact } from '#db/transact.ts'
+import { type JobRun, task } from '#jobs/task.ts'
+import {
+  countWaiting,
+  findListeners,
+  findPromised,
+  findRange,
+  lockReplay,
+  makeDue,
+  type ReplayState,
+  readPage,
+  writeReplay,
+} from './replay.sql.ts'
+import { isAbout, planOf, type ReplayPayload, webhookReplay } from './replay.ts'
+
+const second = 1_000
+const day = 24 * 60 * 60 * second
+
+/** Events looked at in one transaction. */
+const pageMax = 200
+
+export const replayWebhooks = task(webhookReplay, {
+  timeoutMs: day,
+  attemptsMax: 10,
+  backoff: { firstMs: second, mostMs: 60 * second },
+  run: replay,
+})
+
+/** What came of a page, and whether it was the last. */
+interface Turn extends ReplayState {
+  firstPosition: number
+  made: number
+  isLast: boolean
+}
+
+/**
+ * A page at a time, each in a transaction that also says how far it is: whoever goes on after a
+ * crash repeats nothing and leaves nothing out.
+ */
+async function replay(ctx: Context, run: JobRun<ReplayPayload>) {
+  const { payload, signal, progress } = run
+  for (;;) {
+    signal.throwIfAborted()
+    const turn = await takeTurn(ctx, run)
+    progress(turn.position - turn.firstPosition, turn.untilPosition - turn.firstPosition)
+    if (turn.isLast) return { eventCount: turn.eventCount, deliveryCount: turn.deliveryCount }
+    const restMs = (turn.made * second) / payload.deliveriesPerSecond
+    if (restMs >= 1) await sleep(restMs, undefined, { signal })
+  }
+}
+
+async function takeTurn(
+  ctx: Context,
+  { tenantId, jobId, payload }: JobRun<ReplayPayload>,
+): Promise<Turn> {
+  return await transact(ctx, tenantId, async (tx) => {
+    const now = ctx.clock.now()
+    const range = await findRange(tx, tenantId, payload)
+    const state = (await lockReplay(tx, tenantId, jobId)) ?? range
+    const listeners = await findListeners(tx, tenantId, payload)
+    const perTurn = Math.min(pageMax, payload.deliveriesPerSecond)
+    const turn = { ...state, firstPosition: range.position, made: 0, isLast: false }
+    // Two seconds' worth before them is enough: behind it waits what happens now.
+    const room = 2 * payload.deliveriesPerSecond
+    if ((await countWaiting(tx, tenantId, listeners, now, room)) >= room) {
+      return { ...turn, made: payload.deliveriesPerSecond }
+    }
+
+    const page = await readPage(tx, tenantId, state, perTurn)
+    const events = page.events.filter((event) => isAbout(payload, event))
+    const promised =
+      events.length * listeners.length === 0
+        ? []
+        : await findPromised(tx, tenantId, events, listeners)
+    const plan = planOf(payload, events, listeners, promised)
+    const made = plan.again.length + plan.fresh.length
+    const next = {
+      position: page.position,
+      untilPosition: state.untilPosition,
+      eventCount: state.eventCount + plan.eventCount,
+      deliveryCount: state.deliveryCount + made,
+    }
+    makeDue(tx, tenantId, plan, now, () => (payload.webhookId === 'NEW' ? tx.newId('msg') : null))
+    writeReplay(tx, { tenantId, jobId, ...next, now })
+    return { ...turn, ...next, made, isLast: next.position >= next.untilPosition }
+  })
+}

@@ -1,0 +1,120 @@
+import type { WebhookReplayPreview, WebhookReplayRequest } from '#generated/types.ts'
+import { firstIdAt } from '#ids.ts'
+import type { Misfit } from '#jobs/misfit.ts'
+import { taskName } from '#jobs/task.ts'
+import { waitDaysMax } from './delivery.ts'
+import { wants } from './endpoint.ts'
+
+/**
+ * A *replay* goes through the log once more and decides, event by event and endpoint by endpoint,
+ * what is due again and what was never promised. It ends at the position that was last when it
+ * began: what comes later is told as always, so that nothing is told twice by being in both.
+ */
+export type ReplayPayload = Pick<WebhookReplayRequest, 'since' | 'until'> &
+  Required<Pick<WebhookReplayRequest, 'which' | 'webhookId' | 'deliveriesPerSecond'>> &
+  Pick<WebhookReplayRequest, 'endpointIds' | 'eventTypes'>
+
+export const webhookReplay = taskName<ReplayPayload>('WEBHOOK_REPLAY')
+
+/** While one of these is there, a second is refused: they would wait for each other's endpoints. */
+export const replayKey = 'webhook-replay'
+
+/** An event of the log, as a replay sees it. */
+export interface Replayable {
+  position: number
+  eventId: string
+  createdOn: string
+  type: string
+}
+
+export interface Listener {
+  id: string
+  eventTypes: readonly string[]
+}
+
+/** The last delivery of an event to an endpoint. */
+export interface Promised {
+  id: string
+  eventId: string
+  endpointId: string
+  status: string
+}
+
+/** What a page of the log makes due. */
+export interface Plan {
+  /** Deliveries that end, and begin anew. */
+  again: Promised[]
+  /** Deliveries that nobody made. */
+  fresh: { event: Replayable; endpointId: string }[]
+  /** Events of which there is at least one of them. */
+  eventCount: number
+}
+
+export function replayOf(request: WebhookReplayRequest): ReplayPayload {
+  const { which = 'MISSING', webhookId = 'KEEP', deliveriesPerSecond = 100, ...rest } = request
+  return { ...rest, which, webhookId, deliveriesPerSecond }
+}
+
+export function misfitOfReplay({ since, until }: ReplayPayload, now: Date): Misfit | undefined {
+  const ageMs = now.getTime() - Date.parse(since)
+  if (ageMs > waitDaysMax * 24 * 60 * 60 * 1_000) {
+    return { pointer: '/since', message: `must be at most ${waitDaysMax} days ago` }
+  }
+  if (until === undefined || Date.parse(until) > Date.parse(since)) return undefined
+  return { pointer: '/until', message: 'must be after `since`' }
+}
+
+/** Whether an event lies in the time and is of the types that a replay is about. */
+export function isAbout({ since, until, eventTypes = ['*'] }: ReplayPayload, event: Replayable) {
+  const isSince = event.eventId >= firstIdAt('evt', Date.parse(since))
+  const isUntil = until === undefined || event.eventId < firstIdAt('evt', Date.parse(until))
+  return isSince && isUntil && wants(eventTypes, event.type)
+}
+
+export function planOf(
+  { which }: ReplayPayload,
+  events: readonly Replayable[],
+  listeners: readonly Listener[],
+  promised: readonly Promised[],
+): Plan {
+  const last = new Map(promised.map((one) => [`${one.eventId} ${one.endpointId}`, one]))
+  const plan: Plan = { again: [], fresh: [], eventCount: 0 }
+  for (const event of events) {
+    const before = plan.again.length + plan.fresh.length
+    for (const listener of listeners) {
+      const made = last.get(`${event.eventId} ${listener.id}`)
+      // What was promised once stays promised, whatever the endpoint wants by now.
+      if (made !== undefined) {
+        if (isWanted(which, made.status)) plan.again.push(made)
+      } else if (which !== 'UNDELIVERED' && isFor(listener, event)) {
+        plan.fresh.push({ event, endpointId: listener.id })
+      }
+    }
+    if (plan.again.length + plan.fresh.length > before) plan.eventCount += 1
+  }
+  return plan
+}
+
+function isWanted(which: ReplayPayload['which'], status: string): boolean {
+  if (status === 'EXHAUSTED' || status === 'CANCELLED') return true
+  return status === 'DELIVERED' && which === 'ALL'
+}
+
+/** A test is for the endpoint that was tested alone, which was told of it then. */
+function isFor({ eventTypes }: Listener, { type }: Replayable): boolean {
+  return type !== 'webhook_endpoint.tested' && wants(eventTypes, type)
+}
+
+/** How much of a plan each endpoint has. */
+export function sharesOf(plans: readonly Plan[]): WebhookReplayPreview['endpoints'] {
+  const counts = new Map<string, number>()
+  for (const { again, fresh } of plans) {
+    for (const { endpointId } of [...again, ...fresh]) {
+      counts.set(endpointId, (counts.get(endpointId) ?? 0) + 1)
+    }
+  }
+  return Array.from(counts, ([endpointId, deliveryCount]) => ({
+    endpointId: endpointId as WebhookReplayPreview['endpoints'][number]['endpointId'],
+    deliveryCount,
+  }))
+}

@@ -1,0 +1,193 @@
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { startWorker } from '#app.ts'
+import type { openDatabases } from '#db/open.ts'
+import { until } from '../jobs/until.ts'
+import { type Api, contextOf, startWorld, type World } from '../world.ts'
+import { anEndpoint, aReceiver, createClients, deliveriesOf } from './fixture.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await startWorld()
+})
+afterAll(() => world.stop())
+
+const replays = '/api/v1/webhook-replays'
+const previews = '/api/v1/webhook-replay-previews'
+const minuteMs = 60_000
+const agoMs = (ms: number) => new Date(world.ctx.clock.now().getTime() - ms).toISOString()
+
+async function ended(api: Api, jobId: string) {
+  await until(async () => {
+    const { body } = await api.get(`/api/v1/jobs/${jobId}`)
+    return body.finishedAt !== null
+  }, 30_000)
+  return (await api.get(`/api/v1/jobs/${jobId}`)).body
+}
+
+async function replayed(api: Api, request: object) {
+  const { status, body } = await api.post(replays, { deliveriesPerSecond: 1_000, ...request })
+  expect(status).toBe(202)
+  const job = await ended(api, body.id)
+  expect(job.status).toBe('SUCCEEDED')
+  await world.drain()
+  return job
+}
+
+test('an endpoint that was made too late is told of everything that it missed, byte by byte, once', async () => {
+  const api = await world.newTenant()
+  await createClients(api, 30)
+  await world.drain()
+  const receiver = await aReceiver()
+  const { id } = await anEndpoint(api, receiver.url)
+  const request = { since: agoMs(minuteMs), eventTypes: ['client.created'] }
+
+  const { body: preview } = await api.post(previews, request)
+  expect(preview).toEqual({
+    ...{ eventCount: 30, deliveryCount: 30, isComplete: true },
+    endpoints: [{ endpointId: id, deliveryCount: 30 }],
+  })
+  const job = await replayed(api, request)
+  expect(job.result).toEqual({ eventCount: 30, deliveryCount: 30 })
+  expect(job.progress.done).toBe(job.progress.total)
+
+  const stored = await world.query<{ id: string; body: Buffer }>(
+    `select id, body from event where tenant_id = $1 and type = 'client.created'`,
+    [(await api.get('/api/v1/me')).body.tenantId],
+  )
+  const told = new Map(receiver.requests.map((one) => [one.headers['webhook-id'], one.body]))
+  expect([...told.keys()].sort()).toEqual(stored.map((event) => event.id).sort())
+  expect(receiver.requests).toHaveLength(30)
+  for (const event of stored) expect(told.get(event.id)?.equals(event.body)).toBe(true)
+  // Nothing is missing any more.
+  expect((await replayed(api, request)).result).toEqual({ eventCount: 0, deliveryCount: 0 })
+  expect(receiver.requests).toHaveLength(30)
+})
+
+test('all is sent once more under its own webhook-id or a new one, as asked', async () => {
+  const api = await world.newTenant()
+  const receiver = await aReceiver()
+  const { id } = await anEndpoint(api, receiver.url)
+  await createClients(api, 5)
+  await until(() => receiver.requests.length === 5)
+  await world.drain()
+  const idsOf = (from: number) =>
+    receiver.requests.slice(from).map(({ headers }) => String(headers['webhook-id']))
+  const bodies = (from: number) => receiver.requests.slice(from).map(({ body }) => String(body))
+
+  const since = agoMs(minuteMs)
+  await replayed(api, { since, which: 'ALL', endpointIds: [id] })
+  expect(idsOf(5).sort()).toEqual(idsOf(0).slice(0, 5).sort())
+  await replayed(api, { since, which: 'ALL', endpointIds: [id], webhookId: 'NEW' })
+  expect(new Set(idsOf(0)).size).toBe(10)
+  expect(bodies(10).sort()).toEqual(bodies(0).slice(0, 5).sort())
+  const deliveries = await deliveriesOf(api, `&endpointId=${id}`)
+  expect(deliveries.map(({ webhookId }) => webhookId).sort()).toEqual(idsOf(10).sort())
+  expect(deliveries.map(({ attemptCount }) => attemptCount)).toEqual([3, 3, 3, 3, 3])
+})
+
+test('what was delivered is not sent again when only the undelivered is asked for', async () => {
+  const api = await world.newTenant()
+  const receiver = await aReceiver()
+  const { id } = await anEndpoint(api, receiver.url)
+  await createClients(api, 4)
+  await until(() => receiver.requests.length === 4)
+  await world.drain()
+  const [lost] = await deliveriesOf(api, `&endpointId=${id}`)
+  await world.query(`update webhook_delivery set status = 'EXHAUSTED' where id = $1`, [lost?.id])
+  const late = await anEndpoint(api, (await aReceiver()).url)
+  const request = { since: agoMs(minuteMs), which: 'UNDELIVERED' }
+
+  const { body: preview } = await api.post(previews, request)
+  expect(preview.endpoints).toEqual([{ endpointId: id, deliveryCount: 1 }])
+  await replayed(api, request)
+  const again = receiver.requests.slice(4).map(({ headers }) => headers['webhook-id'])
+  expect(again).toEqual([lost?.eventId])
+  expect(await deliveriesOf(api, `&endpointId=${late.id}`)).toEqual([])
+})
+
+test('a replay keeps to its pace, and stops when it is cancelled', async () => {
+  const api = await world.newTenant()
+  await createClients(api, 60)
+  await world.drain()
+  const receiver = await aReceiver()
+  await anEndpoint(api, receiver.url)
+  const request = {
+    since: agoMs(minuteMs),
+    eventTypes: ['client.created'],
+    deliveriesPerSecond: 10,
+  }
+  const startMs = performance.now()
+  const { body: job } = await api.post(replays, request)
+  await until(() => receiver.requests.length >= 20)
+  expect(performance.now() - startMs).toBeGreaterThan(900)
+  const second = await api.post(replays, request)
+  expect(second.status).toBe(409)
+
+  await api.post(`/api/v1/jobs/${job.id}/cancellation`)
+  expect((await ended(api, job.id)).status).toBe('CANCELLED')
+  await world.drain()
+  expect(receiver.requests.length).toBeLessThan(60)
+  expect((await api.post(replays, request)).status).toBe(202)
+})
+
+test('a replay whose process is stopped goes on in another one, and makes nothing due twice', async () => {
+  const own = await startWorld({ parts: ['api'] })
+  onTestFinished(() => own.stop())
+  function aWorker() {
+    const ctx = contextOf(own.ctx.config, own.ctx.clock, own.ctx.db.url)
+    const worker = startWorker(ctx)
+    return async () => {
+      await worker.stop(0)
+      await ctx.egress.close()
+      await (ctx.db as ReturnType<typeof openDatabases>).close()
+    }
+  }
+  const { api } = own
+  await createClients(api, 90)
+  const receiver = await aReceiver()
+  const stopFirst = aWorker()
+  await until(async () => {
+    const [row] = await own.query<{ count: string }>('select count(*) from event_pending')
+    return row?.count === '0'
+  })
+  const { id } = await anEndpoint(api, receiver.url)
+  const request = {
+    since: agoMs(minuteMs),
+    eventTypes: ['client.created'],
+    deliveriesPerSecond: 30,
+  }
+  const { body: job } = await api.post(replays, request)
+  await until(() => receiver.requests.length >= 30)
+  await stopFirst()
+  expect(receiver.requests.length).toBeLessThan(90)
+  const stopSecond = aWorker()
+  onTestFinished(stopSecond)
+  const { status, result } = await ended(api, job.id)
+  expect({ status, result }).toEqual({
+    status: 'SUCCEEDED',
+    result: { eventCount: 90, deliveryCount: 90 },
+  })
+  await own.drain()
+  const told = receiver.requests.map(({ headers }) => headers['webhook-id'])
+  expect(new Set(told).size).toBe(90)
+  const deliveries = await deliveriesOf(api, `&endpointId=${id}`)
+  expect(deliveries).toHaveLength(90)
+  expect(deliveries.every(({ status: is }) => is === 'DELIVERED')).toBe(true)
+}, 60_000)
+
+test('a replay that cannot be meant, or tells nobody, is refused with its field', async () => {
+  const api = await world.newTenant()
+  const { id, path } = await anEndpoint(api, (await aReceiver()).url)
+  await api.patch(path, { status: 'DISABLED' })
+  const since = agoMs(minuteMs)
+  for (const where of [replays, previews]) {
+    const old = await api.post(where, { since: agoMs(29 * 24 * 60 * minuteMs) })
+    expect([old.status, old.body.errors[0].pointer]).toEqual([400, '/since'])
+    const backward = await api.post(where, { since, until: agoMs(2 * minuteMs) })
+    expect([backward.status, backward.body.errors[0].pointer]).toEqual([400, '/until'])
+    const disabled = await api.post(where, { since, endpointIds: [id] })
+    expect([disabled.status, disabled.body.code]).toEqual([409, 'endpoint_disabled'])
+    const nobody = await api.post(where, { since, endpointIds: [world.ctx.clock.newId('whe')] })
+    expect(nobody.status).toBe(404)
+  }
+})
