@@ -66,7 +66,15 @@ export const suffixes = ['sql', 'http', 'task', 'adapter']
 export const pureModules = ['node:buffer', 'node:util', 'node:url', 'node:path']
 
 /** Of node:crypto a pure file may take these: the same input gives the same answer. */
-export const pureCrypto = ['createHash', 'createHmac', 'hash', 'timingSafeEqual']
+export const pureCrypto = [
+  'createHash',
+  'createHmac',
+  'createPublicKey',
+  'hash',
+  'timingSafeEqual',
+  'verify',
+  'X509Certificate',
+]
 
 /** croner is given its moments; made without a function to call, it starts no timer. */
 export const purePackages = ['croner', 'ipaddr.js']
