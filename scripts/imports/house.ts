@@ -47,6 +47,7 @@ export const worldly: Readonly<Record<string, string>> = {
   'src/http/front.ts': 'the port that others see, from the first moment to the last',
   'src/http/limiter.ts': 'keeps what each caller spent, and shares it with other processes',
   'src/http/pressure-gauge.ts': 'measures the process, and keeps calls out by it',
+  'src/inbound/public-keys.ts': 'fetches keys of third parties, and keeps them',
   'src/proposals/reference.ts': 'holds the proposal that another thing will refer to',
   'src/invoices/advance.ts': 'queues the next state of an invoice, for two callers',
   'src/invoices/settlement.ts': 'holds the invoice that money is for, and queues what it changes',
@@ -80,7 +81,7 @@ export const pureCrypto = [
 export const purePackages = ['croner', 'ipaddr.js']
 
 /** Nouns of the contract with a word in them that is no name by itself. */
-export const domainNouns = ['service-account']
+export const domainNouns = ['service-account', 'shared-secret']
 
 export const forbiddenNames = [
   'utils',
