@@ -47,6 +47,7 @@ export const worldly: Readonly<Record<string, string>> = {
   'src/http/front.ts': 'the port that others see, from the first moment to the last',
   'src/http/limiter.ts': 'keeps what each caller spent, and shares it with other processes',
   'src/http/pressure-gauge.ts': 'measures the process, and keeps calls out by it',
+  'src/inbound/public-keys.ts': 'fetches keys of third parties, and keeps them',
   'src/proposals/reference.ts': 'holds the proposal that another thing will refer to',
   'src/invoices/advance.ts': 'queues the next state of an invoice, for two callers',
   'src/invoices/settlement.ts': 'holds the invoice that money is for, and queues what it changes',
@@ -66,13 +67,21 @@ export const suffixes = ['sql', 'http', 'task', 'adapter']
 export const pureModules = ['node:buffer', 'node:util', 'node:url', 'node:path']
 
 /** Of node:crypto a pure file may take these: the same input gives the same answer. */
-export const pureCrypto = ['createHash', 'createHmac', 'hash', 'timingSafeEqual']
+export const pureCrypto = [
+  'createHash',
+  'createHmac',
+  'createPublicKey',
+  'hash',
+  'timingSafeEqual',
+  'verify',
+  'X509Certificate',
+]
 
 /** croner is given its moments; made without a function to call, it starts no timer. */
 export const purePackages = ['croner', 'ipaddr.js']
 
 /** Nouns of the contract with a word in them that is no name by itself. */
-export const domainNouns = ['service-account']
+export const domainNouns = ['service-account', 'shared-secret']
 
 export const forbiddenNames = [
   'utils',

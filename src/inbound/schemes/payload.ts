@@ -1,0 +1,57 @@
+import type { IncomingRequest } from '../scheme.ts'
+
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
+/** The value that the bytes are JSON of, or undefined when they are not. */
+export function readJson(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(utf8.decode(bytes))
+  } catch {
+    return undefined
+  }
+}
+
+export type Members = Readonly<Record<string, unknown>>
+
+export function isObject(value: unknown): value is Members {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** What lies under the names, one within the other; undefined when there is nothing. */
+export function valueAt(value: unknown, ...names: readonly string[]): unknown {
+  let found = value
+  for (const name of names) {
+    const isContainer = typeof found === 'object' && found !== null
+    if (!isContainer || !Object.hasOwn(found as object, name)) return undefined
+    found = (found as Members)[name]
+  }
+  return found
+}
+
+export const nameLengthMax = 255
+
+/**
+ * An id or a type as others write it, or null when it cannot be one: empty, longer than is kept, or
+ * with characters that no name has and no row takes. Providers that number their events are heard too.
+ */
+export function nameOf(value: unknown): string | null {
+  if (typeof value === 'number' && Number.isSafeInteger(value)) return String(value)
+  if (typeof value !== 'string' || value.length > nameLengthMax) return null
+  return /^[^\p{C}]+$/u.test(value) ? value : null
+}
+
+/** The one name of all, or null when they differ, one has none, or there are none. */
+export function commonName(names: readonly (string | null)[]): string | null {
+  const [first = null] = names
+  return names.every((name) => name === first) ? first : null
+}
+
+export function isJsonType(contentType: string | undefined): boolean {
+  const [media = ''] = (contentType ?? '').split(';')
+  return /^(application|text)\/([\w.-]+\+)?json$/i.test(media.trim())
+}
+
+/** Schemes that promise no form of payload are held to what the request says of itself. */
+export function isOtherThanItSays({ headers, body }: IncomingRequest): boolean {
+  return isJsonType(headers['content-type']) && readJson(body) === undefined
+}

@@ -1,0 +1,187 @@
+import assert from 'node:assert/strict'
+import { createHash, createHmac, createPublicKey, type JsonWebKey } from 'node:crypto'
+import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose'
+import { describe, test } from 'vitest'
+import { schemes } from '#inbound/schemes.ts'
+import { accepted, now, nowSeconds, reasonOf, refusesWhatWasChanged } from './fixture.ts'
+import { createIssuer, publish } from './issuer.ts'
+
+const scheme = 'JWT'
+const jwksUrl = 'https://issuer.example/jwks'
+const settings = { jwksUrl, issuer: 'https://issuer.example', audience: 'https://ubos.example' }
+const claims = { iss: settings.issuer, aud: settings.audience, sub: 'sender' }
+const body = '{"id": "e1"}'
+
+const issuer = await createIssuer('one')
+const stranger = await createIssuer('one')
+const { fetchText } = publish({ [jwksUrl]: { keys: [issuer.jwk] } })
+const context = { settings, fetchText }
+const bearing = (token: string) => ({ body, headers: { authorization: `Bearer ${token}` } })
+
+refusesWhatWasChanged({
+  name: scheme,
+  sent: bearing(await issuer.token(claims)),
+  context,
+  foreign: publish({ [jwksUrl]: { keys: [stranger.jwk] } }),
+  covered: ['authorization'],
+  isBodyFree: true,
+})
+
+describe('every asymmetric algorithm is verified as others do', () => {
+  const names = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'EdDSA']
+  test.each(names)('%s', async (alg) => {
+    const [one, other] = [await createIssuer('k', alg), await createIssuer('k', alg)]
+    const keys = { keys: [one.jwk] }
+    const serve = publish({ [jwksUrl]: keys })
+    const token = await one.token(claims)
+    const options = { issuer: claims.iss, audience: claims.aud, currentDate: now }
+    await jwtVerify(token, createLocalJWKSet(keys as JSONWebKeySet), options)
+    const verdict = await accepted(scheme, bearing(token), { settings, ...serve })
+    assert.deepEqual(verdict.signedAt, now)
+    const forged = bearing(await other.token(claims))
+    assert.equal(await reasonOf(scheme, forged, { settings, ...serve }), 'signature')
+  })
+})
+
+describe('what is no token of ours is refused', () => {
+  const pem = createPublicKey({ key: issuer.jwk as JsonWebKey, format: 'jwk' })
+    .export({ format: 'pem', type: 'spki' })
+    .toString()
+  const write = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
+  const payload = write({ ...claims, iat: nowSeconds, exp: nowSeconds + 60 })
+  const unsigned = `${write({ alg: 'none', kid: 'one' })}.${payload}`
+  const lead = `${write({ alg: 'HS256', kid: 'one' })}.${payload}`
+  const mac = createHmac('sha256', pem).update(lead).digest('base64url')
+  const cases: [what: string, token: () => Promise<string> | string, reason: string][] = [
+    ['without signature', () => `${unsigned}.`, 'malformed'],
+    ['with alg none and something', () => `${unsigned}.AAAA`, 'malformed'],
+    ['signed with the public key as a secret', () => `${lead}.${mac}`, 'malformed'],
+    [
+      'with an alg that objects have',
+      () => `${write({ alg: 'constructor' })}.${payload}.AAAA`,
+      'malformed',
+    ],
+    [
+      'with an alg that is no text',
+      () => `${write({ alg: { toString: 1 } })}.${payload}.AAAA`,
+      'malformed',
+    ],
+    ['with four parts', async () => `${await issuer.token(claims)}.AAAA`, 'malformed'],
+    ['another issuer', () => issuer.token({ ...claims, iss: 'https://other.example' }), 'key'],
+    ['no issuer', () => issuer.token({ aud: claims.aud }), 'key'],
+    ['another audience', () => issuer.token({ ...claims, aud: 'https://other.example' }), 'key'],
+    ['no audience', () => issuer.token({ iss: claims.iss }), 'key'],
+    ['over', () => issuer.token({ ...claims, exp: nowSeconds - 60 }), 'timestamp'],
+    ['of the future', () => issuer.token({ ...claims, iat: nowSeconds + 61 }), 'timestamp'],
+    ['not good yet', () => issuer.token({ ...claims, nbf: nowSeconds + 61 }), 'timestamp'],
+    ['without an end', () => issuer.token({ ...claims, exp: undefined }), 'malformed'],
+    ['of a key that is not published', () => issuer.token(claims, { kid: 'two' }), 'key'],
+    [
+      'that asks for an extension',
+      () =>
+        issuer.token(claims).then((token) => {
+          const [, rest = '', signature = ''] = token.split('.')
+          return `${write({ alg: 'RS256', kid: 'one', crit: ['b64'], b64: true })}.${rest}.${signature}`
+        }),
+      'malformed',
+    ],
+  ]
+  test.each(cases)('%s', async (_, token, reason) => {
+    assert.equal(await reasonOf(scheme, bearing(await token()), context), reason)
+  })
+
+  test('and neither is a header of another kind', async () => {
+    const token = await issuer.token(claims)
+    for (const authorization of [token, `Basic ${token}`, 'Bearer', `Bearer ${token} ${token}`]) {
+      const sent = { body, headers: { authorization } }
+      assert.equal(await reasonOf(scheme, sent, context), 'malformed', authorization)
+    }
+  })
+})
+
+test('within a minute clocks may differ, and an audience may be one of several', async () => {
+  for (const changes of [
+    { exp: nowSeconds - 59 },
+    { iat: nowSeconds + 60 },
+    { nbf: nowSeconds + 60 },
+    { aud: ['other', settings.audience] },
+  ]) {
+    await accepted(scheme, bearing(await issuer.token({ ...claims, ...changes })), context)
+  }
+})
+
+describe('keys', () => {
+  test('a new key is found, because an unknown one has them asked for anew', async () => {
+    const next = await createIssuer('two')
+    const served = publish({ [jwksUrl]: { keys: [issuer.jwk] } })
+    const anew: typeof served.fetchText = async (url, wish) => {
+      if (wish?.isAnew) served.published[jwksUrl] = { keys: [issuer.jwk, next.jwk] }
+      return served.fetchText(url, wish)
+    }
+    await accepted(scheme, bearing(await next.token(claims)), { settings, fetchText: anew })
+    assert.deepEqual(served.asked, [jwksUrl, `${jwksUrl} anew`])
+  })
+
+  test('while they cannot be had, or are none, nothing is said of the request', async () => {
+    const sent = bearing(await issuer.token(claims))
+    for (const published of [{}, { [jwksUrl]: 'a page' }, { [jwksUrl]: { keys: 7 } }]) {
+      assert.equal(await reasonOf(scheme, sent, { settings, ...publish(published) }), 'unavailable')
+    }
+  })
+
+  test('a key for another use or algorithm, and a weak one, verify nothing', async () => {
+    const { n: _, ...broken } = issuer.jwk
+    const sent = bearing(await issuer.token(claims))
+    for (const key of [
+      { ...issuer.jwk, use: 'enc' },
+      { ...issuer.jwk, alg: 'PS256' },
+      (await createIssuer('one', 'ES256')).jwk,
+      broken,
+      null,
+    ]) {
+      const served = publish({ [jwksUrl]: { keys: [key] } })
+      assert.equal(await reasonOf(scheme, sent, { settings, ...served }), 'key')
+    }
+  })
+})
+
+test('a digest in the token holds the body, when the settings name its claim', async () => {
+  const own = { ...settings, bodyDigestClaim: 'request_body_sha256' }
+  for (const encoding of ['hex', 'base64', 'base64url'] as const) {
+    const digest = createHash('sha256').update(body).digest(encoding)
+    const sent = bearing(await issuer.token({ ...claims, request_body_sha256: digest }))
+    await accepted(scheme, sent, { ...context, settings: own })
+    const changed = { ...sent, body: `${body} ` }
+    assert.equal(await reasonOf(scheme, changed, { ...context, settings: own }), 'signature')
+  }
+  const bare = bearing(await issuer.token(claims))
+  assert.equal(await reasonOf(scheme, bare, { ...context, settings: own }), 'signature')
+})
+
+test('subject and header are as the settings say', async () => {
+  const token = await issuer.token(claims)
+  const own = { ...settings, header: 'X-Acme-Token', subject: 'sender' }
+  for (const value of [token, `Bearer ${token}`]) {
+    await accepted(
+      scheme,
+      { body, headers: { 'x-acme-token': value } },
+      { ...context, settings: own },
+    )
+  }
+  const other = { ...context, settings: { ...settings, subject: 'another' } }
+  assert.equal(await reasonOf(scheme, bearing(token), other), 'key')
+})
+
+test('without issuer, audience or keys nothing is accepted, and each is told as a flaw', async () => {
+  const sent = bearing(await issuer.token(claims))
+  for (const name of ['jwksUrl', 'issuer', 'audience'] as const) {
+    const { [name]: _, ...rest } = settings
+    assert.equal(await reasonOf(scheme, sent, { ...context, settings: rest }), 'key')
+    const flaws = schemes[scheme].flaws({ secrets: [], settings: rest })
+    assert.deepEqual(
+      flaws.map(({ pointer }) => pointer),
+      [`/settings/${name}`],
+    )
+  }
+  assert.deepEqual(schemes[scheme].flaws({ secrets: [], settings }), [])
+})
