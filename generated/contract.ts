@@ -1244,6 +1244,46 @@ export interface paths {
         patch: operations["updateWebhookEndpoint"];
         trace?: never;
     };
+    "/api/v1/webhook-endpoints/{webhookEndpointId}/secret-revocation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Revoke the former signing secrets of a webhook endpoint
+         * @description Ends the overlap of a rotation at once: from the next attempt on the newest secret signs alone. To revoke when there are no former secrets changes nothing and is no error. A secret that leaked while it is the newest is rotated with an overlap of 0 instead.
+         */
+        post: operations["revokeFormerWebhookSecrets"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhook-endpoints/{webhookEndpointId}/secret-rotations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rotate the signing secret of a webhook endpoint
+         * @description Gives the endpoint a new signing secret. For `overlapSeconds`, a day unless you say otherwise, the secrets so far go on signing beside it: `webhook-signature` then holds a signature by each, so that a receiver that knows any of them verifies, and you change over without losing an event. `X-UBOS-Signature` holds one value and is made with the oldest secret that still signs, so that it changes when the overlap is over; who uses it accepts both secrets for the overlap. With an overlap of 0, for a secret that leaked, the new one signs alone from the next attempt on. At most ten secrets sign at once (`limit_reached`). The new secret is in this answer and nowhere else.
+         */
+        post: operations["rotateWebhookSecret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/webhook-endpoints/{webhookEndpointId}/test-events": {
         parameters: {
             query?: never;
@@ -1351,7 +1391,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -1366,7 +1406,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -1427,7 +1467,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -1442,7 +1482,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -1503,7 +1543,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -1518,7 +1558,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -1579,7 +1619,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -1594,7 +1634,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -1655,7 +1695,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -1670,7 +1710,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -1731,7 +1771,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -1746,7 +1786,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -1807,7 +1847,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -1822,7 +1862,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -1883,7 +1923,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -1898,7 +1938,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -1959,7 +1999,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -1974,7 +2014,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -2035,7 +2075,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2050,7 +2090,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -2111,7 +2151,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2126,7 +2166,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -2187,7 +2227,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2202,7 +2242,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -2263,7 +2303,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2278,7 +2318,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -2339,7 +2379,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2354,7 +2394,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -2415,7 +2455,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2430,7 +2470,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -2491,7 +2531,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2506,7 +2546,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -2567,7 +2607,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2582,7 +2622,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -2643,7 +2683,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2658,7 +2698,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -2719,7 +2759,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2734,7 +2774,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -2795,7 +2835,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2810,7 +2850,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -2871,7 +2911,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2886,7 +2926,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -2947,7 +2987,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2962,7 +3002,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -3023,7 +3063,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3038,7 +3078,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -3099,7 +3139,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3114,7 +3154,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -3175,7 +3215,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3190,7 +3230,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -3251,7 +3291,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3266,7 +3306,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -3327,7 +3367,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3342,7 +3382,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -3403,7 +3443,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3418,7 +3458,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -3479,7 +3519,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3494,7 +3534,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -3555,7 +3595,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3570,7 +3610,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -3631,7 +3671,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3646,7 +3686,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -3707,7 +3747,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3722,7 +3762,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -3783,7 +3823,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3798,7 +3838,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -3859,7 +3899,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3874,7 +3914,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -3935,7 +3975,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3950,7 +3990,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -4011,7 +4051,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -4026,7 +4066,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -4087,7 +4127,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -4102,7 +4142,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -4163,7 +4203,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -4178,7 +4218,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -6705,6 +6745,8 @@ export interface components {
             revision: components["schemas"]["Revision"];
             /** @description With this you verify that a webhook is from us. `webhook-signature` uses the part after `whsec_`, decoded from base64; `X-UBOS-Signature` the whole text. */
             secret: string;
+            /** @description Which secrets sign, the newest first; the secrets themselves are shown only when they are made. Former ones stay here until the next rotation, also when their time is over. */
+            signingSecrets: components["schemas"]["WebhookSigningSecretInfo"][];
             status: components["schemas"]["WebhookEndpointStatus"];
             /** @description When the endpoint last changed. */
             updatedAt: components["schemas"]["Timestamp"];
@@ -6789,6 +6831,8 @@ export interface components {
             eventTypes: components["schemas"]["EventTypeSelector"][];
             id: components["schemas"]["WebhookEndpointId"];
             revision: components["schemas"]["Revision"];
+            /** @description Which secrets sign, the newest first; the secrets themselves are shown only when they are made. Former ones stay here until the next rotation, also when their time is over. */
+            signingSecrets: components["schemas"]["WebhookSigningSecretInfo"][];
             status: components["schemas"]["WebhookEndpointStatus"];
             /** @description When the endpoint last changed. */
             updatedAt: components["schemas"]["Timestamp"];
@@ -6903,6 +6947,28 @@ export interface components {
             /** @description The page, in the order asked for. */
             data: components["schemas"]["WebhookEventInfo"][];
             nextCursor: components["schemas"]["NextCursor"];
+        };
+        /** @description How long the secrets so far go on signing beside the new one. */
+        WebhookSecretRotationInput: {
+            /**
+             * Format: int32
+             * @description Seconds until the secrets so far sign no more: 0 stops them at once, 604800 is a week. Those that end earlier already are not prolonged.
+             * @default 86400
+             */
+            overlapSeconds?: number;
+        };
+        /**
+         * @description Identifies a signing secret of a webhook endpoint. Ids are made by us, never reused, and sort by time of creation.
+         * @example whs_01kgm1k44ge8zv3n2q5m7r9txc
+         */
+        WebhookSigningSecretId: string;
+        /** @description A secret that an endpoint's webhooks are signed with, without the secret itself. */
+        WebhookSigningSecretInfo: {
+            /** @description When it was made. */
+            createdAt: components["schemas"]["Timestamp"];
+            /** @description From this moment it signs no more; `null` is the secret that no other has taken the place of. */
+            expiresAt: components["schemas"]["TimestampOrNull"];
+            id: components["schemas"]["WebhookSigningSecretId"];
         };
     };
     responses: {
@@ -7253,7 +7319,7 @@ export interface components {
         /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
         WebhookId: components["schemas"]["EventId"];
         /**
-         * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+         * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
          * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
          */
         WebhookSignature: string;
@@ -7273,7 +7339,7 @@ export interface components {
          */
         XCorrelationId: string;
         /**
-         * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+         * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
          * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
          */
         XUbosSignature: string;
@@ -12045,6 +12111,124 @@ export interface operations {
             406: components["responses"]["NotAcceptable"];
             409: components["responses"]["Conflict"];
             412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    revokeFormerWebhookSecrets: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which webhook endpoint. */
+                webhookEndpointId: components["parameters"]["WebhookEndpointId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The endpoint, with one secret. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookEndpointInfo"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    rotateWebhookSecret: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which webhook endpoint. */
+                webhookEndpointId: components["parameters"]["WebhookEndpointId"];
+            };
+            cookie?: never;
+        };
+        /** @description May be left out; the secrets so far then sign for another day. */
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["WebhookSecretRotationInput"];
+            };
+        };
+        responses: {
+            /** @description The endpoint, with its new signing secret. */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookEndpointCreated"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["UnprocessableContent"];

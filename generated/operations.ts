@@ -109,6 +109,7 @@ import type {
   WebhookEndpointStatus,
   WebhookEventInfo,
   WebhookEventList,
+  WebhookSecretRotationInput,
 } from './types.ts'
 
 /** POST /api/v1/proposals/{proposalId}/acceptance */
@@ -2042,6 +2043,31 @@ export interface RevokeApiKey200 {
   body: ApiKeyInfo
 }
 
+/** POST /api/v1/webhook-endpoints/{webhookEndpointId}/secret-revocation */
+export interface RevokeFormerWebhookSecretsRequest {
+  path: {
+    /** Which webhook endpoint. */
+    webhookEndpointId: WebhookEndpointId
+  }
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type RevokeFormerWebhookSecretsReply = RevokeFormerWebhookSecrets200
+
+export interface RevokeFormerWebhookSecrets200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: WebhookEndpointInfo
+}
+
 /** POST /api/v1/api-keys/{apiKeyId}/rotations */
 export interface RotateApiKeyRequest {
   path: {
@@ -2066,6 +2092,32 @@ export interface RotateApiKey201 {
   status: 201
   headers: { Location: string; traceparent?: string }
   body: ApiKeyCreated
+}
+
+/** POST /api/v1/webhook-endpoints/{webhookEndpointId}/secret-rotations */
+export interface RotateWebhookSecretRequest {
+  path: {
+    /** Which webhook endpoint. */
+    webhookEndpointId: WebhookEndpointId
+  }
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: WebhookSecretRotationInput | undefined
+}
+
+export type RotateWebhookSecretReply = RotateWebhookSecret201
+
+export interface RotateWebhookSecret201 {
+  status: 201
+  headers: { Location: string; traceparent?: string }
+  body: WebhookEndpointCreated
 }
 
 /** POST /api/v1/proposals/{proposalId}/submission */
@@ -2864,9 +2916,21 @@ export interface Operations {
     kind: 'write'
     access: 'key'
   }
+  revokeFormerWebhookSecrets: {
+    request: RevokeFormerWebhookSecretsRequest
+    reply: RevokeFormerWebhookSecretsReply
+    kind: 'write'
+    access: 'key'
+  }
   rotateApiKey: {
     request: RotateApiKeyRequest
     reply: RotateApiKeyReply
+    kind: 'write'
+    access: 'key'
+  }
+  rotateWebhookSecret: {
+    request: RotateWebhookSecretRequest
+    reply: RotateWebhookSecretReply
     kind: 'write'
     access: 'key'
   }

@@ -671,3 +671,12 @@ export type WebhookEventInfo = components['schemas']['WebhookEventInfo']
 
 /** One page of events. */
 export type WebhookEventList = components['schemas']['WebhookEventList']
+
+/** How long the secrets so far go on signing beside the new one. */
+export type WebhookSecretRotationInput = components['schemas']['WebhookSecretRotationInput']
+
+/** Identifies a signing secret of a webhook endpoint. Ids are made by us, never reused, and sort by time of creation. */
+export type WebhookSigningSecretId = components['schemas']['WebhookSigningSecretId']
+
+/** A secret that an endpoint's webhooks are signed with, without the secret itself. */
+export type WebhookSigningSecretInfo = components['schemas']['WebhookSigningSecretInfo']

@@ -17,6 +17,7 @@ export type IdPrefix =
   | 'pay'
   | 'ref'
   | 'whe'
+  | 'whs'
   | 'whd'
   | 'att'
   | 'evt'

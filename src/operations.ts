@@ -76,6 +76,7 @@ import {
   listWebhookEndpoints,
   updateWebhookEndpoint,
 } from './webhooks/endpoint.http.ts'
+import { revokeFormerWebhookSecrets, rotateWebhookSecret } from './webhooks/secret.http.ts'
 
 /** Every operation of the contract, and who answers it. */
 export const operations = {
@@ -152,7 +153,9 @@ export const operations = {
   redeliverWebhookDelivery,
   retryJob,
   revokeApiKey,
+  revokeFormerWebhookSecrets,
   rotateApiKey,
+  rotateWebhookSecret,
   submitProposal,
   updateApiKey,
   updateClient,

@@ -22,3 +22,4 @@ export declare const validateWebhookEndpointCreated: Validate
 export declare const validateWebhookEndpointInput: Validate
 export declare const validateWebhookEndpointList: Validate
 export declare const validateWebhookEndpointPatch: Validate
+export declare const validateWebhookSecretRotationInput: Validate

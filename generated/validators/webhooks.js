@@ -12,6 +12,7 @@ import {
   validateWebhookEndpointId,
   validateWebhookEndpointInfo,
   validateWebhookEndpointStatus,
+  validateWebhookSigningSecretInfo,
 } from './shared.js'
 
 const createTestEventHeaders_0 = new RegExp("^[!-~]+$", "u")
@@ -1588,7 +1589,7 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
   if(errors === 0){
     if(data && typeof data == "object" && !Array.isArray(data)){
       let missing0;
-      if((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))) || ((data.secret === undefined) && (missing0 = "secret"))){
+      if(((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.signingSecrets === undefined) && (missing0 = "signingSecrets"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))) || ((data.secret === undefined) && (missing0 = "secret"))){
         validateWebhookEndpointCreated.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
         return false;
       }
@@ -1777,11 +1778,41 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                       var valid0 = true;
                     }
                     if(valid0){
-                      if(data.createdAt !== undefined){
+                      if(data.signingSecrets !== undefined){
+                        let data8 = data.signingSecrets;
                         const _errs16 = errors;
-                        if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
-                          vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
-                          errors = vErrors.length;
+                        if(errors === _errs16){
+                          if(Array.isArray(data8)){
+                            if(data8.length > 10){
+                              validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                              return false;
+                            }
+                            else {
+                              if(data8.length < 1){
+                                validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                return false;
+                              }
+                              else {
+                                var valid3 = true;
+                                const len1 = data8.length;
+                                for(let i1=0; i1<len1; i1++){
+                                  const _errs18 = errors;
+                                  if(!(validateWebhookSigningSecretInfo(data8[i1], {instancePath:instancePath+"/signingSecrets/" + i1,parentData:data8,parentDataProperty:i1,rootData}))){
+                                    vErrors = vErrors === null ? validateWebhookSigningSecretInfo.errors : vErrors.concat(validateWebhookSigningSecretInfo.errors);
+                                    errors = vErrors.length;
+                                  }
+                                  var valid3 = _errs18 === errors;
+                                  if(!valid3){
+                                    break;
+                                  }
+                                }
+                              }
+                            }
+                          }
+                          else {
+                            validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                            return false;
+                          }
                         }
                         var valid0 = _errs16 === errors;
                       }
@@ -1789,61 +1820,74 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                         var valid0 = true;
                       }
                       if(valid0){
-                        if(data.updatedAt !== undefined){
-                          const _errs17 = errors;
-                          if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                        if(data.createdAt !== undefined){
+                          const _errs19 = errors;
+                          if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
                             vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                             errors = vErrors.length;
                           }
-                          var valid0 = _errs17 === errors;
+                          var valid0 = _errs19 === errors;
                         }
                         else {
                           var valid0 = true;
                         }
                         if(valid0){
-                          if(data.revision !== undefined){
-                            const _errs18 = errors;
-                            if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
-                              vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                          if(data.updatedAt !== undefined){
+                            const _errs20 = errors;
+                            if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                              vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                               errors = vErrors.length;
                             }
-                            var valid0 = _errs18 === errors;
+                            var valid0 = _errs20 === errors;
                           }
                           else {
                             var valid0 = true;
                           }
                           if(valid0){
-                            if(data.secret !== undefined){
-                              let data11 = data.secret;
-                              const _errs19 = errors;
-                              if(errors === _errs19){
-                                if(typeof data11 === "string"){
-                                  if(ucs2length(data11) > 100){
-                                    validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
-                                    return false;
-                                  }
-                                  else {
-                                    if(ucs2length(data11) < 38){
-                                      validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/minLength",keyword:"minLength",params:{limit: 38},message:"must NOT have fewer than 38 characters"}];
-                                      return false;
-                                    }
-                                    else {
-                                      if(!validateWebhookEndpointCreated_1.test(data11)){
-                                        validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/pattern",keyword:"pattern",params:{pattern: "^whsec_[A-Za-z0-9+/]+={0,2}$"},message:"must match pattern \""+"^whsec_[A-Za-z0-9+/]+={0,2}$"+"\""}];
-                                        return false;
-                                      }
-                                    }
-                                  }
-                                }
-                                else {
-                                  validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                                  return false;
-                                }
+                            if(data.revision !== undefined){
+                              const _errs21 = errors;
+                              if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
+                                vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                errors = vErrors.length;
                               }
-                              var valid0 = _errs19 === errors;
+                              var valid0 = _errs21 === errors;
                             }
                             else {
                               var valid0 = true;
+                            }
+                            if(valid0){
+                              if(data.secret !== undefined){
+                                let data13 = data.secret;
+                                const _errs22 = errors;
+                                if(errors === _errs22){
+                                  if(typeof data13 === "string"){
+                                    if(ucs2length(data13) > 100){
+                                      validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
+                                      return false;
+                                    }
+                                    else {
+                                      if(ucs2length(data13) < 38){
+                                        validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/minLength",keyword:"minLength",params:{limit: 38},message:"must NOT have fewer than 38 characters"}];
+                                        return false;
+                                      }
+                                      else {
+                                        if(!validateWebhookEndpointCreated_1.test(data13)){
+                                          validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/pattern",keyword:"pattern",params:{pattern: "^whsec_[A-Za-z0-9+/]+={0,2}$"},message:"must match pattern \""+"^whsec_[A-Za-z0-9+/]+={0,2}$"+"\""}];
+                                          return false;
+                                        }
+                                      }
+                                    }
+                                  }
+                                  else {
+                                    validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                    return false;
+                                  }
+                                }
+                                var valid0 = _errs22 === errors;
+                              }
+                              else {
+                                var valid0 = true;
+                              }
                             }
                           }
                         }
@@ -2269,5 +2313,58 @@ export function validateWebhookEndpointPatch(data, {instancePath="", parentData,
     }
   }
   validateWebhookEndpointPatch.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookSecretRotationInput(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      const _errs1 = errors;
+      for(const key0 in data){
+        if(!(key0 === "overlapSeconds")){
+          validateWebhookSecretRotationInput.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+          return false;
+          break;
+        }
+      }
+      if(_errs1 === errors){
+        if(data.overlapSeconds !== undefined){
+          let data0 = data.overlapSeconds;
+          const _errs2 = errors;
+          if(!(((typeof data0 == "number") && (!(data0 % 1) && !isNaN(data0))) && (isFinite(data0)))){
+            validateWebhookSecretRotationInput.errors = [{instancePath:instancePath+"/overlapSeconds",schemaPath:"#/properties/overlapSeconds/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+            return false;
+          }
+          if(errors === _errs2){
+            if((typeof data0 == "number") && (isFinite(data0))){
+              if(data0 > 604800 || isNaN(data0)){
+                validateWebhookSecretRotationInput.errors = [{instancePath:instancePath+"/overlapSeconds",schemaPath:"#/properties/overlapSeconds/maximum",keyword:"maximum",params:{comparison: "<=", limit: 604800},message:"must be <= 604800"}];
+                return false;
+              }
+              else {
+                if(data0 < 0 || isNaN(data0)){
+                  validateWebhookSecretRotationInput.errors = [{instancePath:instancePath+"/overlapSeconds",schemaPath:"#/properties/overlapSeconds/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                  return false;
+                }
+                else {
+                  if(!(listDeliveryAttemptsQuery_0.validate(data0))){
+                    validateWebhookSecretRotationInput.errors = [{instancePath:instancePath+"/overlapSeconds",schemaPath:"#/properties/overlapSeconds/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                    return false;
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookSecretRotationInput.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookSecretRotationInput.errors = vErrors;
   return errors === 0;
 }

@@ -6,7 +6,8 @@ import { createHmac, createSecretKey, type KeyObject } from 'node:crypto'
  * for each secret, so that a receiver can change secrets without losing an event; its key is the
  * base64 part of the secret, decoded. `X-UBOS-Signature`, as our integration guide has it, is the
  * hex HMAC-SHA256 of the raw body with the whole secret as text; it holds one value, so that it
- * is made with the first secret alone.
+ * is made with the first secret alone: the oldest that still signs, since nobody can know a newer
+ * one at the moment of its making.
  */
 export interface Signable {
   readonly id: string

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { flushQueue } from '#db/worker.ts'
 import type { TenantId } from '#ids.ts'
+import type { FormerSecret } from './secret.ts'
 
 /** A delivery under our lease, with all that sending it takes. */
 export interface Claimed {
@@ -19,7 +20,9 @@ export interface Claimed {
   /** When leases ended whose workers did not record what they did; none is the usual. */
   interruptedAt: readonly Date[]
   url: string
+  /** The newest, sealed. */
   secret: Buffer
+  formerSecrets: readonly FormerSecret[] | null
   body: Buffer
 }
 
@@ -208,10 +211,10 @@ const claimText = `
       and due.lease_token is not distinct from picked.lease_token
     returning due.*, picked.tenant_rank
   ), complete as (
-    select claimed.*, endpoint.url, endpoint.secret,
+    select claimed.*, endpoint.url, endpoint.secret, endpoint.former_secrets,
       event.correlation_id, event.traceparent, event.body
     from claimed cross join lateral (
-      select url, secret from webhook_endpoint
+      select url, secret, former_secrets from webhook_endpoint
       where tenant_id = claimed.tenant_id and id = claimed.endpoint_id offset 0
     ) as endpoint cross join lateral (
       select correlation_id, traceparent, body from event
@@ -227,6 +230,6 @@ const claimText = `
     complete.attempt_count as "attemptCount",
     complete.retry_count as "retryCount", complete.due_at as "dueAt",
     complete.interrupted_at as "interruptedAt",
-    complete.url, complete.secret, complete.body
+    complete.url, complete.secret, complete.former_secrets as "formerSecrets", complete.body
   from deleted_lanes left join last_lane on true left join complete on true
   order by complete.tenant_rank`

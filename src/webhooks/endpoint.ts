@@ -4,13 +4,14 @@ import type {
   WebhookEndpointPatch,
 } from '#generated/types.ts'
 import type { Id } from '#ids.ts'
+import { firstSecretId, type SecretHistory, toSigningSecrets } from './secret.ts'
 
 /**
  * An event happens once; a *delivery* is our promise to tell one *endpoint* about it; an *attempt*
  * is one try. Promised: at least once, with the event's id as a stable `webhook-id`. Not promised:
  * order. A disabled endpoint is not written to, and what it would have been told is held for it.
  */
-export interface Endpoint {
+export interface Endpoint extends SecretHistory {
   id: Id<'whe'>
   url: string
   description: string | null
@@ -37,6 +38,9 @@ export function newEndpoint(id: Id<'whe'>, input: WebhookEndpointInput, now: Dat
     status: 'ENABLED',
     disabledReason: null,
     disabledAt: null,
+    secretId: firstSecretId(id),
+    secretCreatedAt: now,
+    formerSecrets: [],
     createdAt: now,
     updatedAt: now,
     revision: 1,
@@ -83,6 +87,7 @@ export function toEndpoint(endpoint: Endpoint): WebhookEndpointInfo {
     status: endpoint.status,
     disabledReason: endpoint.disabledReason,
     disabledAt: endpoint.disabledAt?.toISOString() ?? null,
+    signingSecrets: toSigningSecrets(endpoint),
     createdAt: endpoint.createdAt.toISOString(),
     updatedAt: endpoint.updatedAt.toISOString(),
     revision: endpoint.revision,

@@ -218,6 +218,15 @@ const deeds: Partial<Record<OperationId, Deed>> = {
     async () => admin.delete(await anEndpoint()),
     'webhook_endpoint.deleted',
   ),
+  rotateWebhookSecret: deed(
+    async () => admin.post(`${await anEndpoint()}/secret-rotations`),
+    'webhook_endpoint.secret_rotated',
+  ),
+  revokeFormerWebhookSecrets: deed(async () => {
+    const path = await anEndpoint()
+    await admin.post(`${path}/secret-rotations`)
+    return await admin.post(`${path}/secret-revocation`)
+  }, 'webhook_endpoint.secrets_revoked'),
   createTestEvent: deed(
     async () => admin.post(`${await anEndpoint()}/test-events`),
     'webhook_endpoint.tested',
