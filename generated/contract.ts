@@ -1304,6 +1304,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/webhook-key-rotations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rotate the key pair of your webhooks
+         * @description Makes a new key pair. For `overlapSeconds`, a day unless you say otherwise, the pairs so far go on signing beside it, so that receivers verify by any of their public keys until they have the new one. At most ten pairs sign at once (`limit_reached`).
+         */
+        post: operations["rotateWebhookKeySet"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhook-key-set": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the public keys of your webhooks
+         * @description The public keys by which signatures `v1a` are verified, as a JWK Set. Former ones are among them for what was signed by them. Give them to whoever is to verify what we send and must not be able to make it up, and read the set again after a rotation.
+         */
+        get: operations["getWebhookKeySet"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/livez": {
         parameters: {
             query?: never;
@@ -1391,7 +1431,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -1467,7 +1507,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -1543,7 +1583,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -1619,7 +1659,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -1695,7 +1735,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -1771,7 +1811,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -1847,7 +1887,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -1923,7 +1963,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -1999,7 +2039,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2075,7 +2115,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2151,7 +2191,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2227,7 +2267,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2303,7 +2343,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2379,7 +2419,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2455,7 +2495,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2531,7 +2571,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2607,7 +2647,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2683,7 +2723,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2759,7 +2799,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2835,7 +2875,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2911,7 +2951,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2987,7 +3027,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3063,7 +3103,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3139,7 +3179,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3215,7 +3255,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3291,7 +3331,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3367,7 +3407,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3443,7 +3483,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3519,7 +3559,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3595,7 +3635,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3671,7 +3711,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3747,7 +3787,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3823,7 +3863,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3899,7 +3939,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3975,7 +4015,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -4051,7 +4091,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -4127,7 +4167,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -4203,7 +4243,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -6745,6 +6785,8 @@ export interface components {
             revision: components["schemas"]["Revision"];
             /** @description With this you verify that a webhook is from us. `webhook-signature` uses the part after `whsec_`, decoded from base64; `X-UBOS-Signature` the whole text. */
             secret: string;
+            /** @description Which kinds of signature `webhook-signature` holds. */
+            signatureSchemes: components["schemas"]["WebhookSignatureScheme"][];
             /** @description Which secrets sign, the newest first; the secrets themselves are shown only when they are made. Former ones stay here until the next rotation, also when their time is over. */
             signingSecrets: components["schemas"]["WebhookSigningSecretInfo"][];
             status: components["schemas"]["WebhookEndpointStatus"];
@@ -6831,6 +6873,8 @@ export interface components {
             eventTypes: components["schemas"]["EventTypeSelector"][];
             id: components["schemas"]["WebhookEndpointId"];
             revision: components["schemas"]["Revision"];
+            /** @description Which kinds of signature `webhook-signature` holds. */
+            signatureSchemes: components["schemas"]["WebhookSignatureScheme"][];
             /** @description Which secrets sign, the newest first; the secrets themselves are shown only when they are made. Former ones stay here until the next rotation, also when their time is over. */
             signingSecrets: components["schemas"]["WebhookSigningSecretInfo"][];
             status: components["schemas"]["WebhookEndpointStatus"];
@@ -6854,6 +6898,13 @@ export interface components {
              */
             eventTypes?: components["schemas"]["EventTypeSelector"][];
             /**
+             * @description Which kinds of signature `webhook-signature` holds. Without it, `V1`, which every library verifies.
+             * @default [
+             *       "V1"
+             *     ]
+             */
+            signatureSchemes?: components["schemas"]["WebhookSignatureScheme"][];
+            /**
              * Format: uri
              * @description Where we send. It must be reachable from the public internet, by `https:` unless the installation is for development. Private and local addresses are refused with `endpoint_url_forbidden`.
              */
@@ -6871,6 +6922,8 @@ export interface components {
             description?: string | null;
             /** @description Which events you want from now on, in place of those so far. */
             eventTypes?: components["schemas"]["EventTypeSelector"][];
+            /** @description Which kinds of signature `webhook-signature` holds from now on, in place of those so far. */
+            signatureSchemes?: components["schemas"]["WebhookSignatureScheme"][];
             status?: components["schemas"]["WebhookEndpointStatus"];
             /**
              * Format: uri
@@ -6948,6 +7001,49 @@ export interface components {
             data: components["schemas"]["WebhookEventInfo"][];
             nextCursor: components["schemas"]["NextCursor"];
         };
+        /** @description A public key by which signatures `v1a` are verified: a JWK (RFC 8037), and the same as libraries for Standard Webhooks take it. */
+        WebhookKey: {
+            /** @description How it signs, `EdDSA`. */
+            alg: string;
+            /** @description When the pair was made. */
+            createdAt: components["schemas"]["Timestamp"];
+            /** @description The curve, `Ed25519`. */
+            crv: string;
+            /** @description The public key as `whpk_` and base64. */
+            encoded: string;
+            /** @description From this moment the pair signs no more; `null` is the pair that no other has taken the place of. */
+            expiresAt: components["schemas"]["TimestampOrNull"];
+            kid: components["schemas"]["WebhookKeyId"];
+            /**
+             * @description The kind of key.
+             * @constant
+             */
+            kty: "OKP";
+            /** @description What it is for, `sig`. */
+            use: string;
+            /** @description The public key, 32 bytes in base64url. */
+            x: string;
+        };
+        /**
+         * @description Identifies a key pair. Ids are made by us, never reused, and sort by time of creation.
+         * @example wsk_01kgm1k44gf5w6h7j8k9m0n1pq
+         */
+        WebhookKeyId: string;
+        /** @description How long the key pairs so far go on signing beside the new one. */
+        WebhookKeyRotationInput: {
+            /**
+             * Format: int32
+             * @description Seconds until the pairs so far sign no more: 0 stops them at once, 604800 is a week. Those that end earlier already are not prolonged.
+             * @default 86400
+             */
+            overlapSeconds?: number;
+        };
+        /** @description The public keys of your tenant, current and former, the newest first: a JWK Set (RFC 7517). It is empty until an endpoint chooses `V1A`, or until you rotate. */
+        WebhookKeySet: {
+            /** @description The keys, the newest first. */
+            keys: components["schemas"]["WebhookKey"][];
+            revision: components["schemas"]["Revision"];
+        };
         /** @description How long the secrets so far go on signing beside the new one. */
         WebhookSecretRotationInput: {
             /**
@@ -6957,6 +7053,11 @@ export interface components {
              */
             overlapSeconds?: number;
         };
+        /**
+         * @description `V1`: HMAC-SHA256 by the secrets of the endpoint. `V1A`: Ed25519 by the key pairs of your tenant, which whoever has the public key can verify and nobody else can make.
+         * @enum {string}
+         */
+        WebhookSignatureScheme: "V1" | "V1A";
         /**
          * @description Identifies a signing secret of a webhook endpoint. Ids are made by us, never reused, and sort by time of creation.
          * @example whs_01kgm1k44ge8zv3n2q5m7r9txc
@@ -7319,7 +7420,7 @@ export interface components {
         /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
         WebhookId: components["schemas"]["EventId"];
         /**
-         * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs; accept the webhook if any of them is right. Any library for Standard Webhooks verifies it.
+         * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
          * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
          */
         WebhookSignature: string;
@@ -12287,6 +12388,115 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    rotateWebhookKeySet: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /** @description May be left out; the pairs so far then sign for another day. */
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["WebhookKeyRotationInput"];
+            };
+        };
+        responses: {
+            /** @description The public keys as they are now. */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookKeySet"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getWebhookKeySet: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The `ETag` of what you have. If it is still current you get 304 without a body.
+                 * @example "1"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The public keys. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookKeySet"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];

@@ -1356,6 +1356,7 @@ export const eventTypes: Record<EventType, EventTypeInfo> = {
         status: 'ENABLED',
         disabledReason: null,
         disabledAt: null,
+        signatureSchemes: ['V1'],
         signingSecrets: [
           {
             id: 'whs_01kgm1k44ge8zv3n2q5m7r9txc',
@@ -1388,6 +1389,7 @@ export const eventTypes: Record<EventType, EventTypeInfo> = {
         status: 'ENABLED',
         disabledReason: null,
         disabledAt: null,
+        signatureSchemes: ['V1'],
         signingSecrets: [
           {
             id: 'whs_01kgm1k44ge8zv3n2q5m7r9txc',
@@ -1420,6 +1422,7 @@ export const eventTypes: Record<EventType, EventTypeInfo> = {
         status: 'DISABLED',
         disabledReason: 'GONE',
         disabledAt: '2026-02-04T10:10:00.000Z',
+        signatureSchemes: ['V1'],
         signingSecrets: [
           {
             id: 'whs_01kgm1k44ge8zv3n2q5m7r9txc',
@@ -1452,6 +1455,7 @@ export const eventTypes: Record<EventType, EventTypeInfo> = {
         status: 'ENABLED',
         disabledReason: null,
         disabledAt: null,
+        signatureSchemes: ['V1'],
         signingSecrets: [
           {
             id: 'whs_01kgm1k44ge8zv3n2q5m7r9txc',
@@ -1484,6 +1488,7 @@ export const eventTypes: Record<EventType, EventTypeInfo> = {
         status: 'ENABLED',
         disabledReason: null,
         disabledAt: null,
+        signatureSchemes: ['V1'],
         signingSecrets: [
           {
             id: 'whs_01kgm1k44ge8zv3n2q5m7r9txc',

@@ -109,6 +109,8 @@ import type {
   WebhookEndpointStatus,
   WebhookEventInfo,
   WebhookEventList,
+  WebhookKeyRotationInput,
+  WebhookKeySet,
   WebhookSecretRotationInput,
 } from './types.ts'
 
@@ -1306,6 +1308,28 @@ export interface GetWebhookEndpoint200 {
   body: WebhookEndpointInfo
 }
 
+/** GET /api/v1/webhook-key-set */
+export interface GetWebhookKeySetRequest {
+  path: Record<never, never>
+  query: Record<never, never>
+  headers: {
+    /** The `ETag` of what you have. If it is still current you get 304 without a body. */
+    'if-none-match'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetWebhookKeySetReply = GetWebhookKeySet200
+
+export interface GetWebhookKeySet200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: WebhookKeySet
+}
+
 /** POST /api/v1/invoices/{invoiceId}/issuance */
 export interface IssueInvoiceRequest {
   path: {
@@ -2094,6 +2118,29 @@ export interface RotateApiKey201 {
   body: ApiKeyCreated
 }
 
+/** POST /api/v1/webhook-key-rotations */
+export interface RotateWebhookKeySetRequest {
+  path: Record<never, never>
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: WebhookKeyRotationInput | undefined
+}
+
+export type RotateWebhookKeySetReply = RotateWebhookKeySet201
+
+export interface RotateWebhookKeySet201 {
+  status: 201
+  headers: { Location: string; traceparent?: string }
+  body: WebhookKeySet
+}
+
 /** POST /api/v1/webhook-endpoints/{webhookEndpointId}/secret-rotations */
 export interface RotateWebhookSecretRequest {
   path: {
@@ -2778,6 +2825,12 @@ export interface Operations {
     kind: 'read'
     access: 'key'
   }
+  getWebhookKeySet: {
+    request: GetWebhookKeySetRequest
+    reply: GetWebhookKeySetReply
+    kind: 'read'
+    access: 'key'
+  }
   issueInvoice: {
     request: IssueInvoiceRequest
     reply: IssueInvoiceReply
@@ -2925,6 +2978,12 @@ export interface Operations {
   rotateApiKey: {
     request: RotateApiKeyRequest
     reply: RotateApiKeyReply
+    kind: 'write'
+    access: 'key'
+  }
+  rotateWebhookKeySet: {
+    request: RotateWebhookKeySetRequest
+    reply: RotateWebhookKeySetReply
     kind: 'write'
     access: 'key'
   }

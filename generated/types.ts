@@ -672,8 +672,23 @@ export type WebhookEventInfo = components['schemas']['WebhookEventInfo']
 /** One page of events. */
 export type WebhookEventList = components['schemas']['WebhookEventList']
 
+/** A public key by which signatures `v1a` are verified: a JWK (RFC 8037), and the same as libraries for Standard Webhooks take it. */
+export type WebhookKey = components['schemas']['WebhookKey']
+
+/** Identifies a key pair. Ids are made by us, never reused, and sort by time of creation. */
+export type WebhookKeyId = components['schemas']['WebhookKeyId']
+
+/** How long the key pairs so far go on signing beside the new one. */
+export type WebhookKeyRotationInput = components['schemas']['WebhookKeyRotationInput']
+
+/** The public keys of your tenant, current and former, the newest first: a JWK Set (RFC 7517). It is empty until an endpoint chooses `V1A`, or until you rotate. */
+export type WebhookKeySet = components['schemas']['WebhookKeySet']
+
 /** How long the secrets so far go on signing beside the new one. */
 export type WebhookSecretRotationInput = components['schemas']['WebhookSecretRotationInput']
+
+/** `V1`: HMAC-SHA256 by the secrets of the endpoint. `V1A`: Ed25519 by the key pairs of your tenant, which whoever has the public key can verify and nobody else can make. */
+export type WebhookSignatureScheme = components['schemas']['WebhookSignatureScheme']
 
 /** Identifies a signing secret of a webhook endpoint. Ids are made by us, never reused, and sort by time of creation. */
 export type WebhookSigningSecretId = components['schemas']['WebhookSigningSecretId']

@@ -18,6 +18,7 @@ export type IdPrefix =
   | 'ref'
   | 'whe'
   | 'whs'
+  | 'wsk'
   | 'whd'
   | 'att'
   | 'evt'

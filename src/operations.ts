@@ -76,6 +76,7 @@ import {
   listWebhookEndpoints,
   updateWebhookEndpoint,
 } from './webhooks/endpoint.http.ts'
+import { getWebhookKeySet, rotateWebhookKeySet } from './webhooks/key-set.http.ts'
 import { revokeFormerWebhookSecrets, rotateWebhookSecret } from './webhooks/secret.http.ts'
 
 /** Every operation of the contract, and who answers it. */
@@ -130,6 +131,7 @@ export const operations = {
   getTenantLimits,
   getWebhookDelivery,
   getWebhookEndpoint,
+  getWebhookKeySet,
   issueInvoice,
   listApiKeys,
   listApiSecurityEvents,
@@ -155,6 +157,7 @@ export const operations = {
   revokeApiKey,
   revokeFormerWebhookSecrets,
   rotateApiKey,
+  rotateWebhookKeySet,
   rotateWebhookSecret,
   submitProposal,
   updateApiKey,

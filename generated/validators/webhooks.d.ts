@@ -22,4 +22,8 @@ export declare const validateWebhookEndpointCreated: Validate
 export declare const validateWebhookEndpointInput: Validate
 export declare const validateWebhookEndpointList: Validate
 export declare const validateWebhookEndpointPatch: Validate
+export declare const validateWebhookKey: Validate
+export declare const validateWebhookKeyId: Validate
+export declare const validateWebhookKeyRotationInput: Validate
+export declare const validateWebhookKeySet: Validate
 export declare const validateWebhookSecretRotationInput: Validate

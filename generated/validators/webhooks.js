@@ -12,6 +12,7 @@ import {
   validateWebhookEndpointId,
   validateWebhookEndpointInfo,
   validateWebhookEndpointStatus,
+  validateWebhookSignatureScheme,
   validateWebhookSigningSecretInfo,
 } from './shared.js'
 
@@ -33,6 +34,11 @@ const validateWebhookEndpointCreated_0 = formats["uri"]
 const validateWebhookEndpointCreated_1 = new RegExp("^whsec_[A-Za-z0-9+/]+={0,2}$", "u")
 const validateWebhookEndpointInput_1 = new RegExp("^https?://[!-~]+$", "u")
 const validateWebhookEndpointInput_2 = new RegExp("^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$", "u")
+const validateWebhookKey_0 = new RegExp("^Ed25519$", "u")
+const validateWebhookKey_2 = new RegExp("^sig$", "u")
+const validateWebhookKey_3 = new RegExp("^EdDSA$", "u")
+const validateWebhookKey_4 = new RegExp("^whpk_[A-Za-z0-9+/]{43}=$", "u")
+const validateWebhookKeyId_0 = new RegExp("^wsk_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 
 export function createTestEventHeaders(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
@@ -1589,7 +1595,7 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
   if(errors === 0){
     if(data && typeof data == "object" && !Array.isArray(data)){
       let missing0;
-      if(((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.signingSecrets === undefined) && (missing0 = "signingSecrets"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))) || ((data.secret === undefined) && (missing0 = "secret"))){
+      if((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.signatureSchemes === undefined) && (missing0 = "signatureSchemes"))) || ((data.signingSecrets === undefined) && (missing0 = "signingSecrets"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))) || ((data.secret === undefined) && (missing0 = "secret"))){
         validateWebhookEndpointCreated.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
         return false;
       }
@@ -1778,18 +1784,18 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                       var valid0 = true;
                     }
                     if(valid0){
-                      if(data.signingSecrets !== undefined){
-                        let data8 = data.signingSecrets;
+                      if(data.signatureSchemes !== undefined){
+                        let data8 = data.signatureSchemes;
                         const _errs16 = errors;
                         if(errors === _errs16){
                           if(Array.isArray(data8)){
-                            if(data8.length > 10){
-                              validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                            if(data8.length > 2){
+                              validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
                               return false;
                             }
                             else {
                               if(data8.length < 1){
-                                validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
                                 return false;
                               }
                               else {
@@ -1797,8 +1803,8 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                                 const len1 = data8.length;
                                 for(let i1=0; i1<len1; i1++){
                                   const _errs18 = errors;
-                                  if(!(validateWebhookSigningSecretInfo(data8[i1], {instancePath:instancePath+"/signingSecrets/" + i1,parentData:data8,parentDataProperty:i1,rootData}))){
-                                    vErrors = vErrors === null ? validateWebhookSigningSecretInfo.errors : vErrors.concat(validateWebhookSigningSecretInfo.errors);
+                                  if(!(validateWebhookSignatureScheme(data8[i1], {instancePath:instancePath+"/signatureSchemes/" + i1,parentData:data8,parentDataProperty:i1,rootData}))){
+                                    vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
                                     errors = vErrors.length;
                                   }
                                   var valid3 = _errs18 === errors;
@@ -1810,7 +1816,7 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                             }
                           }
                           else {
-                            validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                            validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
                             return false;
                           }
                         }
@@ -1820,11 +1826,41 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                         var valid0 = true;
                       }
                       if(valid0){
-                        if(data.createdAt !== undefined){
+                        if(data.signingSecrets !== undefined){
+                          let data10 = data.signingSecrets;
                           const _errs19 = errors;
-                          if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
-                            vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
-                            errors = vErrors.length;
+                          if(errors === _errs19){
+                            if(Array.isArray(data10)){
+                              if(data10.length > 10){
+                                validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                                return false;
+                              }
+                              else {
+                                if(data10.length < 1){
+                                  validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                  return false;
+                                }
+                                else {
+                                  var valid4 = true;
+                                  const len2 = data10.length;
+                                  for(let i2=0; i2<len2; i2++){
+                                    const _errs21 = errors;
+                                    if(!(validateWebhookSigningSecretInfo(data10[i2], {instancePath:instancePath+"/signingSecrets/" + i2,parentData:data10,parentDataProperty:i2,rootData}))){
+                                      vErrors = vErrors === null ? validateWebhookSigningSecretInfo.errors : vErrors.concat(validateWebhookSigningSecretInfo.errors);
+                                      errors = vErrors.length;
+                                    }
+                                    var valid4 = _errs21 === errors;
+                                    if(!valid4){
+                                      break;
+                                    }
+                                  }
+                                }
+                              }
+                            }
+                            else {
+                              validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                              return false;
+                            }
                           }
                           var valid0 = _errs19 === errors;
                         }
@@ -1832,61 +1868,74 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                           var valid0 = true;
                         }
                         if(valid0){
-                          if(data.updatedAt !== undefined){
-                            const _errs20 = errors;
-                            if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                          if(data.createdAt !== undefined){
+                            const _errs22 = errors;
+                            if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
                               vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                               errors = vErrors.length;
                             }
-                            var valid0 = _errs20 === errors;
+                            var valid0 = _errs22 === errors;
                           }
                           else {
                             var valid0 = true;
                           }
                           if(valid0){
-                            if(data.revision !== undefined){
-                              const _errs21 = errors;
-                              if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
-                                vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                            if(data.updatedAt !== undefined){
+                              const _errs23 = errors;
+                              if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                                vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                                 errors = vErrors.length;
                               }
-                              var valid0 = _errs21 === errors;
+                              var valid0 = _errs23 === errors;
                             }
                             else {
                               var valid0 = true;
                             }
                             if(valid0){
-                              if(data.secret !== undefined){
-                                let data13 = data.secret;
-                                const _errs22 = errors;
-                                if(errors === _errs22){
-                                  if(typeof data13 === "string"){
-                                    if(ucs2length(data13) > 100){
-                                      validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
-                                      return false;
-                                    }
-                                    else {
-                                      if(ucs2length(data13) < 38){
-                                        validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/minLength",keyword:"minLength",params:{limit: 38},message:"must NOT have fewer than 38 characters"}];
-                                        return false;
-                                      }
-                                      else {
-                                        if(!validateWebhookEndpointCreated_1.test(data13)){
-                                          validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/pattern",keyword:"pattern",params:{pattern: "^whsec_[A-Za-z0-9+/]+={0,2}$"},message:"must match pattern \""+"^whsec_[A-Za-z0-9+/]+={0,2}$"+"\""}];
-                                          return false;
-                                        }
-                                      }
-                                    }
-                                  }
-                                  else {
-                                    validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                                    return false;
-                                  }
+                              if(data.revision !== undefined){
+                                const _errs24 = errors;
+                                if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
+                                  vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                  errors = vErrors.length;
                                 }
-                                var valid0 = _errs22 === errors;
+                                var valid0 = _errs24 === errors;
                               }
                               else {
                                 var valid0 = true;
+                              }
+                              if(valid0){
+                                if(data.secret !== undefined){
+                                  let data15 = data.secret;
+                                  const _errs25 = errors;
+                                  if(errors === _errs25){
+                                    if(typeof data15 === "string"){
+                                      if(ucs2length(data15) > 100){
+                                        validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
+                                        return false;
+                                      }
+                                      else {
+                                        if(ucs2length(data15) < 38){
+                                          validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/minLength",keyword:"minLength",params:{limit: 38},message:"must NOT have fewer than 38 characters"}];
+                                          return false;
+                                        }
+                                        else {
+                                          if(!validateWebhookEndpointCreated_1.test(data15)){
+                                            validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/pattern",keyword:"pattern",params:{pattern: "^whsec_[A-Za-z0-9+/]+={0,2}$"},message:"must match pattern \""+"^whsec_[A-Za-z0-9+/]+={0,2}$"+"\""}];
+                                            return false;
+                                          }
+                                        }
+                                      }
+                                    }
+                                    else {
+                                      validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                      return false;
+                                    }
+                                  }
+                                  var valid0 = _errs25 === errors;
+                                }
+                                else {
+                                  var valid0 = true;
+                                }
                               }
                             }
                           }
@@ -1923,7 +1972,7 @@ export function validateWebhookEndpointInput(data, {instancePath="", parentData,
       else {
         const _errs1 = errors;
         for(const key0 in data){
-          if(!(((key0 === "url") || (key0 === "eventTypes")) || (key0 === "description"))){
+          if(!((((key0 === "url") || (key0 === "eventTypes")) || (key0 === "signatureSchemes")) || (key0 === "description"))){
             validateWebhookEndpointInput.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
             return false;
             break;
@@ -2029,30 +2078,55 @@ export function validateWebhookEndpointInput(data, {instancePath="", parentData,
               var valid0 = true;
             }
             if(valid0){
-              if(data.description !== undefined){
-                let data3 = data.description;
+              if(data.signatureSchemes !== undefined){
+                let data3 = data.signatureSchemes;
                 const _errs7 = errors;
                 if(errors === _errs7){
-                  if(typeof data3 === "string"){
-                    if(ucs2length(data3) > 500){
-                      validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                  if(Array.isArray(data3)){
+                    if(data3.length > 2){
+                      validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
                       return false;
                     }
                     else {
-                      if(ucs2length(data3) < 1){
-                        validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                      if(data3.length < 1){
+                        validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
                         return false;
                       }
                       else {
-                        if(!validateWebhookEndpointInput_2.test(data3)){
-                          validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
-                          return false;
+                        var valid3 = true;
+                        const len1 = data3.length;
+                        for(let i2=0; i2<len1; i2++){
+                          const _errs9 = errors;
+                          if(!(validateWebhookSignatureScheme(data3[i2], {instancePath:instancePath+"/signatureSchemes/" + i2,parentData:data3,parentDataProperty:i2,rootData}))){
+                            vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
+                            errors = vErrors.length;
+                          }
+                          var valid3 = _errs9 === errors;
+                          if(!valid3){
+                            break;
+                          }
+                        }
+                        if(valid3){
+                          let i3 = data3.length;
+                          let j1;
+                          if(i3 > 1){
+                            outer1:
+                            for(;i3--;){
+                              for(j1 = i3; j1--;){
+                                if(equal(data3[i3], data3[j1])){
+                                  validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/uniqueItems",keyword:"uniqueItems",params:{i: i3, j: j1},message:"must NOT have duplicate items (items ## "+j1+" and "+i3+" are identical)"}];
+                                  return false;
+                                  break outer1;
+                                }
+                              }
+                            }
+                          }
                         }
                       }
                     }
                   }
                   else {
-                    validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                    validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
                     return false;
                   }
                 }
@@ -2060,6 +2134,40 @@ export function validateWebhookEndpointInput(data, {instancePath="", parentData,
               }
               else {
                 var valid0 = true;
+              }
+              if(valid0){
+                if(data.description !== undefined){
+                  let data5 = data.description;
+                  const _errs10 = errors;
+                  if(errors === _errs10){
+                    if(typeof data5 === "string"){
+                      if(ucs2length(data5) > 500){
+                        validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                        return false;
+                      }
+                      else {
+                        if(ucs2length(data5) < 1){
+                          validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                          return false;
+                        }
+                        else {
+                          if(!validateWebhookEndpointInput_2.test(data5)){
+                            validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
+                            return false;
+                          }
+                        }
+                      }
+                    }
+                    else {
+                      validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                      return false;
+                    }
+                  }
+                  var valid0 = _errs10 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
               }
             }
           }
@@ -2152,7 +2260,7 @@ export function validateWebhookEndpointPatch(data, {instancePath="", parentData,
     if(data && typeof data == "object" && !Array.isArray(data)){
       const _errs1 = errors;
       for(const key0 in data){
-        if(!((((key0 === "url") || (key0 === "eventTypes")) || (key0 === "description")) || (key0 === "status"))){
+        if(!(((((key0 === "url") || (key0 === "eventTypes")) || (key0 === "signatureSchemes")) || (key0 === "description")) || (key0 === "status"))){
           validateWebhookEndpointPatch.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
           return false;
           break;
@@ -2258,31 +2366,56 @@ export function validateWebhookEndpointPatch(data, {instancePath="", parentData,
             var valid0 = true;
           }
           if(valid0){
-            if(data.description !== undefined){
-              let data3 = data.description;
+            if(data.signatureSchemes !== undefined){
+              let data3 = data.signatureSchemes;
               const _errs7 = errors;
-              if((typeof data3 !== "string") && (data3 !== null)){
-                validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: validateWebhookAttemptInfo_2},message:"must be string,null"}];
-                return false;
-              }
               if(errors === _errs7){
-                if(typeof data3 === "string"){
-                  if(ucs2length(data3) > 500){
-                    validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                if(Array.isArray(data3)){
+                  if(data3.length > 2){
+                    validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
                     return false;
                   }
                   else {
-                    if(ucs2length(data3) < 1){
-                      validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                    if(data3.length < 1){
+                      validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
                       return false;
                     }
                     else {
-                      if(!validateWebhookEndpointInput_2.test(data3)){
-                        validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
-                        return false;
+                      var valid3 = true;
+                      const len1 = data3.length;
+                      for(let i2=0; i2<len1; i2++){
+                        const _errs9 = errors;
+                        if(!(validateWebhookSignatureScheme(data3[i2], {instancePath:instancePath+"/signatureSchemes/" + i2,parentData:data3,parentDataProperty:i2,rootData}))){
+                          vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
+                          errors = vErrors.length;
+                        }
+                        var valid3 = _errs9 === errors;
+                        if(!valid3){
+                          break;
+                        }
+                      }
+                      if(valid3){
+                        let i3 = data3.length;
+                        let j1;
+                        if(i3 > 1){
+                          outer1:
+                          for(;i3--;){
+                            for(j1 = i3; j1--;){
+                              if(equal(data3[i3], data3[j1])){
+                                validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/uniqueItems",keyword:"uniqueItems",params:{i: i3, j: j1},message:"must NOT have duplicate items (items ## "+j1+" and "+i3+" are identical)"}];
+                                return false;
+                                break outer1;
+                              }
+                            }
+                          }
+                        }
                       }
                     }
                   }
+                }
+                else {
+                  validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                  return false;
                 }
               }
               var valid0 = _errs7 === errors;
@@ -2291,16 +2424,50 @@ export function validateWebhookEndpointPatch(data, {instancePath="", parentData,
               var valid0 = true;
             }
             if(valid0){
-              if(data.status !== undefined){
-                const _errs9 = errors;
-                if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
-                  vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
-                  errors = vErrors.length;
+              if(data.description !== undefined){
+                let data5 = data.description;
+                const _errs10 = errors;
+                if((typeof data5 !== "string") && (data5 !== null)){
+                  validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: validateWebhookAttemptInfo_2},message:"must be string,null"}];
+                  return false;
                 }
-                var valid0 = _errs9 === errors;
+                if(errors === _errs10){
+                  if(typeof data5 === "string"){
+                    if(ucs2length(data5) > 500){
+                      validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                      return false;
+                    }
+                    else {
+                      if(ucs2length(data5) < 1){
+                        validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                        return false;
+                      }
+                      else {
+                        if(!validateWebhookEndpointInput_2.test(data5)){
+                          validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
+                          return false;
+                        }
+                      }
+                    }
+                  }
+                }
+                var valid0 = _errs10 === errors;
               }
               else {
                 var valid0 = true;
+              }
+              if(valid0){
+                if(data.status !== undefined){
+                  const _errs12 = errors;
+                  if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
+                    vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
+                    errors = vErrors.length;
+                  }
+                  var valid0 = _errs12 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
               }
             }
           }
@@ -2313,6 +2480,377 @@ export function validateWebhookEndpointPatch(data, {instancePath="", parentData,
     }
   }
   validateWebhookEndpointPatch.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookKey(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((((((((((data.kty === undefined) && (missing0 = "kty")) || ((data.crv === undefined) && (missing0 = "crv"))) || ((data.x === undefined) && (missing0 = "x"))) || ((data.kid === undefined) && (missing0 = "kid"))) || ((data.use === undefined) && (missing0 = "use"))) || ((data.alg === undefined) && (missing0 = "alg"))) || ((data.encoded === undefined) && (missing0 = "encoded"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.expiresAt === undefined) && (missing0 = "expiresAt"))){
+        validateWebhookKey.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.kty !== undefined){
+          let data0 = data.kty;
+          const _errs1 = errors;
+          if(typeof data0 !== "string"){
+            validateWebhookKey.errors = [{instancePath:instancePath+"/kty",schemaPath:"#/properties/kty/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+            return false;
+          }
+          if("OKP" !== data0){
+            validateWebhookKey.errors = [{instancePath:instancePath+"/kty",schemaPath:"#/properties/kty/const",keyword:"const",params:{allowedValue: "OKP"},message:"must be equal to constant"}];
+            return false;
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.crv !== undefined){
+            let data1 = data.crv;
+            const _errs3 = errors;
+            if(errors === _errs3){
+              if(typeof data1 === "string"){
+                if(ucs2length(data1) > 7){
+                  validateWebhookKey.errors = [{instancePath:instancePath+"/crv",schemaPath:"#/properties/crv/maxLength",keyword:"maxLength",params:{limit: 7},message:"must NOT have more than 7 characters"}];
+                  return false;
+                }
+                else {
+                  if(!validateWebhookKey_0.test(data1)){
+                    validateWebhookKey.errors = [{instancePath:instancePath+"/crv",schemaPath:"#/properties/crv/pattern",keyword:"pattern",params:{pattern: "^Ed25519$"},message:"must match pattern \""+"^Ed25519$"+"\""}];
+                    return false;
+                  }
+                }
+              }
+              else {
+                validateWebhookKey.errors = [{instancePath:instancePath+"/crv",schemaPath:"#/properties/crv/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                return false;
+              }
+            }
+            var valid0 = _errs3 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.x !== undefined){
+              let data2 = data.x;
+              const _errs5 = errors;
+              if(errors === _errs5){
+                if(typeof data2 === "string"){
+                  if(ucs2length(data2) > 43){
+                    validateWebhookKey.errors = [{instancePath:instancePath+"/x",schemaPath:"#/properties/x/maxLength",keyword:"maxLength",params:{limit: 43},message:"must NOT have more than 43 characters"}];
+                    return false;
+                  }
+                  else {
+                    if(ucs2length(data2) < 43){
+                      validateWebhookKey.errors = [{instancePath:instancePath+"/x",schemaPath:"#/properties/x/minLength",keyword:"minLength",params:{limit: 43},message:"must NOT have fewer than 43 characters"}];
+                      return false;
+                    }
+                    else {
+                      if(!listDeliveryAttemptsQuery_1.test(data2)){
+                        validateWebhookKey.errors = [{instancePath:instancePath+"/x",schemaPath:"#/properties/x/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_-]+$"+"\""}];
+                        return false;
+                      }
+                    }
+                  }
+                }
+                else {
+                  validateWebhookKey.errors = [{instancePath:instancePath+"/x",schemaPath:"#/properties/x/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                  return false;
+                }
+              }
+              var valid0 = _errs5 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.kid !== undefined){
+                const _errs7 = errors;
+                if(!(validateWebhookKeyId(data.kid, {instancePath:instancePath+"/kid",parentData:data,parentDataProperty:"kid",rootData}))){
+                  vErrors = vErrors === null ? validateWebhookKeyId.errors : vErrors.concat(validateWebhookKeyId.errors);
+                  errors = vErrors.length;
+                }
+                var valid0 = _errs7 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+              if(valid0){
+                if(data.use !== undefined){
+                  let data4 = data.use;
+                  const _errs8 = errors;
+                  if(errors === _errs8){
+                    if(typeof data4 === "string"){
+                      if(ucs2length(data4) > 3){
+                        validateWebhookKey.errors = [{instancePath:instancePath+"/use",schemaPath:"#/properties/use/maxLength",keyword:"maxLength",params:{limit: 3},message:"must NOT have more than 3 characters"}];
+                        return false;
+                      }
+                      else {
+                        if(!validateWebhookKey_2.test(data4)){
+                          validateWebhookKey.errors = [{instancePath:instancePath+"/use",schemaPath:"#/properties/use/pattern",keyword:"pattern",params:{pattern: "^sig$"},message:"must match pattern \""+"^sig$"+"\""}];
+                          return false;
+                        }
+                      }
+                    }
+                    else {
+                      validateWebhookKey.errors = [{instancePath:instancePath+"/use",schemaPath:"#/properties/use/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                      return false;
+                    }
+                  }
+                  var valid0 = _errs8 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
+                if(valid0){
+                  if(data.alg !== undefined){
+                    let data5 = data.alg;
+                    const _errs10 = errors;
+                    if(errors === _errs10){
+                      if(typeof data5 === "string"){
+                        if(ucs2length(data5) > 5){
+                          validateWebhookKey.errors = [{instancePath:instancePath+"/alg",schemaPath:"#/properties/alg/maxLength",keyword:"maxLength",params:{limit: 5},message:"must NOT have more than 5 characters"}];
+                          return false;
+                        }
+                        else {
+                          if(!validateWebhookKey_3.test(data5)){
+                            validateWebhookKey.errors = [{instancePath:instancePath+"/alg",schemaPath:"#/properties/alg/pattern",keyword:"pattern",params:{pattern: "^EdDSA$"},message:"must match pattern \""+"^EdDSA$"+"\""}];
+                            return false;
+                          }
+                        }
+                      }
+                      else {
+                        validateWebhookKey.errors = [{instancePath:instancePath+"/alg",schemaPath:"#/properties/alg/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                        return false;
+                      }
+                    }
+                    var valid0 = _errs10 === errors;
+                  }
+                  else {
+                    var valid0 = true;
+                  }
+                  if(valid0){
+                    if(data.encoded !== undefined){
+                      let data6 = data.encoded;
+                      const _errs12 = errors;
+                      if(errors === _errs12){
+                        if(typeof data6 === "string"){
+                          if(ucs2length(data6) > 49){
+                            validateWebhookKey.errors = [{instancePath:instancePath+"/encoded",schemaPath:"#/properties/encoded/maxLength",keyword:"maxLength",params:{limit: 49},message:"must NOT have more than 49 characters"}];
+                            return false;
+                          }
+                          else {
+                            if(!validateWebhookKey_4.test(data6)){
+                              validateWebhookKey.errors = [{instancePath:instancePath+"/encoded",schemaPath:"#/properties/encoded/pattern",keyword:"pattern",params:{pattern: "^whpk_[A-Za-z0-9+/]{43}=$"},message:"must match pattern \""+"^whpk_[A-Za-z0-9+/]{43}=$"+"\""}];
+                              return false;
+                            }
+                          }
+                        }
+                        else {
+                          validateWebhookKey.errors = [{instancePath:instancePath+"/encoded",schemaPath:"#/properties/encoded/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                          return false;
+                        }
+                      }
+                      var valid0 = _errs12 === errors;
+                    }
+                    else {
+                      var valid0 = true;
+                    }
+                    if(valid0){
+                      if(data.createdAt !== undefined){
+                        const _errs14 = errors;
+                        if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
+                          vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                          errors = vErrors.length;
+                        }
+                        var valid0 = _errs14 === errors;
+                      }
+                      else {
+                        var valid0 = true;
+                      }
+                      if(valid0){
+                        if(data.expiresAt !== undefined){
+                          const _errs15 = errors;
+                          if(!(validateTimestampOrNull(data.expiresAt, {instancePath:instancePath+"/expiresAt",parentData:data,parentDataProperty:"expiresAt",rootData}))){
+                            vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                            errors = vErrors.length;
+                          }
+                          var valid0 = _errs15 === errors;
+                        }
+                        else {
+                          var valid0 = true;
+                        }
+                      }
+                    }
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookKey.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookKey.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookKeyId(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(typeof data === "string"){
+      if(ucs2length(data) > 30){
+        validateWebhookKeyId.errors = [{instancePath,schemaPath:"#/maxLength",keyword:"maxLength",params:{limit: 30},message:"must NOT have more than 30 characters"}];
+        return false;
+      }
+      else {
+        if(!validateWebhookKeyId_0.test(data)){
+          validateWebhookKeyId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^wsk_[0-6][0-9a-hjkmnp-tv-z]{25}$"},message:"must match pattern \""+"^wsk_[0-6][0-9a-hjkmnp-tv-z]{25}$"+"\""}];
+          return false;
+        }
+      }
+    }
+    else {
+      validateWebhookKeyId.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+      return false;
+    }
+  }
+  validateWebhookKeyId.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookKeyRotationInput(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      const _errs1 = errors;
+      for(const key0 in data){
+        if(!(key0 === "overlapSeconds")){
+          validateWebhookKeyRotationInput.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+          return false;
+          break;
+        }
+      }
+      if(_errs1 === errors){
+        if(data.overlapSeconds !== undefined){
+          let data0 = data.overlapSeconds;
+          const _errs2 = errors;
+          if(!(((typeof data0 == "number") && (!(data0 % 1) && !isNaN(data0))) && (isFinite(data0)))){
+            validateWebhookKeyRotationInput.errors = [{instancePath:instancePath+"/overlapSeconds",schemaPath:"#/properties/overlapSeconds/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+            return false;
+          }
+          if(errors === _errs2){
+            if((typeof data0 == "number") && (isFinite(data0))){
+              if(data0 > 604800 || isNaN(data0)){
+                validateWebhookKeyRotationInput.errors = [{instancePath:instancePath+"/overlapSeconds",schemaPath:"#/properties/overlapSeconds/maximum",keyword:"maximum",params:{comparison: "<=", limit: 604800},message:"must be <= 604800"}];
+                return false;
+              }
+              else {
+                if(data0 < 0 || isNaN(data0)){
+                  validateWebhookKeyRotationInput.errors = [{instancePath:instancePath+"/overlapSeconds",schemaPath:"#/properties/overlapSeconds/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                  return false;
+                }
+                else {
+                  if(!(listDeliveryAttemptsQuery_0.validate(data0))){
+                    validateWebhookKeyRotationInput.errors = [{instancePath:instancePath+"/overlapSeconds",schemaPath:"#/properties/overlapSeconds/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                    return false;
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookKeyRotationInput.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookKeyRotationInput.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookKeySet(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((data.keys === undefined) && (missing0 = "keys")) || ((data.revision === undefined) && (missing0 = "revision"))){
+        validateWebhookKeySet.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.keys !== undefined){
+          let data0 = data.keys;
+          const _errs1 = errors;
+          if(errors === _errs1){
+            if(Array.isArray(data0)){
+              if(data0.length > 20){
+                validateWebhookKeySet.errors = [{instancePath:instancePath+"/keys",schemaPath:"#/properties/keys/maxItems",keyword:"maxItems",params:{limit: 20},message:"must NOT have more than 20 items"}];
+                return false;
+              }
+              else {
+                var valid1 = true;
+                const len0 = data0.length;
+                for(let i0=0; i0<len0; i0++){
+                  const _errs3 = errors;
+                  if(!(validateWebhookKey(data0[i0], {instancePath:instancePath+"/keys/" + i0,parentData:data0,parentDataProperty:i0,rootData}))){
+                    vErrors = vErrors === null ? validateWebhookKey.errors : vErrors.concat(validateWebhookKey.errors);
+                    errors = vErrors.length;
+                  }
+                  var valid1 = _errs3 === errors;
+                  if(!valid1){
+                    break;
+                  }
+                }
+              }
+            }
+            else {
+              validateWebhookKeySet.errors = [{instancePath:instancePath+"/keys",schemaPath:"#/properties/keys/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+              return false;
+            }
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.revision !== undefined){
+            const _errs4 = errors;
+            if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
+              vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs4 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookKeySet.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookKeySet.errors = vErrors;
   return errors === 0;
 }
 

@@ -156,7 +156,7 @@ export function runDispatcher(
           id: eventId,
           timestampSeconds: Math.floor(startedAt.getTime() / 1_000),
           body,
-          secrets: signersOf(claimed, startedAt),
+          ...signersOf(claimed, startedAt),
         }),
       },
       ...{ deadlineMs, connectMs, responseBytesMax, signal: cut.signal },

@@ -17,6 +17,7 @@ const columns = [
   'status',
   'disabled_reason',
   'disabled_at',
+  'signature_schemes',
   'secret_id',
   'secret_created_at',
   'former_secrets',
@@ -37,6 +38,7 @@ function fromRow(row: Row): Endpoint {
     status: row.status as Endpoint['status'],
     disabledReason: row.disabled_reason as Endpoint['disabledReason'],
     disabledAt: row.disabled_at,
+    signatureSchemes: row.signature_schemes as Endpoint['signatureSchemes'][number][],
     secretId: (row.secret_id as Id<'whs'> | null) ?? firstSecretId(id),
     secretCreatedAt: row.secret_created_at ?? row.created_at,
     formerSecrets: (row.former_secrets ?? []) as Endpoint['formerSecrets'],
@@ -47,13 +49,22 @@ function fromRow(row: Row): Endpoint {
 }
 
 /** Its secrets are written when it is made and by rotations, and by nothing else. */
-type Written = { tenantId: TenantId } & Omit<Endpoint, 'eventTypes' | keyof SecretHistory> & {
+type Written = { tenantId: TenantId } & Omit<
+  Endpoint,
+  'eventTypes' | 'signatureSchemes' | keyof SecretHistory
+> & {
     eventTypes: string[]
+    signatureSchemes: string[]
   }
 
 function written(tenantId: TenantId, endpoint: Endpoint): Written {
-  const { secretId, secretCreatedAt, formerSecrets, eventTypes, ...rest } = endpoint
-  return { tenantId, ...rest, eventTypes: [...eventTypes] }
+  const { secretId, secretCreatedAt, formerSecrets, eventTypes, signatureSchemes, ...rest } =
+    endpoint
+  return {
+    ...{ tenantId, ...rest },
+    eventTypes: [...eventTypes],
+    signatureSchemes: [...signatureSchemes],
+  }
 }
 
 /** Queues a new endpoint; `secret` is sealed for its place. */
@@ -99,6 +110,7 @@ function columnsOf(a: Written) {
     url: a.url,
     description: a.description,
     event_types: a.eventTypes,
+    signature_schemes: a.signatureSchemes,
     status: a.status,
     disabled_reason: a.disabledReason,
     disabled_at: a.disabledAt,

@@ -2,6 +2,7 @@ import type {
   WebhookEndpointInfo,
   WebhookEndpointInput,
   WebhookEndpointPatch,
+  WebhookSignatureScheme,
 } from '#generated/types.ts'
 import type { Id } from '#ids.ts'
 import { firstSecretId, type SecretHistory, toSigningSecrets } from './secret.ts'
@@ -16,6 +17,7 @@ export interface Endpoint extends SecretHistory {
   url: string
   description: string | null
   eventTypes: readonly EventTypeSelector[]
+  signatureSchemes: readonly WebhookSignatureScheme[]
   status: WebhookEndpointInfo['status']
   disabledReason: WebhookEndpointInfo['disabledReason']
   disabledAt: Date | null
@@ -35,6 +37,7 @@ export function newEndpoint(id: Id<'whe'>, input: WebhookEndpointInput, now: Dat
     url: input.url,
     description: input.description ?? null,
     eventTypes: input.eventTypes ?? ['*'],
+    signatureSchemes: input.signatureSchemes ?? ['V1'],
     status: 'ENABLED',
     disabledReason: null,
     disabledAt: null,
@@ -49,7 +52,7 @@ export function newEndpoint(id: Id<'whe'>, input: WebhookEndpointInput, now: Dat
 
 export function patchEndpoint(
   endpoint: Endpoint,
-  { url, description, eventTypes, status }: WebhookEndpointPatch,
+  { url, description, eventTypes, signatureSchemes, status }: WebhookEndpointPatch,
   now: Date,
 ): Endpoint {
   const patched = {
@@ -57,6 +60,7 @@ export function patchEndpoint(
     url: url ?? endpoint.url,
     description: description === undefined ? endpoint.description : description,
     eventTypes: eventTypes ?? endpoint.eventTypes,
+    signatureSchemes: signatureSchemes ?? endpoint.signatureSchemes,
     revision: endpoint.revision + 1,
     updatedAt: now,
   }
@@ -87,6 +91,7 @@ export function toEndpoint(endpoint: Endpoint): WebhookEndpointInfo {
     status: endpoint.status,
     disabledReason: endpoint.disabledReason,
     disabledAt: endpoint.disabledAt?.toISOString() ?? null,
+    signatureSchemes: [...endpoint.signatureSchemes],
     signingSecrets: toSigningSecrets(endpoint),
     createdAt: endpoint.createdAt.toISOString(),
     updatedAt: endpoint.updatedAt.toISOString(),

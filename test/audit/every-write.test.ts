@@ -227,6 +227,10 @@ const deeds: Partial<Record<OperationId, Deed>> = {
     await admin.post(`${path}/secret-rotations`)
     return await admin.post(`${path}/secret-revocation`)
   }, 'webhook_endpoint.secrets_revoked'),
+  rotateWebhookKeySet: deed(
+    () => admin.post('/api/v1/webhook-key-rotations'),
+    'webhook_key_set.rotated',
+  ),
   createTestEvent: deed(
     async () => admin.post(`${await anEndpoint()}/test-events`),
     'webhook_endpoint.tested',
