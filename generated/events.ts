@@ -1356,6 +1356,14 @@ export const eventTypes: Record<EventType, EventTypeInfo> = {
         status: 'ENABLED',
         disabledReason: null,
         disabledAt: null,
+        signatureSchemes: ['V1'],
+        signingSecrets: [
+          {
+            id: 'whs_01kgm1k44ge8zv3n2q5m7r9txc',
+            createdAt: '2026-02-04T10:01:30.000Z',
+            expiresAt: null,
+          },
+        ],
         createdAt: '2026-02-04T10:01:30.000Z',
         updatedAt: '2026-02-04T10:01:30.000Z',
         revision: 1,
@@ -1381,6 +1389,14 @@ export const eventTypes: Record<EventType, EventTypeInfo> = {
         status: 'ENABLED',
         disabledReason: null,
         disabledAt: null,
+        signatureSchemes: ['V1'],
+        signingSecrets: [
+          {
+            id: 'whs_01kgm1k44ge8zv3n2q5m7r9txc',
+            createdAt: '2026-02-04T10:01:30.000Z',
+            expiresAt: null,
+          },
+        ],
         createdAt: '2026-02-04T10:01:30.000Z',
         updatedAt: '2026-02-04T10:01:30.000Z',
         revision: 1,
@@ -1406,6 +1422,14 @@ export const eventTypes: Record<EventType, EventTypeInfo> = {
         status: 'DISABLED',
         disabledReason: 'GONE',
         disabledAt: '2026-02-04T10:10:00.000Z',
+        signatureSchemes: ['V1'],
+        signingSecrets: [
+          {
+            id: 'whs_01kgm1k44ge8zv3n2q5m7r9txc',
+            createdAt: '2026-02-04T10:01:30.000Z',
+            expiresAt: null,
+          },
+        ],
         createdAt: '2026-02-04T10:01:30.000Z',
         updatedAt: '2026-02-04T10:10:00.000Z',
         revision: 2,
@@ -1431,6 +1455,14 @@ export const eventTypes: Record<EventType, EventTypeInfo> = {
         status: 'ENABLED',
         disabledReason: null,
         disabledAt: null,
+        signatureSchemes: ['V1'],
+        signingSecrets: [
+          {
+            id: 'whs_01kgm1k44ge8zv3n2q5m7r9txc',
+            createdAt: '2026-02-04T10:01:30.000Z',
+            expiresAt: null,
+          },
+        ],
         createdAt: '2026-02-04T10:01:30.000Z',
         updatedAt: '2026-02-04T10:01:30.000Z',
         revision: 1,
@@ -1456,6 +1488,14 @@ export const eventTypes: Record<EventType, EventTypeInfo> = {
         status: 'ENABLED',
         disabledReason: null,
         disabledAt: null,
+        signatureSchemes: ['V1'],
+        signingSecrets: [
+          {
+            id: 'whs_01kgm1k44ge8zv3n2q5m7r9txc',
+            createdAt: '2026-02-04T10:01:30.000Z',
+            expiresAt: null,
+          },
+        ],
         createdAt: '2026-02-04T10:01:30.000Z',
         updatedAt: '2026-02-04T10:11:40.000Z',
         revision: 2,

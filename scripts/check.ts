@@ -5,6 +5,7 @@ import { delimiter, join } from 'node:path'
 const checks: Record<string, string[]> = {
   'the contract is sound': ['redocly', 'lint'],
   'generated/ is what spec/ and migrations/ make': ['node', 'scripts/generate.ts', '--check'],
+  'packages/ is emitted as it is written': ['node', 'scripts/emit.ts', '--check'],
   'types fit': ['tsc', '--noEmit'],
   'imports lead where they may': ['node', 'scripts/check-imports.ts'],
   'format and style': ['biome', 'ci', `--colors=${process.stdout.isTTY ? 'force' : 'off'}`, '.'],

@@ -17,6 +17,8 @@ export type IdPrefix =
   | 'pay'
   | 'ref'
   | 'whe'
+  | 'whs'
+  | 'wsk'
   | 'whd'
   | 'att'
   | 'msg'

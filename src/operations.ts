@@ -77,6 +77,8 @@ import {
   updateWebhookEndpoint,
 } from './webhooks/endpoint.http.ts'
 import { createWebhookReplay, createWebhookReplayPreview } from './webhooks/replay.http.ts'
+import { getWebhookKeySet, rotateWebhookKeySet } from './webhooks/key-set.http.ts'
+import { revokeFormerWebhookSecrets, rotateWebhookSecret } from './webhooks/secret.http.ts'
 
 /** Every operation of the contract, and who answers it. */
 export const operations = {
@@ -131,6 +133,7 @@ export const operations = {
   getTenantLimits,
   getWebhookDelivery,
   getWebhookEndpoint,
+  getWebhookKeySet,
   issueInvoice,
   listApiKeys,
   listApiSecurityEvents,
@@ -155,7 +158,10 @@ export const operations = {
   redeliverWebhookDelivery,
   retryJob,
   revokeApiKey,
+  revokeFormerWebhookSecrets,
   rotateApiKey,
+  rotateWebhookKeySet,
+  rotateWebhookSecret,
   submitProposal,
   updateApiKey,
   updateClient,

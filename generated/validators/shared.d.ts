@@ -83,3 +83,6 @@ export declare const validateWebhookEndpointId: Validate
 export declare const validateWebhookEndpointInfo: Validate
 export declare const validateWebhookEndpointStatus: Validate
 export declare const validateWebhookEventInfo: Validate
+export declare const validateWebhookSignatureScheme: Validate
+export declare const validateWebhookSigningSecretId: Validate
+export declare const validateWebhookSigningSecretInfo: Validate

@@ -60,6 +60,8 @@ const validateWebhookEndpointDisabledReason_0 = ["REQUESTED","GONE","FAILING"]
 const validateWebhookEndpointId_0 = new RegExp("^whe_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateWebhookEndpointInfo_0 = formats["uri"]
 const validateWebhookEventInfo_2 = ["object","null"]
+const validateWebhookSignatureScheme_0 = ["V1","V1A"]
+const validateWebhookSigningSecretId_0 = new RegExp("^whs_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 
 export function validateAddressInfo(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
@@ -6376,7 +6378,7 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
   if(errors === 0){
     if(data && typeof data == "object" && !Array.isArray(data)){
       let missing0;
-      if(((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))){
+      if(((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.signatureSchemes === undefined) && (missing0 = "signatureSchemes"))) || ((data.signingSecrets === undefined) && (missing0 = "signingSecrets"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))){
         validateWebhookEndpointInfo.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
         return false;
       }
@@ -6565,11 +6567,41 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                       var valid0 = true;
                     }
                     if(valid0){
-                      if(data.createdAt !== undefined){
+                      if(data.signatureSchemes !== undefined){
+                        let data8 = data.signatureSchemes;
                         const _errs16 = errors;
-                        if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
-                          vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
-                          errors = vErrors.length;
+                        if(errors === _errs16){
+                          if(Array.isArray(data8)){
+                            if(data8.length > 2){
+                              validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
+                              return false;
+                            }
+                            else {
+                              if(data8.length < 1){
+                                validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                return false;
+                              }
+                              else {
+                                var valid3 = true;
+                                const len1 = data8.length;
+                                for(let i1=0; i1<len1; i1++){
+                                  const _errs18 = errors;
+                                  if(!(validateWebhookSignatureScheme(data8[i1], {instancePath:instancePath+"/signatureSchemes/" + i1,parentData:data8,parentDataProperty:i1,rootData}))){
+                                    vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
+                                    errors = vErrors.length;
+                                  }
+                                  var valid3 = _errs18 === errors;
+                                  if(!valid3){
+                                    break;
+                                  }
+                                }
+                              }
+                            }
+                          }
+                          else {
+                            validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                            return false;
+                          }
                         }
                         var valid0 = _errs16 === errors;
                       }
@@ -6577,28 +6609,84 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                         var valid0 = true;
                       }
                       if(valid0){
-                        if(data.updatedAt !== undefined){
-                          const _errs17 = errors;
-                          if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
-                            vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
-                            errors = vErrors.length;
+                        if(data.signingSecrets !== undefined){
+                          let data10 = data.signingSecrets;
+                          const _errs19 = errors;
+                          if(errors === _errs19){
+                            if(Array.isArray(data10)){
+                              if(data10.length > 10){
+                                validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                                return false;
+                              }
+                              else {
+                                if(data10.length < 1){
+                                  validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                  return false;
+                                }
+                                else {
+                                  var valid4 = true;
+                                  const len2 = data10.length;
+                                  for(let i2=0; i2<len2; i2++){
+                                    const _errs21 = errors;
+                                    if(!(validateWebhookSigningSecretInfo(data10[i2], {instancePath:instancePath+"/signingSecrets/" + i2,parentData:data10,parentDataProperty:i2,rootData}))){
+                                      vErrors = vErrors === null ? validateWebhookSigningSecretInfo.errors : vErrors.concat(validateWebhookSigningSecretInfo.errors);
+                                      errors = vErrors.length;
+                                    }
+                                    var valid4 = _errs21 === errors;
+                                    if(!valid4){
+                                      break;
+                                    }
+                                  }
+                                }
+                              }
+                            }
+                            else {
+                              validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                              return false;
+                            }
                           }
-                          var valid0 = _errs17 === errors;
+                          var valid0 = _errs19 === errors;
                         }
                         else {
                           var valid0 = true;
                         }
                         if(valid0){
-                          if(data.revision !== undefined){
-                            const _errs18 = errors;
-                            if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
-                              vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                          if(data.createdAt !== undefined){
+                            const _errs22 = errors;
+                            if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
+                              vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                               errors = vErrors.length;
                             }
-                            var valid0 = _errs18 === errors;
+                            var valid0 = _errs22 === errors;
                           }
                           else {
                             var valid0 = true;
+                          }
+                          if(valid0){
+                            if(data.updatedAt !== undefined){
+                              const _errs23 = errors;
+                              if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                                vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                                errors = vErrors.length;
+                              }
+                              var valid0 = _errs23 === errors;
+                            }
+                            else {
+                              var valid0 = true;
+                            }
+                            if(valid0){
+                              if(data.revision !== undefined){
+                                const _errs24 = errors;
+                                if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
+                                  vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                  errors = vErrors.length;
+                                }
+                                var valid0 = _errs24 === errors;
+                              }
+                              else {
+                                var valid0 = true;
+                              }
+                            }
                           }
                         }
                       }
@@ -6825,5 +6913,104 @@ export function validateWebhookEventInfo(data, {instancePath="", parentData, par
     }
   }
   validateWebhookEventInfo.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookSignatureScheme(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(typeof data !== "string"){
+    validateWebhookSignatureScheme.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+    return false;
+  }
+  if(!((data === "V1") || (data === "V1A"))){
+    validateWebhookSignatureScheme.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateWebhookSignatureScheme_0},message:"must be equal to one of the allowed values"}];
+    return false;
+  }
+  validateWebhookSignatureScheme.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookSigningSecretId(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(typeof data === "string"){
+      if(ucs2length(data) > 30){
+        validateWebhookSigningSecretId.errors = [{instancePath,schemaPath:"#/maxLength",keyword:"maxLength",params:{limit: 30},message:"must NOT have more than 30 characters"}];
+        return false;
+      }
+      else {
+        if(!validateWebhookSigningSecretId_0.test(data)){
+          validateWebhookSigningSecretId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^whs_[0-6][0-9a-hjkmnp-tv-z]{25}$"},message:"must match pattern \""+"^whs_[0-6][0-9a-hjkmnp-tv-z]{25}$"+"\""}];
+          return false;
+        }
+      }
+    }
+    else {
+      validateWebhookSigningSecretId.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+      return false;
+    }
+  }
+  validateWebhookSigningSecretId.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookSigningSecretInfo(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((((data.id === undefined) && (missing0 = "id")) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.expiresAt === undefined) && (missing0 = "expiresAt"))){
+        validateWebhookSigningSecretInfo.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.id !== undefined){
+          const _errs1 = errors;
+          if(!(validateWebhookSigningSecretId(data.id, {instancePath:instancePath+"/id",parentData:data,parentDataProperty:"id",rootData}))){
+            vErrors = vErrors === null ? validateWebhookSigningSecretId.errors : vErrors.concat(validateWebhookSigningSecretId.errors);
+            errors = vErrors.length;
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.createdAt !== undefined){
+            const _errs2 = errors;
+            if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
+              vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.expiresAt !== undefined){
+              const _errs3 = errors;
+              if(!(validateTimestampOrNull(data.expiresAt, {instancePath:instancePath+"/expiresAt",parentData:data,parentDataProperty:"expiresAt",rootData}))){
+                vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                errors = vErrors.length;
+              }
+              var valid0 = _errs3 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookSigningSecretInfo.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookSigningSecretInfo.errors = vErrors;
   return errors === 0;
 }

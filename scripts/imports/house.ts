@@ -57,6 +57,7 @@ export const worldly: Readonly<Record<string, string>> = {
   'src/webhooks/dispatcher.ts': 'the loop that sends: it stands between Postgres and egress',
   'src/webhooks/orphans.ts': 'the loop that frees what dead workers held',
   'src/webhooks/signers.ts': 'keeps opened signing keys',
+  'src/webhooks/key-pair.ts': 'makes key pairs, in the transactions of two callers',
   'src/webhooks/gone.ts': 'what the dispatcher does about a 410, in one transaction',
 }
 

@@ -9,6 +9,7 @@ const singletons = new Set([
   'legal-hold',
   'risk',
   'usage',
+  'webhook-key-set',
 ])
 const noun = /^[a-z]+(-[a-z]+)*$/
 const parameter = /^\{[a-z][A-Za-z]*(Id|Type|Code|Name)\}$/

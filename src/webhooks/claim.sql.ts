@@ -1,6 +1,8 @@
 import type pg from 'pg'
 import { flushQueue } from '#db/worker.ts'
 import type { TenantId } from '#ids.ts'
+import type { KeyPair } from './key-set.ts'
+import type { FormerSecret } from './secret.ts'
 
 /** A delivery under our lease, with all that sending it takes. */
 export interface Claimed {
@@ -21,7 +23,12 @@ export interface Claimed {
   /** When leases ended whose workers did not record what they did; none is the usual. */
   interruptedAt: readonly Date[]
   url: string
+  /** The newest, sealed. */
   secret: Buffer
+  formerSecrets: readonly FormerSecret[] | null
+  signatureSchemes: readonly ('V1' | 'V1A')[]
+  /** Of the tenant, for an endpoint that wants `V1A`. */
+  keyPairs: readonly KeyPair[] | null
   body: Buffer
 }
 
@@ -210,10 +217,15 @@ const claimText = `
       and due.lease_token is not distinct from picked.lease_token
     returning due.*, picked.tenant_rank
   ), complete as (
-    select claimed.*, endpoint.url, endpoint.secret,
+    select claimed.*, endpoint.url, endpoint.secret, endpoint.former_secrets,
+      endpoint.signature_schemes, endpoint.key_pairs,
       event.correlation_id, event.traceparent, event.body
     from claimed cross join lateral (
-      select url, secret from webhook_endpoint
+      select url, secret, former_secrets, signature_schemes,
+        case when 'V1A' = any (signature_schemes) then (
+          select keys from webhook_key_set where tenant_id = claimed.tenant_id
+        ) end as key_pairs
+      from webhook_endpoint
       where tenant_id = claimed.tenant_id and id = claimed.endpoint_id offset 0
     ) as endpoint cross join lateral (
       select correlation_id, traceparent, body from event
@@ -230,6 +242,8 @@ const claimText = `
     complete.attempt_count as "attemptCount",
     complete.retry_count as "retryCount", complete.due_at as "dueAt",
     complete.interrupted_at as "interruptedAt",
-    complete.url, complete.secret, complete.body
+    complete.url, complete.secret, complete.former_secrets as "formerSecrets",
+    complete.signature_schemes as "signatureSchemes", complete.key_pairs as "keyPairs",
+    complete.body
   from deleted_lanes left join last_lane on true left join complete on true
   order by complete.tenant_rank`

@@ -74,7 +74,7 @@ export function runDispatcher(
   const concluded: Recorded[] = []
   const cut = new AbortController()
   const patience = createPatience()
-  const signerOf = createSigners(ctx)
+  const signersOf = createSigners(ctx)
   let after = noLane
   /** Of claims whose answer was lost: what they took, if anything, nobody will send. */
   let lost: string[] = []
@@ -164,7 +164,7 @@ export function runDispatcher(
           id: webhookId,
           timestampSeconds: Math.floor(startedAt.getTime() / 1_000),
           body,
-          secrets: [signerOf(claimed)],
+          ...signersOf(claimed, startedAt),
         }),
       },
       ...{ deadlineMs, connectMs, responseBytesMax, signal: cut.signal },

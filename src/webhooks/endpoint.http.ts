@@ -18,6 +18,7 @@ import {
   updateEndpoint,
 } from './endpoint.sql.ts'
 import { endpointsMax, newEndpoint, patchEndpoint, toEndpoint } from './endpoint.ts'
+import { requireKeyPair } from './key-pair.ts'
 import { secretPlace } from './secret.ts'
 
 export const createWebhookEndpoint: Operation<'createWebhookEndpoint'> = async (
@@ -31,6 +32,7 @@ export const createWebhookEndpoint: Operation<'createWebhookEndpoint'> = async (
     throw problem('limit_reached', { detail: `A tenant has at most ${endpointsMax} endpoints.` })
   }
   const endpoint = newEndpoint(tx.newId('whe'), body, call.now)
+  await requireKeyPair(ctx, tx, call, endpoint.signatureSchemes)
   const secret = ctx.secrets.newSigningSecret()
   const view = toEndpoint(endpoint)
 
@@ -85,6 +87,9 @@ export const updateWebhookEndpoint: Operation<'updateWebhookEndpoint'> = async (
   const changedFields = changedFieldsOf(before, view)
   if (changedFields.length === 0) return { status: 200, body: before }
 
+  if (changedFields.includes('signatureSchemes')) {
+    await requireKeyPair(ctx, tx, call, patched.signatureSchemes)
+  }
   updateEndpoint(tx, call.tenantId, patched)
   if (changedFields.includes('status') && patched.status === 'ENABLED') {
     hastenRetries(tx, call.tenantId, endpoint.id, call.now)

@@ -7,6 +7,7 @@ import { type CreationFilter, inOrderOfCreation } from '#http/page.sql.ts'
 import type { PageRequest } from '#http/page.ts'
 import type { Id, TenantId } from '#ids.ts'
 import type { Endpoint } from './endpoint.ts'
+import { firstSecretId, type SecretHistory } from './secret.ts'
 
 const columns = [
   'id',
@@ -16,6 +17,10 @@ const columns = [
   'status',
   'disabled_reason',
   'disabled_at',
+  'signature_schemes',
+  'secret_id',
+  'secret_created_at',
+  'former_secrets',
   'revision',
   'created_at',
   'updated_at',
@@ -24,24 +29,42 @@ const columns = [
 type Row = Pick<Selectable<Tables['webhook_endpoint']>, (typeof columns)[number]>
 
 function fromRow(row: Row): Endpoint {
+  const id = row.id as Id<'whe'>
   return {
-    id: row.id as Id<'whe'>,
+    id,
     url: row.url,
     description: row.description,
     eventTypes: row.event_types as Endpoint['eventTypes'][number][],
     status: row.status as Endpoint['status'],
     disabledReason: row.disabled_reason as Endpoint['disabledReason'],
     disabledAt: row.disabled_at,
+    signatureSchemes: row.signature_schemes as Endpoint['signatureSchemes'][number][],
+    secretId: (row.secret_id as Id<'whs'> | null) ?? firstSecretId(id),
+    secretCreatedAt: row.secret_created_at ?? row.created_at,
+    formerSecrets: (row.former_secrets ?? []) as Endpoint['formerSecrets'],
     createdAt: row.created_at,
     updatedAt: row.updated_at,
     revision: row.revision,
   }
 }
 
-type Written = { tenantId: TenantId } & Omit<Endpoint, 'eventTypes'> & { eventTypes: string[] }
+/** Its secrets are written when it is made and by rotations, and by nothing else. */
+type Written = { tenantId: TenantId } & Omit<
+  Endpoint,
+  'eventTypes' | 'signatureSchemes' | keyof SecretHistory
+> & {
+    eventTypes: string[]
+    signatureSchemes: string[]
+  }
 
 function written(tenantId: TenantId, endpoint: Endpoint): Written {
-  return { tenantId, ...endpoint, eventTypes: [...endpoint.eventTypes] }
+  const { secretId, secretCreatedAt, formerSecrets, eventTypes, signatureSchemes, ...rest } =
+    endpoint
+  return {
+    ...{ tenantId, ...rest },
+    eventTypes: [...eventTypes],
+    signatureSchemes: [...signatureSchemes],
+  }
 }
 
 /** Queues a new endpoint; `secret` is sealed for its place. */
@@ -87,6 +110,7 @@ function columnsOf(a: Written) {
     url: a.url,
     description: a.description,
     event_types: a.eventTypes,
+    signature_schemes: a.signatureSchemes,
     status: a.status,
     disabled_reason: a.disabledReason,
     disabled_at: a.disabledAt,

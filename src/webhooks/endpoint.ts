@@ -2,19 +2,22 @@ import type {
   WebhookEndpointInfo,
   WebhookEndpointInput,
   WebhookEndpointPatch,
+  WebhookSignatureScheme,
 } from '#generated/types.ts'
 import type { Id } from '#ids.ts'
+import { firstSecretId, type SecretHistory, toSigningSecrets } from './secret.ts'
 
 /**
  * An event happens once; a *delivery* is our promise to tell one *endpoint* about it; an *attempt*
  * is one try. Promised: at least once, with the event's id as a stable `webhook-id`. Not promised:
  * order. A disabled endpoint is not written to, and what it would have been told is held for it.
  */
-export interface Endpoint {
+export interface Endpoint extends SecretHistory {
   id: Id<'whe'>
   url: string
   description: string | null
   eventTypes: readonly EventTypeSelector[]
+  signatureSchemes: readonly WebhookSignatureScheme[]
   status: WebhookEndpointInfo['status']
   disabledReason: WebhookEndpointInfo['disabledReason']
   disabledAt: Date | null
@@ -34,9 +37,13 @@ export function newEndpoint(id: Id<'whe'>, input: WebhookEndpointInput, now: Dat
     url: input.url,
     description: input.description ?? null,
     eventTypes: input.eventTypes ?? ['*'],
+    signatureSchemes: input.signatureSchemes ?? ['V1'],
     status: 'ENABLED',
     disabledReason: null,
     disabledAt: null,
+    secretId: firstSecretId(id),
+    secretCreatedAt: now,
+    formerSecrets: [],
     createdAt: now,
     updatedAt: now,
     revision: 1,
@@ -45,7 +52,7 @@ export function newEndpoint(id: Id<'whe'>, input: WebhookEndpointInput, now: Dat
 
 export function patchEndpoint(
   endpoint: Endpoint,
-  { url, description, eventTypes, status }: WebhookEndpointPatch,
+  { url, description, eventTypes, signatureSchemes, status }: WebhookEndpointPatch,
   now: Date,
 ): Endpoint {
   const patched = {
@@ -53,6 +60,7 @@ export function patchEndpoint(
     url: url ?? endpoint.url,
     description: description === undefined ? endpoint.description : description,
     eventTypes: eventTypes ?? endpoint.eventTypes,
+    signatureSchemes: signatureSchemes ?? endpoint.signatureSchemes,
     revision: endpoint.revision + 1,
     updatedAt: now,
   }
@@ -83,6 +91,8 @@ export function toEndpoint(endpoint: Endpoint): WebhookEndpointInfo {
     status: endpoint.status,
     disabledReason: endpoint.disabledReason,
     disabledAt: endpoint.disabledAt?.toISOString() ?? null,
+    signatureSchemes: [...endpoint.signatureSchemes],
+    signingSecrets: toSigningSecrets(endpoint),
     createdAt: endpoint.createdAt.toISOString(),
     updatedAt: endpoint.updatedAt.toISOString(),
     revision: endpoint.revision,

@@ -218,6 +218,19 @@ const deeds: Partial<Record<OperationId, Deed>> = {
     async () => admin.delete(await anEndpoint()),
     'webhook_endpoint.deleted',
   ),
+  rotateWebhookSecret: deed(
+    async () => admin.post(`${await anEndpoint()}/secret-rotations`),
+    'webhook_endpoint.secret_rotated',
+  ),
+  revokeFormerWebhookSecrets: deed(async () => {
+    const path = await anEndpoint()
+    await admin.post(`${path}/secret-rotations`)
+    return await admin.post(`${path}/secret-revocation`)
+  }, 'webhook_endpoint.secrets_revoked'),
+  rotateWebhookKeySet: deed(
+    () => admin.post('/api/v1/webhook-key-rotations'),
+    'webhook_key_set.rotated',
+  ),
   createTestEvent: deed(
     async () => admin.post(`${await anEndpoint()}/test-events`),
     'webhook_endpoint.tested',

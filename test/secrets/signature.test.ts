@@ -55,9 +55,10 @@ test('a body, id or time that was changed on the way is not accepted', () => {
   const secret = newSigningSecret(randomBytes)
   const headers = signatureHeaders({ id: 'e', timestampSeconds: now(), body, secrets: [secret] })
   const verifier = new StandardWebhook(secret)
+  const earlier = String(Number(headers['webhook-timestamp']) - 1)
   assert.throws(() => verifier.verify(`${body} `, headers))
   assert.throws(() => verifier.verify(body, { ...headers, 'webhook-id': 'f' }))
-  assert.throws(() => verifier.verify(body, { ...headers, 'webhook-timestamp': String(now() - 1) }))
+  assert.throws(() => verifier.verify(body, { ...headers, 'webhook-timestamp': earlier }))
 })
 
 test('X-UBOS-Signature is what the integration guide has receivers compute', () => {
