@@ -1264,6 +1264,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/webhook-previews": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try a subscription
+         * @description Tells what an endpoint with these selectors and this filter would be told of an event, before you save them: one of your events by its id (`reference_unknown` when there is none, or its payload was erased), or the example of a type. Nothing is sent and nothing is changed.
+         */
+        post: operations["createWebhookPreview"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/livez": {
         parameters: {
             query?: never;
@@ -5067,8 +5087,13 @@ export interface components {
             data: components["schemas"]["EventTypeInfo"][];
             nextCursor: components["schemas"]["NextCursor"];
         };
-        /** @description One event type, or `*` for all of them, those of the future included. */
-        EventTypeSelector: components["schemas"]["EventType"] | "*";
+        /**
+         * @description One event type, or all whose names begin alike, such as `invoice.*`, or `*` for all of them. Types of the future are included. Refused when it selects no type that there is.
+         * @example client.created
+         * @example invoice.*
+         * @example *
+         */
+        EventTypeSelector: string;
         /**
          * @description The method of a request, as HTTP has it.
          * @example POST
@@ -6701,6 +6726,8 @@ export interface components {
             disabledReason: components["schemas"]["WebhookEndpointDisabledReason"] | null;
             /** @description Which events it receives. */
             eventTypes: components["schemas"]["EventTypeSelector"][];
+            /** @description Which of these events it receives, by what they say. All rules must hold. */
+            filter: components["schemas"]["WebhookFilterRule"][];
             id: components["schemas"]["WebhookEndpointId"];
             revision: components["schemas"]["Revision"];
             /** @description With this you verify that a webhook is from us. `webhook-signature` uses the part after `whsec_`, decoded from base64; `X-UBOS-Signature` the whole text. */
@@ -6787,6 +6814,8 @@ export interface components {
             disabledReason: components["schemas"]["WebhookEndpointDisabledReason"] | null;
             /** @description Which events it receives. */
             eventTypes: components["schemas"]["EventTypeSelector"][];
+            /** @description Which of these events it receives, by what they say. All rules must hold. */
+            filter: components["schemas"]["WebhookFilterRule"][];
             id: components["schemas"]["WebhookEndpointId"];
             revision: components["schemas"]["Revision"];
             status: components["schemas"]["WebhookEndpointStatus"];
@@ -6810,6 +6839,11 @@ export interface components {
              */
             eventTypes?: components["schemas"]["EventTypeSelector"][];
             /**
+             * @description Which of these events you want, by what they say: all rules must hold. An event that is filtered out makes no delivery. Altogether there may be 50 rules and 100 values under `in`, five levels deep. Without it, or empty, every event passes.
+             * @default []
+             */
+            filter?: components["schemas"]["WebhookFilterRuleInput"][];
+            /**
              * Format: uri
              * @description Where we send. It must be reachable from the public internet, by `https:` unless the installation is for development. Private and local addresses are refused with `endpoint_url_forbidden`.
              */
@@ -6827,6 +6861,8 @@ export interface components {
             description?: string | null;
             /** @description Which events you want from now on, in place of those so far. */
             eventTypes?: components["schemas"]["EventTypeSelector"][];
+            /** @description Which of these events you want from now on, in place of the rules so far: all must hold. An event that is filtered out makes no delivery. Altogether there may be 50 rules and 100 values under `in`, five levels deep. When it is empty, every event passes. */
+            filter?: components["schemas"]["WebhookFilterRuleInput"][];
             status?: components["schemas"]["WebhookEndpointStatus"];
             /**
              * Format: uri
@@ -6903,6 +6939,87 @@ export interface components {
             /** @description The page, in the order asked for. */
             data: components["schemas"]["WebhookEventInfo"][];
             nextCursor: components["schemas"]["NextCursor"];
+        };
+        /** @description What a value is less or greater than: numbers with numbers, and texts with texts, by their characters, so that days and times of events compare as such. */
+        WebhookFilterLimit: number | string;
+        /** @description What a value is compared with. `1` and `"1"` are not equal; lists and objects never are. */
+        WebhookFilterOperand: string | number | boolean | null;
+        /** @description A rule about an event: either a `path` and one comparison, or one of `all`, `any` and `not`. A comparison with a value that is not there, or is of another type, does not hold. */
+        WebhookFilterRule: {
+            /** @description All of these rules hold. */
+            all?: components["schemas"]["WebhookFilterRule"][];
+            /** @description At least one of these rules holds. */
+            any?: components["schemas"]["WebhookFilterRule"][];
+            equals?: components["schemas"]["WebhookFilterOperand"];
+            /** @description Whether there is anything at `path`, be it `null`. */
+            exists?: boolean;
+            gt?: components["schemas"]["WebhookFilterLimit"];
+            /** @description The value is one of these. */
+            in?: components["schemas"]["WebhookFilterOperand"][];
+            lt?: components["schemas"]["WebhookFilterLimit"];
+            not?: components["schemas"]["WebhookFilterRule"];
+            notEquals?: components["schemas"]["WebhookFilterOperand"];
+            /**
+             * @description Where in the event to look, as a JSON pointer: `/data/currency`, `/data/lines/0/amount`, `/changedFields/0`.
+             * @example /data/currency
+             */
+            path?: string;
+            /** @description The value is a text that begins with this one. */
+            prefix?: string;
+        };
+        /** @description A rule about an event: either a `path` and one comparison (`equals`, `notEquals`, `in`, `exists`, `prefix`, `lt`, `gt`), or one of `all`, `any` and `not`. A comparison with a value that is not there, or is of another type, does not hold; so `notEquals` asks for a value that is there and differs. */
+        WebhookFilterRuleInput: {
+            /** @description All of these rules hold. */
+            all?: components["schemas"]["WebhookFilterRuleInput"][];
+            /** @description At least one of these rules holds. */
+            any?: components["schemas"]["WebhookFilterRuleInput"][];
+            equals?: components["schemas"]["WebhookFilterOperand"];
+            /** @description Whether there is anything at `path`, be it `null`. */
+            exists?: boolean;
+            gt?: components["schemas"]["WebhookFilterLimit"];
+            /** @description The value is one of these. */
+            in?: components["schemas"]["WebhookFilterOperand"][];
+            lt?: components["schemas"]["WebhookFilterLimit"];
+            not?: components["schemas"]["WebhookFilterRuleInput"];
+            notEquals?: components["schemas"]["WebhookFilterOperand"];
+            /**
+             * @description Where in the event to look, as a JSON pointer: `/data/currency`, `/data/lines/0/amount`, `/changedFields/0`.
+             * @example /data/currency
+             */
+            path?: string;
+            /** @description The value is a text that begins with this one. */
+            prefix?: string;
+        };
+        /** @description What an endpoint would be told of an event. */
+        WebhookPreview: {
+            /**
+             * @description What keeps the event back, as a JSON pointer into your request: `/eventTypes`, or the rule that does not hold, the innermost one that shows it. `null` when nothing does.
+             * @example /filter/1/any
+             */
+            decidedBy: string | null;
+            /** @description Of which type the event is. */
+            eventType: components["schemas"]["EventType"];
+            /** @description Whether the endpoint would be told. */
+            isDelivered: boolean;
+        };
+        /** @description What to try, and on which event: `eventId` or `eventType`, one of them. */
+        WebhookPreviewInput: {
+            /** @description One of your events. */
+            eventId?: components["schemas"]["EventId"];
+            /** @description A type of event, whose example is taken. */
+            eventType?: components["schemas"]["EventType"];
+            /**
+             * @description Which events the endpoint would want. Without it, all.
+             * @default [
+             *       "*"
+             *     ]
+             */
+            eventTypes?: components["schemas"]["EventTypeSelector"][];
+            /**
+             * @description Which of these events you want, by what they say: all rules must hold. An event that is filtered out makes no delivery. Altogether there may be 50 rules and 100 values under `in`, five levels deep. Without it, or empty, every event passes.
+             * @default []
+             */
+            filter?: components["schemas"]["WebhookFilterRuleInput"][];
         };
     };
     responses: {
@@ -12098,6 +12215,61 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createWebhookPreview: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookPreviewInput"];
+            };
+        };
+        responses: {
+            /** @description What the endpoint would be told. */
+            200: {
+                headers: {
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookPreview"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             406: components["responses"]["NotAcceptable"];
             409: components["responses"]["Conflict"];
             413: components["responses"]["PayloadTooLarge"];

@@ -109,6 +109,8 @@ import type {
   WebhookEndpointStatus,
   WebhookEventInfo,
   WebhookEventList,
+  WebhookPreview,
+  WebhookPreviewInput,
 } from './types.ts'
 
 /** POST /api/v1/proposals/{proposalId}/acceptance */
@@ -466,6 +468,29 @@ export interface CreateWebhookEndpoint201 {
   status: 201
   headers: { Location: string; traceparent?: string }
   body: WebhookEndpointCreated
+}
+
+/** POST /api/v1/webhook-previews */
+export interface CreateWebhookPreviewRequest {
+  path: Record<never, never>
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: WebhookPreviewInput
+}
+
+export type CreateWebhookPreviewReply = CreateWebhookPreview200
+
+export interface CreateWebhookPreview200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: WebhookPreview
 }
 
 /** POST /api/v1/proposals/{proposalId}/declination */
@@ -2513,6 +2538,12 @@ export interface Operations {
   createWebhookEndpoint: {
     request: CreateWebhookEndpointRequest
     reply: CreateWebhookEndpointReply
+    kind: 'write'
+    access: 'key'
+  }
+  createWebhookPreview: {
+    request: CreateWebhookPreviewRequest
+    reply: CreateWebhookPreviewReply
     kind: 'write'
     access: 'key'
   }

@@ -219,7 +219,7 @@ export type EventTypeInfo = components['schemas']['EventTypeInfo']
 /** One page of event types. */
 export type EventTypeList = components['schemas']['EventTypeList']
 
-/** One event type, or `*` for all of them, those of the future included. */
+/** One event type, or all whose names begin alike, such as `invoice.*`, or `*` for all of them. Types of the future are included. Refused when it selects no type that there is. */
 export type EventTypeSelector = components['schemas']['EventTypeSelector']
 
 /** The method of a request, as HTTP has it. */
@@ -671,3 +671,21 @@ export type WebhookEventInfo = components['schemas']['WebhookEventInfo']
 
 /** One page of events. */
 export type WebhookEventList = components['schemas']['WebhookEventList']
+
+/** What a value is less or greater than: numbers with numbers, and texts with texts, by their characters, so that days and times of events compare as such. */
+export type WebhookFilterLimit = components['schemas']['WebhookFilterLimit']
+
+/** What a value is compared with. `1` and `"1"` are not equal; lists and objects never are. */
+export type WebhookFilterOperand = components['schemas']['WebhookFilterOperand']
+
+/** A rule about an event: either a `path` and one comparison, or one of `all`, `any` and `not`. A comparison with a value that is not there, or is of another type, does not hold. */
+export type WebhookFilterRule = components['schemas']['WebhookFilterRule']
+
+/** A rule about an event: either a `path` and one comparison (`equals`, `notEquals`, `in`, `exists`, `prefix`, `lt`, `gt`), or one of `all`, `any` and `not`. A comparison with a value that is not there, or is of another type, does not hold; so `notEquals` asks for a value that is there and differs. */
+export type WebhookFilterRuleInput = components['schemas']['WebhookFilterRuleInput']
+
+/** What an endpoint would be told of an event. */
+export type WebhookPreview = components['schemas']['WebhookPreview']
+
+/** What to try, and on which event: `eventId` or `eventType`, one of them. */
+export type WebhookPreviewInput = components['schemas']['WebhookPreviewInput']

@@ -76,6 +76,7 @@ import {
   listWebhookEndpoints,
   updateWebhookEndpoint,
 } from './webhooks/endpoint.http.ts'
+import { createWebhookPreview } from './webhooks/preview.http.ts'
 
 /** Every operation of the contract, and who answers it. */
 export const operations = {
@@ -94,6 +95,7 @@ export const operations = {
   createServiceAccount,
   createTestEvent,
   createWebhookEndpoint,
+  createWebhookPreview,
   declineProposal,
   deleteClient,
   deleteJobSchedule,

@@ -83,3 +83,6 @@ export declare const validateWebhookEndpointId: Validate
 export declare const validateWebhookEndpointInfo: Validate
 export declare const validateWebhookEndpointStatus: Validate
 export declare const validateWebhookEventInfo: Validate
+export declare const validateWebhookFilterLimit: Validate
+export declare const validateWebhookFilterOperand: Validate
+export declare const validateWebhookFilterRule: Validate

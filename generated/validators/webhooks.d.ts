@@ -22,3 +22,6 @@ export declare const validateWebhookEndpointCreated: Validate
 export declare const validateWebhookEndpointInput: Validate
 export declare const validateWebhookEndpointList: Validate
 export declare const validateWebhookEndpointPatch: Validate
+export declare const validateWebhookFilterRuleInput: Validate
+export declare const validateWebhookPreview: Validate
+export declare const validateWebhookPreviewInput: Validate

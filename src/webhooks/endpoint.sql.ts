@@ -13,6 +13,7 @@ const columns = [
   'url',
   'description',
   'event_types',
+  'filter',
   'status',
   'disabled_reason',
   'disabled_at',
@@ -28,7 +29,8 @@ function fromRow(row: Row): Endpoint {
     id: row.id as Id<'whe'>,
     url: row.url,
     description: row.description,
-    eventTypes: row.event_types as Endpoint['eventTypes'][number][],
+    eventTypes: row.event_types,
+    filter: row.filter as unknown as Endpoint['filter'],
     status: row.status as Endpoint['status'],
     disabledReason: row.disabled_reason as Endpoint['disabledReason'],
     disabledAt: row.disabled_at,
@@ -38,10 +40,14 @@ function fromRow(row: Row): Endpoint {
   }
 }
 
-type Written = { tenantId: TenantId } & Omit<Endpoint, 'eventTypes'> & { eventTypes: string[] }
+type Written = { tenantId: TenantId; eventTypes: string[]; filter: string } & Omit<
+  Endpoint,
+  'eventTypes' | 'filter'
+>
 
 function written(tenantId: TenantId, endpoint: Endpoint): Written {
-  return { tenantId, ...endpoint, eventTypes: [...endpoint.eventTypes] }
+  const filter = JSON.stringify(endpoint.filter)
+  return { ...endpoint, tenantId, eventTypes: [...endpoint.eventTypes], filter }
 }
 
 /** Queues a new endpoint; `secret` is sealed for its place. */
@@ -87,6 +93,7 @@ function columnsOf(a: Written) {
     url: a.url,
     description: a.description,
     event_types: a.eventTypes,
+    filter: a.filter,
     status: a.status,
     disabled_reason: a.disabledReason,
     disabled_at: a.disabledAt,

@@ -4,6 +4,7 @@ import type {
   WebhookEndpointPatch,
 } from '#generated/types.ts'
 import type { Id } from '#ids.ts'
+import type { Filter } from './filter.ts'
 
 /**
  * An event happens once; a *delivery* is our promise to tell one *endpoint* about it; an *attempt*
@@ -14,7 +15,9 @@ export interface Endpoint {
   id: Id<'whe'>
   url: string
   description: string | null
-  eventTypes: readonly EventTypeSelector[]
+  eventTypes: readonly string[]
+  /** What its events must say; empty lets all through. */
+  filter: Filter
   status: WebhookEndpointInfo['status']
   disabledReason: WebhookEndpointInfo['disabledReason']
   disabledAt: Date | null
@@ -22,8 +25,6 @@ export interface Endpoint {
   updatedAt: Date
   revision: number
 }
-
-type EventTypeSelector = WebhookEndpointInfo['eventTypes'][number]
 
 /** A tenant's endpoints are looked at for each of its events, so there are only so many. */
 export const endpointsMax = 100
@@ -34,6 +35,7 @@ export function newEndpoint(id: Id<'whe'>, input: WebhookEndpointInput, now: Dat
     url: input.url,
     description: input.description ?? null,
     eventTypes: input.eventTypes ?? ['*'],
+    filter: input.filter ?? [],
     status: 'ENABLED',
     disabledReason: null,
     disabledAt: null,
@@ -45,7 +47,7 @@ export function newEndpoint(id: Id<'whe'>, input: WebhookEndpointInput, now: Dat
 
 export function patchEndpoint(
   endpoint: Endpoint,
-  { url, description, eventTypes, status }: WebhookEndpointPatch,
+  { url, description, eventTypes, filter, status }: WebhookEndpointPatch,
   now: Date,
 ): Endpoint {
   const patched = {
@@ -53,6 +55,7 @@ export function patchEndpoint(
     url: url ?? endpoint.url,
     description: description === undefined ? endpoint.description : description,
     eventTypes: eventTypes ?? endpoint.eventTypes,
+    filter: filter ?? endpoint.filter,
     revision: endpoint.revision + 1,
     updatedAt: now,
   }
@@ -80,6 +83,7 @@ export function toEndpoint(endpoint: Endpoint): WebhookEndpointInfo {
     url: endpoint.url,
     description: endpoint.description,
     eventTypes: [...endpoint.eventTypes],
+    filter: [...endpoint.filter],
     status: endpoint.status,
     disabledReason: endpoint.disabledReason,
     disabledAt: endpoint.disabledAt?.toISOString() ?? null,
@@ -87,9 +91,4 @@ export function toEndpoint(endpoint: Endpoint): WebhookEndpointInfo {
     updatedAt: endpoint.updatedAt.toISOString(),
     revision: endpoint.revision,
   }
-}
-
-/** Whether an endpoint is told about an event of this type. */
-export function wants(eventTypes: readonly string[], type: string): boolean {
-  return eventTypes.includes('*') || eventTypes.includes(type)
 }
