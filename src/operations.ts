@@ -79,6 +79,7 @@ import {
 import { createWebhookReplay, createWebhookReplayPreview } from './webhooks/replay.http.ts'
 import { getWebhookKeySet, rotateWebhookKeySet } from './webhooks/key-set.http.ts'
 import { revokeFormerWebhookSecrets, rotateWebhookSecret } from './webhooks/secret.http.ts'
+import { createWebhookPreview } from './webhooks/preview.http.ts'
 
 /** Every operation of the contract, and who answers it. */
 export const operations = {
@@ -98,6 +99,7 @@ export const operations = {
   createTestEvent,
   createWebhookEndpoint,
   createWebhookReplay,
+  createWebhookPreview,
   declineProposal,
   deleteClient,
   deleteJobSchedule,

@@ -1,6 +1,7 @@
 import { record } from '#audit/record.ts'
 import type { Context } from '#context.ts'
 import { judgeUrl } from '#egress/address.ts'
+import { typeNames } from '#events/event.ts'
 import { publish } from '#events/publish.ts'
 import { changedFieldsOf, pick } from '#http/merge-patch.ts'
 import type { Operation } from '#http/operation.ts'
@@ -20,6 +21,7 @@ import {
 import { endpointsMax, newEndpoint, patchEndpoint, toEndpoint } from './endpoint.ts'
 import { requireKeyPair } from './key-pair.ts'
 import { secretPlace } from './secret.ts'
+import { requireSense } from './subscription.ts'
 
 export const createWebhookEndpoint: Operation<'createWebhookEndpoint'> = async (
   ctx,
@@ -28,6 +30,7 @@ export const createWebhookEndpoint: Operation<'createWebhookEndpoint'> = async (
   tx,
 ) => {
   requireUrl(ctx, body.url)
+  requireSense(body, typeNames)
   if ((await countEndpoints(tx, call.tenantId)) >= endpointsMax) {
     throw problem('limit_reached', { detail: `A tenant has at most ${endpointsMax} endpoints.` })
   }
@@ -78,6 +81,7 @@ export const updateWebhookEndpoint: Operation<'updateWebhookEndpoint'> = async (
   { path, headers, body },
   tx,
 ) => {
+  requireSense(body, typeNames)
   const endpoint = found(await lockEndpoint(tx, call.tenantId, path.webhookEndpointId))
   requireMatch(headers['if-match'], endpoint.revision)
   if (body.url !== undefined) requireUrl(ctx, body.url)

@@ -14,6 +14,7 @@ const columns = [
   'url',
   'description',
   'event_types',
+  'filter',
   'status',
   'disabled_reason',
   'disabled_at',
@@ -34,7 +35,8 @@ function fromRow(row: Row): Endpoint {
     id,
     url: row.url,
     description: row.description,
-    eventTypes: row.event_types as Endpoint['eventTypes'][number][],
+    eventTypes: row.event_types,
+    filter: row.filter as unknown as Endpoint['filter'],
     status: row.status as Endpoint['status'],
     disabledReason: row.disabled_reason as Endpoint['disabledReason'],
     disabledAt: row.disabled_at,
@@ -51,9 +53,10 @@ function fromRow(row: Row): Endpoint {
 /** Its secrets are written when it is made and by rotations, and by nothing else. */
 type Written = { tenantId: TenantId } & Omit<
   Endpoint,
-  'eventTypes' | 'signatureSchemes' | keyof SecretHistory
+  'eventTypes' | 'filter' | 'signatureSchemes' | keyof SecretHistory
 > & {
     eventTypes: string[]
+    filter: string
     signatureSchemes: string[]
   }
 
@@ -63,6 +66,7 @@ function written(tenantId: TenantId, endpoint: Endpoint): Written {
   return {
     ...{ tenantId, ...rest },
     eventTypes: [...eventTypes],
+    filter: JSON.stringify(endpoint.filter),
     signatureSchemes: [...signatureSchemes],
   }
 }
@@ -111,6 +115,7 @@ function columnsOf(a: Written) {
     description: a.description,
     event_types: a.eventTypes,
     signature_schemes: a.signatureSchemes,
+    filter: a.filter,
     status: a.status,
     disabled_reason: a.disabledReason,
     disabled_at: a.disabledAt,

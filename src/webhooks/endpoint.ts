@@ -6,6 +6,7 @@ import type {
 } from '#generated/types.ts'
 import type { Id } from '#ids.ts'
 import { firstSecretId, type SecretHistory, toSigningSecrets } from './secret.ts'
+import type { Filter } from './filter.ts'
 
 /**
  * An event happens once; a *delivery* is our promise to tell one *endpoint* about it; an *attempt*
@@ -16,8 +17,10 @@ export interface Endpoint extends SecretHistory {
   id: Id<'whe'>
   url: string
   description: string | null
-  eventTypes: readonly EventTypeSelector[]
+  eventTypes: readonly string[]
   signatureSchemes: readonly WebhookSignatureScheme[]
+  /** What its events must say; empty lets all through. */
+  filter: Filter
   status: WebhookEndpointInfo['status']
   disabledReason: WebhookEndpointInfo['disabledReason']
   disabledAt: Date | null
@@ -25,8 +28,6 @@ export interface Endpoint extends SecretHistory {
   updatedAt: Date
   revision: number
 }
-
-type EventTypeSelector = WebhookEndpointInfo['eventTypes'][number]
 
 /** A tenant's endpoints are looked at for each of its events, so there are only so many. */
 export const endpointsMax = 100
@@ -38,6 +39,7 @@ export function newEndpoint(id: Id<'whe'>, input: WebhookEndpointInput, now: Dat
     description: input.description ?? null,
     eventTypes: input.eventTypes ?? ['*'],
     signatureSchemes: input.signatureSchemes ?? ['V1'],
+    filter: input.filter ?? [],
     status: 'ENABLED',
     disabledReason: null,
     disabledAt: null,
@@ -52,7 +54,7 @@ export function newEndpoint(id: Id<'whe'>, input: WebhookEndpointInput, now: Dat
 
 export function patchEndpoint(
   endpoint: Endpoint,
-  { url, description, eventTypes, signatureSchemes, status }: WebhookEndpointPatch,
+  { url, description, eventTypes, signatureSchemes, filter, status }: WebhookEndpointPatch,
   now: Date,
 ): Endpoint {
   const patched = {
@@ -61,6 +63,7 @@ export function patchEndpoint(
     description: description === undefined ? endpoint.description : description,
     eventTypes: eventTypes ?? endpoint.eventTypes,
     signatureSchemes: signatureSchemes ?? endpoint.signatureSchemes,
+    filter: filter ?? endpoint.filter,
     revision: endpoint.revision + 1,
     updatedAt: now,
   }
@@ -88,6 +91,7 @@ export function toEndpoint(endpoint: Endpoint): WebhookEndpointInfo {
     url: endpoint.url,
     description: endpoint.description,
     eventTypes: [...endpoint.eventTypes],
+    filter: [...endpoint.filter],
     status: endpoint.status,
     disabledReason: endpoint.disabledReason,
     disabledAt: endpoint.disabledAt?.toISOString() ?? null,
@@ -97,9 +101,4 @@ export function toEndpoint(endpoint: Endpoint): WebhookEndpointInfo {
     updatedAt: endpoint.updatedAt.toISOString(),
     revision: endpoint.revision,
   }
-}
-
-/** Whether an endpoint is told about an event of this type. */
-export function wants(eventTypes: readonly string[], type: string): boolean {
-  return eventTypes.includes('*') || eventTypes.includes(type)
 }

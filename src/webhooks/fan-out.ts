@@ -2,12 +2,15 @@ import type pg from 'pg'
 import type { Context } from '#context.ts'
 import type { FanOut, SequencedEvent } from '#events/sequencer.ts'
 import { dayOf } from '#ids.ts'
-import { wants } from './endpoint.ts'
+import { type Filter, passes } from './filter.ts'
+import { selects } from './selector.ts'
 
 interface Listener {
   tenant_id: string
   id: string
   event_types: string[]
+  /** null lets all events through. */
+  filter: Filter | null
 }
 
 interface Promised {
@@ -26,7 +29,10 @@ const deliveriesMax = 1_000
 export function fanOutTo({ clock }: Context): FanOut {
   return async (read, events) => {
     const { rows } = await read(listenersOf(events))
-    const { taken, promised } = promise(events, rows as Listener[], () => clock.newId('whd'))
+    const listeners = Map.groupBy(rows as Listener[], (listener) => listener.tenant_id)
+    const sifted = events.filter((event) => listeners.get(event.tenantId)?.some(sifts(event)))
+    const payloads = await payloadsOf(read, sifted)
+    const { taken, promised } = promise(events, listeners, payloads, () => clock.newId('whd'))
     // Ids made around midnight belong to two days.
     const byDay = Map.groupBy(promised, ({ id }) => dayOf(id))
     const statements = Array.from(byDay, ([day, made]) =>
@@ -39,18 +45,19 @@ export function fanOutTo({ clock }: Context): FanOut {
 /** Of each tenant as many events as fit into its share of the deliveries, at least one. */
 function promise(
   events: readonly SequencedEvent[],
-  rows: readonly Listener[],
+  listeners: ReadonlyMap<string, Listener[]>,
+  payloads: Payloads,
   newId: () => string,
 ): { taken: SequencedEvent[]; promised: Promised[] } {
-  const listeners = Map.groupBy(rows, (listener) => listener.tenant_id)
   const share = deliveriesMax / new Set(events.map((event) => event.tenantId)).size
   const counts = new Map<string, number>()
   const taken: SequencedEvent[] = []
   const promised: Promised[] = []
   for (const event of events) {
-    const told = listeners.get(event.tenantId)?.filter((each) => isFor(each, event)) ?? []
+    const isFor = matcher(event, payloads)
+    const told = isFor && (listeners.get(event.tenantId)?.filter(isFor) ?? [])
     const count = counts.get(event.tenantId) ?? 0
-    const fits = count === 0 || count + told.length <= share
+    const fits = told !== undefined && (count === 0 || count + told.length <= share)
     // Once one does not fit, none behind it does: positions are given in order.
     counts.set(event.tenantId, fits ? count + told.length : Number.POSITIVE_INFINITY)
     if (!fits) continue
@@ -85,16 +92,73 @@ function deliveriesOf(
   }
 }
 
-function isFor(listener: Listener, event: SequencedEvent): boolean {
-  if (event.endpointId !== null) return event.endpointId === listener.id
-  return wants(listener.event_types, event.type)
+/** Tells which listeners are told of an event; undefined when its payload waits for another pass. */
+function matcher(event: SequencedEvent, payloads: Payloads) {
+  const payload = payloads.get(event)
+  if (payload === 'later') return undefined
+  return (listener: Listener): boolean => {
+    if (event.endpointId !== null) return event.endpointId === listener.id
+    if (!selects(listener.event_types, event.type)) return false
+    return listener.filter === null || passes(listener.filter, payload)
+  }
 }
+
+/** Whether what an event says decides if a listener is told of it. */
+function sifts(event: SequencedEvent) {
+  return ({ event_types, filter }: Listener): boolean =>
+    filter !== null && event.endpointId === null && selects(event_types, event.type)
+}
+
+/** What events say, for those that a filter asks; `later` is one that this pass has no room for. */
+type Payloads = ReadonlyMap<SequencedEvent, unknown>
+
+/** Bytes of payloads read in one pass, but for the first of each tenant. */
+const payloadBytesMax = 8 * 1024 * 1024
+
+/** Reads what filters ask about, in one statement, or nothing when none asks. */
+async function payloadsOf(
+  read: Parameters<FanOut>[0],
+  events: readonly SequencedEvent[],
+): Promise<Payloads> {
+  if (events.length === 0) return new Map()
+  const { rows } = await read({
+    name: 'fan_out_payloads',
+    text: payloadsText,
+    values: [
+      events.map(({ tenantId }) => tenantId),
+      events.map(({ eventId }) => eventId),
+      events.map(({ createdOn }) => createdOn),
+      Math.floor(payloadBytesMax / new Set(events.map((event) => event.tenantId)).size),
+    ],
+  })
+  const bodies = new Map(rows.map((row) => [row.event_id, row.body as Buffer | null]))
+  return new Map(
+    events.map((event) => {
+      const body = bodies.get(event.eventId)
+      if (body === undefined) return [event, 'later']
+      return [event, body === null ? undefined : JSON.parse(body.toString('utf8'))]
+    }),
+  )
+}
+
+const payloadsText = `
+  select event_id, body from (
+    select given.event_id, event.body, coalesce(sum(octet_length(event.body)) over (
+      partition by given.tenant_id order by given.place
+      rows between unbounded preceding and 1 preceding), 0) as bytes_before
+    from unnest($1::text[], $2::text[], $3::date[]) with ordinality
+      as given (tenant_id, event_id, created_on, place)
+    left join lateral (
+      select body from event where tenant_id = given.tenant_id and id = given.event_id
+        and created_on = given.created_on offset 0
+    ) as event on true
+  ) as sized where bytes_before < $4`
 
 function listenersOf(events: readonly SequencedEvent[]): pg.QueryConfig {
   return {
     name: 'fan_out_listeners',
     text: `
-      select tenant_id, id, event_types from webhook_endpoint
+      select tenant_id, id, event_types, nullif(filter, '[]') as filter from webhook_endpoint
       where tenant_id = any($1) and deleted_at is null`,
     values: [[...new Set(events.map((event) => event.tenantId))]],
   }

@@ -214,6 +214,10 @@ const deeds: Partial<Record<OperationId, Deed>> = {
     async () => admin.patch(await anEndpoint(), { description: 'Mine' }),
     'webhook_endpoint.updated',
   ),
+  createWebhookPreview: deed(
+    () => admin.post('/api/v1/webhook-previews', { eventType: 'client.created' }),
+    'webhook_endpoint.previewed',
+  ),
   deleteWebhookEndpoint: deed(
     async () => admin.delete(await anEndpoint()),
     'webhook_endpoint.deleted',

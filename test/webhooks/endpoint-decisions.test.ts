@@ -5,8 +5,8 @@ import {
   newEndpoint,
   patchEndpoint,
   toEndpoint,
-  wants,
 } from '#webhooks/endpoint.ts'
+import { selects } from '#webhooks/selector.ts'
 
 const made = new Date('2026-02-04T10:00:00.000Z')
 const later = new Date('2026-02-05T10:00:00.000Z')
@@ -22,7 +22,7 @@ test.each([
   [['client.created'], 'client.created.v2', false],
   [[], 'client.created', false],
 ])('an endpoint for %j is told of %s: %s', (eventTypes, type, isTold) => {
-  expect(wants(eventTypes, type)).toBe(isTold)
+  expect(selects(eventTypes, type)).toBe(isTold)
 })
 
 test('a new endpoint is enabled and is told of everything unless it says otherwise', () => {

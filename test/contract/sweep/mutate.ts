@@ -37,11 +37,18 @@ export function wrongBodies(schema: Schema, place: string, base: unknown): Wrong
   })
 }
 
-function wrongsOf(schema: Schema, value: unknown, place: string): Wrong[] {
+/** The named schemas on the way to a place. */
+type Path = readonly string[]
+
+function wrongsOf(schema: Schema, value: unknown, place: string, above: Path = []): Wrong[] {
+  // Of a schema that holds itself, one level shows all ways to be wrong.
+  const { $ref = '' } = schema
+  if (above.includes($ref)) return []
+  const path = $ref === '' ? above : [...above, $ref]
   const whole = resolve(schema)
   const branches = whole.anyOf ?? whole.oneOf
   const choice = branches?.flatMap((branch) =>
-    wrongsOf(branch, isMadeBy(branch, value) ? value : sample(branch, place), place),
+    wrongsOf(branch, isMadeBy(branch, value) ? value : sample(branch, place), place, path),
   )
   const here: Wrong[] = [
     ...wrongTypes(whole),
@@ -52,8 +59,8 @@ function wrongsOf(schema: Schema, value: unknown, place: string): Wrong[] {
   return [
     ...here,
     ...(choice ?? []).map((wrong) => ({ ...wrong, surely: 0 })),
-    ...wrongLists(whole, value, place),
-    ...wrongObjects(whole, value, place),
+    ...wrongLists(whole, value, place, path),
+    ...wrongObjects(whole, value, place, path),
   ]
 }
 
@@ -134,7 +141,7 @@ function wrongNumbers(schema: Schema, value: unknown): Choice[] {
   return wrongs.filter(([, wrong]) => wrong !== undefined)
 }
 
-function wrongLists(schema: Schema, value: unknown, place: string): Wrong[] {
+function wrongLists(schema: Schema, value: unknown, place: string, path: Path): Wrong[] {
   if (!typesOf(schema).includes('array') || !Array.isArray(value)) return []
   const { items = {}, minItems = 0, maxItems, uniqueItems } = schema
   const item = value.at(-1) ?? sample(items, place)
@@ -145,20 +152,20 @@ function wrongLists(schema: Schema, value: unknown, place: string): Wrong[] {
   if (uniqueItems) here.push(['an item twice', [item, item]])
   return [
     ...here.map(([what, wrong]) => ({ what, at: [], value: wrong })),
-    ...wrongsOf(items, item, place).map((wrong) =>
+    ...wrongsOf(items, item, place, path).map((wrong) =>
       inside(wrong, String(others.length), [...others, wrong.value]),
     ),
   ]
 }
 
-function wrongObjects(schema: Schema, value: unknown, place: string): Wrong[] {
+function wrongObjects(schema: Schema, value: unknown, place: string, path: Path): Wrong[] {
   if (!typesOf(schema).includes('object') || typeof value !== 'object') return []
   const base = { ...value } as Record<string, unknown>
   const { properties = {}, required = [], additionalProperties, maxProperties } = schema
   const wrongs: Wrong[] = []
   for (const [name, inner] of Object.entries(properties)) {
     const member = base[name] ?? sample(inner, `${place}/${name}`)
-    for (const wrong of wrongsOf(inner, member, place)) {
+    for (const wrong of wrongsOf(inner, member, place, path)) {
       wrongs.push(inside(wrong, name, { ...base, [name]: wrong.value }))
     }
   }
@@ -174,7 +181,7 @@ function wrongObjects(schema: Schema, value: unknown, place: string): Wrong[] {
   }
   if (typeof additionalProperties === 'object') {
     const member = sample(additionalProperties, place)
-    for (const wrong of wrongsOf(additionalProperties, member, place)) {
+    for (const wrong of wrongsOf(additionalProperties, member, place, path)) {
       wrongs.push(inside(wrong, 'name', { ...base, name: wrong.value }))
     }
     for (const [what, name] of wrongTexts({ type: 'string', ...schema.propertyNames }, 'name')) {

@@ -62,14 +62,18 @@ interface Place {
 }
 
 /** The steps to each id in a body; `-` is a new item of a list. */
-function idsIn(schema: Schema, steps: readonly string[]): Place[] {
+function idsIn(schema: Schema, steps: readonly string[], above: readonly string[] = []): Place[] {
+  // Of a schema that holds itself, one level shows all that there is.
+  const { $ref = '' } = schema
+  if (above.includes($ref)) return []
+  const path = $ref === '' ? above : [...above, $ref]
   const kind = idKindOf(schema)
   if (kind !== undefined) return [{ steps, kind }]
   const { properties = {}, items, anyOf = [], oneOf = [] } = resolve(schema)
   return [
-    ...Object.entries(properties).flatMap(([name, inner]) => idsIn(inner, [...steps, name])),
-    ...(items ? idsIn(items, [...steps, '-']) : []),
-    ...[...anyOf, ...oneOf].flatMap((branch) => idsIn(branch, steps)),
+    ...Object.entries(properties).flatMap(([name, inner]) => idsIn(inner, [...steps, name], path)),
+    ...(items ? idsIn(items, [...steps, '-'], path) : []),
+    ...[...anyOf, ...oneOf].flatMap((branch) => idsIn(branch, steps, path)),
   ]
 }
 

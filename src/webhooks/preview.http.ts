@@ -1,0 +1,58 @@
+import { record } from '#audit/record.ts'
+import type { Tx } from '#db/transact.ts'
+import { findEvent } from '#events/event.sql.ts'
+import { typeNames } from '#events/event.ts'
+import { type EventType, eventTypes } from '#generated/events.ts'
+import type { WebhookPreviewInput } from '#generated/types.ts'
+import type { Call, Operation } from '#http/operation.ts'
+import { problem } from '#http/problem.ts'
+import { obstacleTo, requireSense } from './subscription.ts'
+
+/** Tries a subscription that is not saved on an event, by the code that fan-out runs. */
+export const createWebhookPreview: Operation<'createWebhookPreview'> = async (
+  _ctx,
+  call,
+  { body },
+  tx,
+) => {
+  requireSense(body, typeNames)
+  const { type, envelope, id } = await findSubject(tx, call, body)
+  const subscription = { eventTypes: body.eventTypes ?? ['*'], filter: body.filter ?? [] }
+  const decidedBy = obstacleTo(subscription, type, envelope)
+  const isDelivered = decidedBy === null
+
+  // Nothing is changed, but something was read.
+  record(tx, call, 'webhook_endpoint.previewed', id, { after: { isDelivered } })
+  return { status: 200, body: { eventType: type, isDelivered, decidedBy } }
+}
+
+interface Subject {
+  type: EventType
+  envelope: unknown
+  /** The event, or its type. */
+  id: string
+}
+
+async function findSubject(
+  tx: Tx,
+  { tenantId }: Call,
+  { eventId, eventType }: WebhookPreviewInput,
+): Promise<Subject> {
+  if (eventType !== undefined && eventId === undefined) {
+    return { type: eventType, envelope: eventTypes[eventType].example, id: eventType }
+  }
+  if (eventId === undefined || eventType !== undefined) {
+    const message = 'must have eventId or eventType, one of them'
+    const errors = [{ pointer: '', code: 'not_one', message }]
+    throw problem('invalid_request', { detail: `The body ${message}.`, errors })
+  }
+  const event = await findEvent(tx, tenantId, eventId)
+  if (!event?.body) {
+    const message = 'names no event whose payload is there'
+    throw problem('reference_unknown', {
+      errors: [{ pointer: '/eventId', code: 'reference_unknown', message }],
+    })
+  }
+  const envelope: unknown = JSON.parse(event.body.toString('utf8'))
+  return { type: event.type as EventType, envelope, id: eventId }
+}

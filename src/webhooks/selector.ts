@@ -1,0 +1,24 @@
+import { bodyError, type FieldError } from '#http/field-errors.ts'
+
+/** Whether one of these selectors (a type, `noun.*` or `*`) selects events of this type. */
+export function selects(selectors: readonly string[], type: string): boolean {
+  return selectors.some((selector) => isSelectedBy(selector, type))
+}
+
+function isSelectedBy(selector: string, type: string): boolean {
+  if (!selector.endsWith('*')) return selector === type
+  // What is left is empty, or ends with the dot: `job.*` does not select `job_schedule.created`.
+  return type.startsWith(selector.slice(0, -1))
+}
+
+/** The selectors that select no type that there is, as errors at their places in the body. */
+export function straySelectors(
+  selectors: readonly string[],
+  types: readonly string[],
+): FieldError[] {
+  return selectors.flatMap((selector, at) =>
+    types.some((type) => isSelectedBy(selector, type))
+      ? []
+      : [bodyError(['eventTypes', String(at)], 'no_such_event', 'selects no type of event')],
+  )
+}
