@@ -20,6 +20,14 @@ import {
   listClients,
   updateClient,
 } from './clients/client.http.ts'
+import { createEventBatch, createEventCommit } from './event-consumers/batch.http.ts'
+import {
+  createEventConsumer,
+  deleteEventConsumer,
+  getEventConsumer,
+  getEventConsumerLag,
+  listEventConsumers,
+} from './event-consumers/consumer.http.ts'
 import { getEvent, getEventType, listEvents, listEventTypes } from './events/event.http.ts'
 import { getLiveness, getMetrics, getReadiness } from './http/health.http.ts'
 import type { Handlers } from './http/operation.ts'
@@ -83,6 +91,9 @@ export const operations = {
   cancelJob,
   createApiKey,
   createClient,
+  createEventBatch,
+  createEventCommit,
+  createEventConsumer,
   createInvoice,
   createJob,
   createJobSchedule,
@@ -96,6 +107,7 @@ export const operations = {
   createWebhookEndpoint,
   declineProposal,
   deleteClient,
+  deleteEventConsumer,
   deleteJobSchedule,
   deleteProposal,
   deleteServiceAccount,
@@ -108,6 +120,8 @@ export const operations = {
   getAuditEntry,
   getClient,
   getEvent,
+  getEventConsumer,
+  getEventConsumerLag,
   getEventType,
   getInvoice,
   getJob,
@@ -136,6 +150,7 @@ export const operations = {
   listAuditEntries,
   listClients,
   listDeliveryAttempts,
+  listEventConsumers,
   listEvents,
   listEventTypes,
   listInvoices,
