@@ -118,6 +118,7 @@ import type {
   WebhookEventInfo,
   WebhookEventList,
 } from './types.ts'
+import type { Readable } from 'node:stream'
 
 /** POST /api/v1/proposals/{proposalId}/acceptance */
 export interface AcceptProposalRequest {
@@ -981,6 +982,33 @@ export interface GetEventConsumerLag200 {
   status: 200
   headers?: { traceparent?: string }
   body: EventConsumerLag
+}
+
+/** GET /api/v1/events/stream */
+export interface GetEventStreamRequest {
+  path: Record<never, never>
+  query: {
+    /** The position behind which it begins; `0` is the oldest event that is left. */
+    after?: number
+    /** Only events of these types. Give it once for each. */
+    eventType?: EventType[]
+  }
+  headers: {
+    /** The position of the last event that you have; it goes before `after`. */
+    'last-event-id'?: number
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetEventStreamReply = GetEventStream200
+
+export interface GetEventStream200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: Readable
 }
 
 /** GET /api/v1/event-types/{eventType} */
@@ -2822,6 +2850,12 @@ export interface Operations {
   getEventConsumerLag: {
     request: GetEventConsumerLagRequest
     reply: GetEventConsumerLagReply
+    kind: 'read'
+    access: 'key'
+  }
+  getEventStream: {
+    request: GetEventStreamRequest
+    reply: GetEventStreamReply
     kind: 'read'
     access: 'key'
   }

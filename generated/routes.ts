@@ -172,6 +172,16 @@ const actorTypeInQuery: Parameter = {
   type: 'string',
 }
 
+const afterInQuery: Parameter = {
+  name: 'after',
+  in: 'query',
+  key: 'after',
+  isRequired: false,
+  style: 'form',
+  explode: true,
+  type: 'integer',
+}
+
 const apiKeyIdInPath: Parameter = {
   name: 'apiKeyId',
   in: 'path',
@@ -360,6 +370,17 @@ const eventTypeInQuery: Parameter = {
   isRequired: false,
   style: 'form',
   explode: true,
+  type: 'array',
+  items: 'string',
+}
+
+const eventTypeInQuery2: Parameter = {
+  name: 'eventType',
+  in: 'query',
+  key: 'eventType',
+  isRequired: false,
+  style: 'form',
+  explode: true,
   type: 'string',
 }
 
@@ -482,6 +503,16 @@ const kindInQuery: Parameter = {
   style: 'form',
   explode: true,
   type: 'string',
+}
+
+const lastEventIdInHeader: Parameter = {
+  name: 'Last-Event-ID',
+  in: 'header',
+  key: 'last-event-id',
+  isRequired: false,
+  style: 'simple',
+  explode: false,
+  type: 'integer',
 }
 
 const limitInQuery: Parameter = {
@@ -1038,6 +1069,19 @@ const problemWWWAuthenticate: RouteReply = {
   headers: [
     'Server-Timing',
     'WWW-Authenticate',
+    'X-Correlation-Id',
+    'X-Request-Id',
+    'traceparent',
+  ],
+}
+
+const streamRateLimitRateLimitPolicy: RouteReply = {
+  mediaType: 'text/event-stream',
+  isSensitive: false,
+  headers: [
+    'RateLimit',
+    'RateLimit-Policy',
+    'Server-Timing',
     'X-Correlation-Id',
     'X-Request-Id',
     'traceparent',
@@ -2910,6 +2954,56 @@ export const routes: Record<OperationId, Route> = {
         '401': sharedValidators.validateProblem,
         '403': sharedValidators.validateProblem,
         '404': sharedValidators.validateProblem,
+        '406': sharedValidators.validateProblem,
+        '429': sharedValidators.validateProblem,
+        '500': sharedValidators.validateProblem,
+        '503': sharedValidators.validateProblem,
+      },
+    },
+  },
+  getEventStream: {
+    operationId: 'getEventStream',
+    method: 'GET',
+    path: '/api/v1/events/stream',
+    url: '/api/v1/events/stream',
+    tag: 'events',
+    kind: 'read',
+    scopes: ['events:read'],
+    idempotency: null,
+    cost: 5,
+    ifMatch: null,
+    deprecation: null,
+    auditedRead: null,
+    body: null,
+    parameters: [
+      afterInQuery,
+      eventTypeInQuery,
+      lastEventIdInHeader,
+      xCorrelationIdInHeader,
+      traceparentInHeader,
+    ],
+    secretNames: [],
+    statuses: [200, 400, 401, 403, 406, 429, 500, 503],
+    replies: {
+      '200': streamRateLimitRateLimitPolicy,
+      '400': problemRateLimitRateLimitPolicy,
+      '401': problemWWWAuthenticate,
+      '403': problem,
+      '406': problemRateLimitRateLimitPolicy,
+      '429': problemRateLimitRateLimitPolicyRetryAfter,
+      '500': problemRateLimitRateLimitPolicy,
+      '503': problemRateLimitRateLimitPolicyRetryAfter,
+    },
+    validate: {
+      path: null,
+      query: eventsValidators.getEventStreamQuery,
+      headers: eventsValidators.getEventStreamHeaders,
+      body: null,
+      replies: {
+        '200': eventsValidators.getEventStream200,
+        '400': sharedValidators.validateProblem,
+        '401': sharedValidators.validateProblem,
+        '403': sharedValidators.validateProblem,
         '406': sharedValidators.validateProblem,
         '429': sharedValidators.validateProblem,
         '500': sharedValidators.validateProblem,
@@ -4933,7 +5027,7 @@ export const routes: Record<OperationId, Route> = {
     parameters: [
       endpointIdInQuery,
       eventIdInQuery,
-      eventTypeInQuery,
+      eventTypeInQuery2,
       statusInQuery,
       createdAfterInQuery,
       createdBeforeInQuery,

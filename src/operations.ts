@@ -29,6 +29,7 @@ import {
   listEventConsumers,
 } from './event-consumers/consumer.http.ts'
 import { getEvent, getEventType, listEvents, listEventTypes } from './events/event.http.ts'
+import { getEventStream } from './events/stream.http.ts'
 import { getLiveness, getMetrics, getReadiness } from './http/health.http.ts'
 import type { Handlers } from './http/operation.ts'
 import {
@@ -122,6 +123,7 @@ export const operations = {
   getEvent,
   getEventConsumer,
   getEventConsumerLag,
+  getEventStream,
   getEventType,
   getInvoice,
   getJob,

@@ -7,6 +7,9 @@ export declare const deleteEventConsumerHeaders: Validate
 export declare const getEventConsumerHeaders: Validate
 export declare const getEventHeaders: Validate
 export declare const getEventPath: Validate
+export declare const getEventStream200: Validate
+export declare const getEventStreamHeaders: Validate
+export declare const getEventStreamQuery: Validate
 export declare const getEventTypePath: Validate
 export declare const listEventConsumersQuery: Validate
 export declare const listEventTypesQuery: Validate

@@ -25,13 +25,13 @@ import {
 const createEventBatchHeaders_0 = new RegExp("^[!-~]+$", "u")
 const createEventBatchHeaders_1 = new RegExp("^[A-Za-z0-9_.:/=+@-]+$", "u")
 const deleteEventConsumerHeaders_0 = new RegExp("^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$", "u")
+const getEventStreamHeaders_0 = formats["int64"]
 const getEventTypePath_0 = new RegExp("^[a-z_]+\\.[a-z_]+$", "u")
 const listEventConsumersQuery_0 = formats["int32"]
 const listEventConsumersQuery_1 = new RegExp("^[A-Za-z0-9_-]+$", "u")
 const listEventConsumersQuery_2 = ["-createdAt","createdAt"]
 const listEventTypesQuery_2 = ["type","-type"]
 const listEventsQuery_2 = ["-createdAt","position"]
-const validateEventBatch_0 = formats["int64"]
 const validateEventBatchId_0 = new RegExp("^bat_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateEventConsumerId_0 = new RegExp("^evc_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateEventConsumerInfo_1 = ["integer","null"]
@@ -522,6 +522,228 @@ export function getEventPath(data, {instancePath="", parentData, parentDataPrope
     }
   }
   getEventPath.errors = vErrors;
+  return errors === 0;
+}
+
+export function getEventStream200(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(typeof data === "string"){
+      if(ucs2length(data) > 9007199254740991){
+        getEventStream200.errors = [{instancePath,schemaPath:"#/maxLength",keyword:"maxLength",params:{limit: 9007199254740991},message:"must NOT have more than 9007199254740991 characters"}];
+        return false;
+      }
+    }
+    else {
+      getEventStream200.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+      return false;
+    }
+  }
+  getEventStream200.errors = vErrors;
+  return errors === 0;
+}
+
+export function getEventStreamHeaders(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      if(data["last-event-id"] !== undefined){
+        let data0 = data["last-event-id"];
+        const _errs1 = errors;
+        if(!(((typeof data0 == "number") && (!(data0 % 1) && !isNaN(data0))) && (isFinite(data0)))){
+          getEventStreamHeaders.errors = [{instancePath:instancePath+"/last-event-id",schemaPath:"#/properties/last-event-id/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+          return false;
+        }
+        if(errors === _errs1){
+          if((typeof data0 == "number") && (isFinite(data0))){
+            if(data0 > 9007199254740991 || isNaN(data0)){
+              getEventStreamHeaders.errors = [{instancePath:instancePath+"/last-event-id",schemaPath:"#/properties/last-event-id/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+              return false;
+            }
+            else {
+              if(data0 < 0 || isNaN(data0)){
+                getEventStreamHeaders.errors = [{instancePath:instancePath+"/last-event-id",schemaPath:"#/properties/last-event-id/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                return false;
+              }
+              else {
+                if(!(getEventStreamHeaders_0.validate(data0))){
+                  getEventStreamHeaders.errors = [{instancePath:instancePath+"/last-event-id",schemaPath:"#/properties/last-event-id/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                  return false;
+                }
+              }
+            }
+          }
+        }
+        var valid0 = _errs1 === errors;
+      }
+      else {
+        var valid0 = true;
+      }
+      if(valid0){
+        if(data["x-correlation-id"] !== undefined){
+          let data1 = data["x-correlation-id"];
+          const _errs3 = errors;
+          if(errors === _errs3){
+            if(typeof data1 === "string"){
+              if(ucs2length(data1) > 128){
+                getEventStreamHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/maxLength",keyword:"maxLength",params:{limit: 128},message:"must NOT have more than 128 characters"}];
+                return false;
+              }
+              else {
+                if(ucs2length(data1) < 1){
+                  getEventStreamHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                  return false;
+                }
+                else {
+                  if(!createEventBatchHeaders_1.test(data1)){
+                    getEventStreamHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_.:/=+@-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_.:/=+@-]+$"+"\""}];
+                    return false;
+                  }
+                }
+              }
+            }
+            else {
+              getEventStreamHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+              return false;
+            }
+          }
+          var valid0 = _errs3 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.traceparent !== undefined){
+            let data2 = data.traceparent;
+            const _errs5 = errors;
+            if(errors === _errs5){
+              if(typeof data2 === "string"){
+                if(ucs2length(data2) > 512){
+                  getEventStreamHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                  return false;
+                }
+              }
+              else {
+                getEventStreamHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                return false;
+              }
+            }
+            var valid0 = _errs5 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+        }
+      }
+    }
+    else {
+      getEventStreamHeaders.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  getEventStreamHeaders.errors = vErrors;
+  return errors === 0;
+}
+
+export function getEventStreamQuery(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      const _errs1 = errors;
+      for(const key0 in data){
+        if(!((key0 === "after") || (key0 === "eventType"))){
+          getEventStreamQuery.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+          return false;
+          break;
+        }
+      }
+      if(_errs1 === errors){
+        if(data.after !== undefined){
+          let data0 = data.after;
+          const _errs2 = errors;
+          if(!(((typeof data0 == "number") && (!(data0 % 1) && !isNaN(data0))) && (isFinite(data0)))){
+            getEventStreamQuery.errors = [{instancePath:instancePath+"/after",schemaPath:"#/properties/after/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+            return false;
+          }
+          if(errors === _errs2){
+            if((typeof data0 == "number") && (isFinite(data0))){
+              if(data0 > 9007199254740991 || isNaN(data0)){
+                getEventStreamQuery.errors = [{instancePath:instancePath+"/after",schemaPath:"#/properties/after/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                return false;
+              }
+              else {
+                if(data0 < 0 || isNaN(data0)){
+                  getEventStreamQuery.errors = [{instancePath:instancePath+"/after",schemaPath:"#/properties/after/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                  return false;
+                }
+                else {
+                  if(!(getEventStreamHeaders_0.validate(data0))){
+                    getEventStreamQuery.errors = [{instancePath:instancePath+"/after",schemaPath:"#/properties/after/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                    return false;
+                  }
+                }
+              }
+            }
+          }
+          var valid0 = _errs2 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.eventType !== undefined){
+            let data1 = data.eventType;
+            const _errs4 = errors;
+            if(errors === _errs4){
+              if(Array.isArray(data1)){
+                if(data1.length > 50){
+                  getEventStreamQuery.errors = [{instancePath:instancePath+"/eventType",schemaPath:"#/properties/eventType/maxItems",keyword:"maxItems",params:{limit: 50},message:"must NOT have more than 50 items"}];
+                  return false;
+                }
+                else {
+                  if(data1.length < 1){
+                    getEventStreamQuery.errors = [{instancePath:instancePath+"/eventType",schemaPath:"#/properties/eventType/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                    return false;
+                  }
+                  else {
+                    var valid1 = true;
+                    const len0 = data1.length;
+                    for(let i0=0; i0<len0; i0++){
+                      const _errs6 = errors;
+                      if(!(validateEventType(data1[i0], {instancePath:instancePath+"/eventType/" + i0,parentData:data1,parentDataProperty:i0,rootData}))){
+                        vErrors = vErrors === null ? validateEventType.errors : vErrors.concat(validateEventType.errors);
+                        errors = vErrors.length;
+                      }
+                      var valid1 = _errs6 === errors;
+                      if(!valid1){
+                        break;
+                      }
+                    }
+                  }
+                }
+              }
+              else {
+                getEventStreamQuery.errors = [{instancePath:instancePath+"/eventType",schemaPath:"#/properties/eventType/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                return false;
+              }
+            }
+            var valid0 = _errs4 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+        }
+      }
+    }
+    else {
+      getEventStreamQuery.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  getEventStreamQuery.errors = vErrors;
   return errors === 0;
 }
 
@@ -1964,7 +2186,7 @@ export function validateEventBatch(data, {instancePath="", parentData, parentDat
                       return false;
                     }
                     else {
-                      if(!(validateEventBatch_0.validate(data2))){
+                      if(!(getEventStreamHeaders_0.validate(data2))){
                         validateEventBatch.errors = [{instancePath:instancePath+"/lastPosition",schemaPath:"#/properties/lastPosition/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
                         return false;
                       }
@@ -2200,7 +2422,7 @@ export function validateEventCommitInput(data, {instancePath="", parentData, par
                       return false;
                     }
                     else {
-                      if(!(validateEventBatch_0.validate(data1))){
+                      if(!(getEventStreamHeaders_0.validate(data1))){
                         validateEventCommitInput.errors = [{instancePath:instancePath+"/position",schemaPath:"#/properties/position/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
                         return false;
                       }
@@ -2546,7 +2768,7 @@ export function validateEventConsumerInfo(data, {instancePath="", parentData, pa
                         return false;
                       }
                       else {
-                        if(!(validateEventBatch_0.validate(data4))){
+                        if(!(getEventStreamHeaders_0.validate(data4))){
                           validateEventConsumerInfo.errors = [{instancePath:instancePath+"/position",schemaPath:"#/properties/position/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
                           return false;
                         }
@@ -2579,7 +2801,7 @@ export function validateEventConsumerInfo(data, {instancePath="", parentData, pa
                           return false;
                         }
                         else {
-                          if(!(validateEventBatch_0.validate(data5))){
+                          if(!(getEventStreamHeaders_0.validate(data5))){
                             validateEventConsumerInfo.errors = [{instancePath:instancePath+"/leasedTo",schemaPath:"#/properties/leasedTo/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
                             return false;
                           }
@@ -2789,7 +3011,7 @@ export function validateEventConsumerInput(data, {instancePath="", parentData, p
                         return false;
                       }
                       else {
-                        if(!(validateEventBatch_0.validate(data3))){
+                        if(!(getEventStreamHeaders_0.validate(data3))){
                           validateEventConsumerInput.errors = [{instancePath:instancePath+"/startAfter",schemaPath:"#/properties/startAfter/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
                           return false;
                         }
@@ -2846,7 +3068,7 @@ export function validateEventConsumerLag(data, {instancePath="", parentData, par
                   return false;
                 }
                 else {
-                  if(!(validateEventBatch_0.validate(data0))){
+                  if(!(getEventStreamHeaders_0.validate(data0))){
                     validateEventConsumerLag.errors = [{instancePath:instancePath+"/position",schemaPath:"#/properties/position/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
                     return false;
                   }
@@ -2879,7 +3101,7 @@ export function validateEventConsumerLag(data, {instancePath="", parentData, par
                     return false;
                   }
                   else {
-                    if(!(validateEventBatch_0.validate(data1))){
+                    if(!(getEventStreamHeaders_0.validate(data1))){
                       validateEventConsumerLag.errors = [{instancePath:instancePath+"/headPosition",schemaPath:"#/properties/headPosition/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
                       return false;
                     }

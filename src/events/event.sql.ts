@@ -3,7 +3,7 @@ import type { Db } from '#db/database.ts'
 import { inOrderOfCreation } from '#http/page.sql.ts'
 import type { PageRequest } from '#http/page.ts'
 import { dayOf, type TenantId } from '#ids.ts'
-import type { StoredEvent } from './event.ts'
+import type { PlacedEvent, StoredEvent } from './event.ts'
 
 /** What an event says of itself, should its body have been erased. */
 const eventColumns = [
@@ -108,9 +108,6 @@ const lookedThroughMax = 10_000
 
 /** A page of the feed ends once it is about as long as this. */
 const pageBytesMax = 1024 * 1024
-
-/** An event in the feed, which has its position. */
-export type PlacedEvent = StoredEvent & { position: number }
 
 /** A page of the feed, and up to which position it has looked. */
 export interface FeedPage {
