@@ -3,6 +3,7 @@ import type {
   ApiKeyInfo,
   ApiSecurityAuditEvent,
   ClientInfo,
+  EventConsumerInfo,
   InvoiceInfo,
   JobInfo,
   JobScheduleInfo,
@@ -35,6 +36,10 @@ export interface EventData {
   'client.deleted': ClientInfo
   /** The details of a client changed */
   'client.updated': ClientInfo
+  /** An event consumer was created */
+  'event_consumer.created': EventConsumerInfo
+  /** An event consumer was deleted */
+  'event_consumer.deleted': EventConsumerInfo
   /** An invoice was drafted */
   'invoice.created': InvoiceInfo
   /** An invoice was issued */
@@ -390,6 +395,54 @@ export const eventTypes: Record<EventType, EventTypeInfo> = {
     },
     hasChangedFields: true,
     validate: events.validateClientUpdatedEvent,
+  },
+  'event_consumer.created': {
+    version: 1,
+    summary: 'An event consumer was created',
+    description: 'An event consumer was created. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.',
+    example: {
+      id: 'evt_01kgm3v5r2e5b7d9f1h3j5m7np',
+      type: 'event_consumer.created',
+      version: 1,
+      timestamp: '2026-02-04T10:30:00.000Z',
+      data: {
+        id: 'evc_01kgm3v5r0f2x8q6d4m7n9t1ab',
+        name: 'Data warehouse',
+        eventTypes: ['client.created', 'payment.received'],
+        position: 0,
+        leasedTo: null,
+        leasedUntil: null,
+        createdAt: '2026-02-04T10:30:00.000Z',
+        updatedAt: '2026-02-04T10:30:00.000Z',
+        revision: 1,
+      },
+    },
+    hasChangedFields: false,
+    validate: events.validateEventConsumerCreatedEvent,
+  },
+  'event_consumer.deleted': {
+    version: 1,
+    summary: 'An event consumer was deleted',
+    description: 'An event consumer was deleted. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.',
+    example: {
+      id: 'evt_01kgm3zzs0e5b7d9f1h3j5m7np',
+      type: 'event_consumer.deleted',
+      version: 1,
+      timestamp: '2026-02-04T10:50:00.000Z',
+      data: {
+        id: 'evc_01kgm3v5r0f2x8q6d4m7n9t1ab',
+        name: 'Data warehouse',
+        eventTypes: ['client.created', 'payment.received'],
+        position: 4761,
+        leasedTo: null,
+        leasedUntil: null,
+        createdAt: '2026-02-04T10:30:00.000Z',
+        updatedAt: '2026-02-04T10:41:20.000Z',
+        revision: 11,
+      },
+    },
+    hasChangedFields: false,
+    validate: events.validateEventConsumerDeletedEvent,
   },
   'invoice.created': {
     version: 1,

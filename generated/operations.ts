@@ -29,6 +29,14 @@ import type {
   ClientList,
   ClientPatch,
   DeliveryStatus,
+  EventBatch,
+  EventBatchInput,
+  EventCommitInput,
+  EventConsumerId,
+  EventConsumerInfo,
+  EventConsumerInput,
+  EventConsumerLag,
+  EventConsumerList,
   EventId,
   EventType,
   EventTypeInfo,
@@ -112,6 +120,7 @@ import type {
   WebhookReplayPreview,
   WebhookReplayRequest,
 } from './types.ts'
+import type { Readable } from 'node:stream'
 
 /** POST /api/v1/proposals/{proposalId}/acceptance */
 export interface AcceptProposalRequest {
@@ -207,6 +216,86 @@ export interface CreateClient201 {
   status: 201
   headers: { Location: string; traceparent?: string }
   body: ClientInfo
+}
+
+/** POST /api/v1/event-consumers/{eventConsumerId}/batches */
+export interface CreateEventBatchRequest {
+  path: {
+    /** Which event consumer. */
+    eventConsumerId: EventConsumerId
+  }
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: EventBatchInput | undefined
+}
+
+export type CreateEventBatchReply = CreateEventBatch200 | CreateEventBatch204
+
+export interface CreateEventBatch200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: EventBatch
+}
+
+export interface CreateEventBatch204 {
+  status: 204
+  headers?: { traceparent?: string }
+}
+
+/** POST /api/v1/event-consumers/{eventConsumerId}/commits */
+export interface CreateEventCommitRequest {
+  path: {
+    /** Which event consumer. */
+    eventConsumerId: EventConsumerId
+  }
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: EventCommitInput
+}
+
+export type CreateEventCommitReply = CreateEventCommit200
+
+export interface CreateEventCommit200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: EventConsumerInfo
+}
+
+/** POST /api/v1/event-consumers */
+export interface CreateEventConsumerRequest {
+  path: Record<never, never>
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: EventConsumerInput
+}
+
+export type CreateEventConsumerReply = CreateEventConsumer201
+
+export interface CreateEventConsumer201 {
+  status: 201
+  headers: { Location: string; traceparent?: string }
+  body: EventConsumerInfo
 }
 
 /** POST /api/v1/invoices */
@@ -545,6 +634,32 @@ export interface DeleteClient204 {
   headers?: { traceparent?: string }
 }
 
+/** DELETE /api/v1/event-consumers/{eventConsumerId} */
+export interface DeleteEventConsumerRequest {
+  path: {
+    /** Which event consumer. */
+    eventConsumerId: EventConsumerId
+  }
+  query: Record<never, never>
+  headers: {
+    /** The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412. */
+    'if-match'?: string
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type DeleteEventConsumerReply = DeleteEventConsumer204
+
+export interface DeleteEventConsumer204 {
+  status: 204
+  headers?: { traceparent?: string }
+}
+
 /** DELETE /api/v1/job-schedules/{jobScheduleId} */
 export interface DeleteJobScheduleRequest {
   path: {
@@ -844,6 +959,81 @@ export interface GetEvent200 {
   status: 200
   headers?: { traceparent?: string }
   body: WebhookEventInfo
+}
+
+/** GET /api/v1/event-consumers/{eventConsumerId} */
+export interface GetEventConsumerRequest {
+  path: {
+    /** Which event consumer. */
+    eventConsumerId: EventConsumerId
+  }
+  query: Record<never, never>
+  headers: {
+    /** The `ETag` of what you have. If it is still current you get 304 without a body. */
+    'if-none-match'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetEventConsumerReply = GetEventConsumer200
+
+export interface GetEventConsumer200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: EventConsumerInfo
+}
+
+/** GET /api/v1/event-consumers/{eventConsumerId}/lag */
+export interface GetEventConsumerLagRequest {
+  path: {
+    /** Which event consumer. */
+    eventConsumerId: EventConsumerId
+  }
+  query: Record<never, never>
+  headers: {
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetEventConsumerLagReply = GetEventConsumerLag200
+
+export interface GetEventConsumerLag200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: EventConsumerLag
+}
+
+/** GET /api/v1/events/stream */
+export interface GetEventStreamRequest {
+  path: Record<never, never>
+  query: {
+    /** The position behind which it begins; `0` is the oldest event that is left. */
+    after?: number
+    /** Only events of these types. Give it once for each. */
+    eventType?: EventType[]
+  }
+  headers: {
+    /** The position of the last event that you have; it goes before `after`. */
+    'last-event-id'?: number
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetEventStreamReply = GetEventStream200
+
+export interface GetEventStream200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: Readable
 }
 
 /** GET /api/v1/event-types/{eventType} */
@@ -1552,6 +1742,33 @@ export interface ListDeliveryAttempts200 {
   status: 200
   headers?: { traceparent?: string }
   body: WebhookAttemptList
+}
+
+/** GET /api/v1/event-consumers */
+export interface ListEventConsumersRequest {
+  path: Record<never, never>
+  query: {
+    /** How many to return at most. */
+    limit: number
+    /** Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
+    cursor?: string
+    /** In which order: newest first, or with `createdAt` oldest first. */
+    sort: '-createdAt' | 'createdAt'
+  }
+  headers: {
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type ListEventConsumersReply = ListEventConsumers200
+
+export interface ListEventConsumers200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: EventConsumerList
 }
 
 /** GET /api/v1/event-types */
@@ -2498,6 +2715,24 @@ export interface Operations {
     kind: 'write'
     access: 'key'
   }
+  createEventBatch: {
+    request: CreateEventBatchRequest
+    reply: CreateEventBatchReply
+    kind: 'write'
+    access: 'key'
+  }
+  createEventCommit: {
+    request: CreateEventCommitRequest
+    reply: CreateEventCommitReply
+    kind: 'write'
+    access: 'key'
+  }
+  createEventConsumer: {
+    request: CreateEventConsumerRequest
+    reply: CreateEventConsumerReply
+    kind: 'write'
+    access: 'key'
+  }
   createInvoice: {
     request: CreateInvoiceRequest
     reply: CreateInvoiceReply
@@ -2582,6 +2817,12 @@ export interface Operations {
     kind: 'write'
     access: 'key'
   }
+  deleteEventConsumer: {
+    request: DeleteEventConsumerRequest
+    reply: DeleteEventConsumerReply
+    kind: 'write'
+    access: 'key'
+  }
   deleteJobSchedule: {
     request: DeleteJobScheduleRequest
     reply: DeleteJobScheduleReply
@@ -2651,6 +2892,24 @@ export interface Operations {
   getEvent: {
     request: GetEventRequest
     reply: GetEventReply
+    kind: 'read'
+    access: 'key'
+  }
+  getEventConsumer: {
+    request: GetEventConsumerRequest
+    reply: GetEventConsumerReply
+    kind: 'read'
+    access: 'key'
+  }
+  getEventConsumerLag: {
+    request: GetEventConsumerLagRequest
+    reply: GetEventConsumerLagReply
+    kind: 'read'
+    access: 'key'
+  }
+  getEventStream: {
+    request: GetEventStreamRequest
+    reply: GetEventStreamReply
     kind: 'read'
     access: 'key'
   }
@@ -2819,6 +3078,12 @@ export interface Operations {
   listDeliveryAttempts: {
     request: ListDeliveryAttemptsRequest
     reply: ListDeliveryAttemptsReply
+    kind: 'read'
+    access: 'key'
+  }
+  listEventConsumers: {
+    request: ListEventConsumersRequest
+    reply: ListEventConsumersReply
     kind: 'read'
     access: 'key'
   }

@@ -21,6 +21,12 @@ export const problems = {
     title: 'The amount has too many decimal places',
     description: 'The amount has more decimal places than its currency has minor digits.',
   },
+  batch_leased: {
+    type: '/problems/batch_leased',
+    status: 409,
+    title: 'Another batch is handed out',
+    description: 'A batch of this consumer is being worked on. Commit it, or come back when its lease has ended.',
+  },
   commit_unknown: {
     type: '/problems/commit_unknown',
     status: 503,
@@ -152,6 +158,12 @@ export const problems = {
     status: 401,
     title: 'The API key was revoked',
     description: 'The key was withdrawn and never works again.',
+  },
+  lease_lost: {
+    type: '/problems/lease_lost',
+    status: 409,
+    title: 'The batch is not yours any more',
+    description: 'Its lease ended, and its events were handed out again in another batch. What you did with them is done once more.',
   },
   limit_reached: {
     type: '/problems/limit_reached',

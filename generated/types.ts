@@ -204,6 +204,39 @@ export type DeliveryStatus = components['schemas']['DeliveryStatus']
 /** `PRODUCTION` is real business. `SANDBOX` is a separate world for trying things out; nothing crosses from one to the other. */
 export type Environment = components['schemas']['Environment']
 
+/** Events that are handed to you for a while. */
+export type EventBatch = components['schemas']['EventBatch']
+
+/** Identifies a batch of events. Ids are made by us, never reused, and sort by time of creation. */
+export type EventBatchId = components['schemas']['EventBatchId']
+
+/** How many events you want, and for how long. */
+export type EventBatchInput = components['schemas']['EventBatchInput']
+
+/** Which events you are done with. */
+export type EventCommitInput = components['schemas']['EventCommitInput']
+
+/** An event consumer was created. */
+export type EventConsumerCreatedEvent = components['schemas']['EventConsumerCreatedEvent']
+
+/** An event consumer was deleted. */
+export type EventConsumerDeletedEvent = components['schemas']['EventConsumerDeletedEvent']
+
+/** Identifies an event consumer. Ids are made by us, never reused, and sort by time of creation. */
+export type EventConsumerId = components['schemas']['EventConsumerId']
+
+/** A place in your feed that we keep for one of your programs. */
+export type EventConsumerInfo = components['schemas']['EventConsumerInfo']
+
+/** A new event consumer. */
+export type EventConsumerInput = components['schemas']['EventConsumerInput']
+
+/** How far an event consumer is behind. */
+export type EventConsumerLag = components['schemas']['EventConsumerLag']
+
+/** One page of event consumers. */
+export type EventConsumerList = components['schemas']['EventConsumerList']
+
 /** A fact: something happened to a resource. Events never change. This is the general form; each type narrows it, and webhooks carry exactly these bytes. */
 export type EventEnvelope = components['schemas']['EventEnvelope']
 

@@ -6,6 +6,7 @@ import { runChainer } from './audit/chainer.ts'
 import { blindObserver, createObserver } from './audit/observer.ts'
 import type { Context } from './context.ts'
 import { runSequencer } from './events/sequencer.ts'
+import { endStreams } from './events/streams.ts'
 import type { Door } from './http/admit.ts'
 import { createConcurrency } from './http/concurrency.ts'
 import { serveDocs } from './http/docs.ts'
@@ -52,6 +53,8 @@ export async function startApi(ctx: Context, given?: Front): Promise<Running & {
   await serveDocs(app)
   const leave = leaving(app, front, ctx.config.awayMs)
   async function stop(drainMs: number): Promise<void> {
+    // Who follows events is told to come back, and does so elsewhere.
+    endStreams(ctx)
     await leave(drainMs)
     await door.close()
     await Promise.all(accounts.map((account) => account.stop(Math.min(drainMs, lastRowsMs))))
@@ -106,7 +109,10 @@ export function startWorker(ctx: Context, known: readonly Task[] = tasks): Runni
   const presence = runPresence(ctx)
   const dispatcher = runDispatcher(ctx, presence, (claimed) => disableGone(ctx, claimed))
   const orphanage = runOrphanage(ctx, dispatcher.wake)
-  const sequencer = runSequencer(ctx, reactions(ctx), dispatcher.wake)
+  const sequencer = runSequencer(ctx, reactions(ctx), () => {
+    dispatcher.wake()
+    ctx.db.eventsSequenced.raise()
+  })
   const chainer = runChainer(ctx)
   const recurring = runTimetable(ctx, timetable)
   const jobs = runJobs(ctx, presence, known)

@@ -30,6 +30,8 @@ export interface Databases {
   readonly eventsCommitted: Signal
   /** Likewise with jobs in it, for the feeder. */
   readonly jobsCommitted: Signal
+  /** Raised once events have their positions: whoever follows them in this process need not wait. */
+  readonly eventsSequenced: Signal
 }
 
 /** Says that something happened, to whoever listens in this process. */

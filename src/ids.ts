@@ -27,6 +27,8 @@ export type IdPrefix =
   | 'req'
   | 'job'
   | 'sch'
+  | 'evc'
+  | 'bat'
 
 export type Id<Prefix extends IdPrefix> = `${Prefix}_${string}`
 

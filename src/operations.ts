@@ -20,7 +20,16 @@ import {
   listClients,
   updateClient,
 } from './clients/client.http.ts'
+import { createEventBatch, createEventCommit } from './event-consumers/batch.http.ts'
+import {
+  createEventConsumer,
+  deleteEventConsumer,
+  getEventConsumer,
+  getEventConsumerLag,
+  listEventConsumers,
+} from './event-consumers/consumer.http.ts'
 import { getEvent, getEventType, listEvents, listEventTypes } from './events/event.http.ts'
+import { getEventStream } from './events/stream.http.ts'
 import { getLiveness, getMetrics, getReadiness } from './http/health.http.ts'
 import type { Handlers } from './http/operation.ts'
 import {
@@ -87,6 +96,9 @@ export const operations = {
   cancelJob,
   createApiKey,
   createClient,
+  createEventBatch,
+  createEventCommit,
+  createEventConsumer,
   createInvoice,
   createJob,
   createJobSchedule,
@@ -102,6 +114,7 @@ export const operations = {
   createWebhookPreview,
   declineProposal,
   deleteClient,
+  deleteEventConsumer,
   deleteJobSchedule,
   deleteProposal,
   deleteServiceAccount,
@@ -114,6 +127,9 @@ export const operations = {
   getAuditEntry,
   getClient,
   getEvent,
+  getEventConsumer,
+  getEventConsumerLag,
+  getEventStream,
   getEventType,
   getInvoice,
   getJob,
@@ -143,6 +159,7 @@ export const operations = {
   listAuditEntries,
   listClients,
   listDeliveryAttempts,
+  listEventConsumers,
   listEvents,
   listEventTypes,
   listInvoices,

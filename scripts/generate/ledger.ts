@@ -204,7 +204,12 @@ export const ledger: Record<Kind, Record<string, Field>> = {
     content: {
       by: ['types', 'routes'],
       map: 'replyMedia',
-      judge: mediaJudge(['application/json', 'application/problem+json', 'text/plain']),
+      judge: mediaJudge([
+        'application/json',
+        'application/problem+json',
+        'text/plain',
+        'text/event-stream',
+      ]),
     },
   },
   replyMedia: { schema: { by: typed, one: 'schema' }, ...media },

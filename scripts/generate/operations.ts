@@ -24,6 +24,9 @@ const mountHeaders = new Set([
   'x-request-id',
 ])
 
+/** What is answered so has no end: the handler gives what is read from as it is sent. */
+const streamType = 'text/event-stream'
+
 /** `generated/operations.ts`: what a handler is given and what it may answer, by name. */
 export function printOperations(operations: readonly Operation[]): string {
   const names = newNames()
@@ -31,6 +34,9 @@ export function printOperations(operations: readonly Operation[]): string {
   const blocks = operations.map((operation) => printOperation(operation, names, declared))
   const clash = [...names.schemas].find((name) => declared.has(name))
   if (clash) refuse(`/components/schemas/${clash}`, 'An operation has a type of this name: rename.')
+  const hasStream = operations.some(({ replies }) =>
+    replies.some(({ mediaType }) => mediaType === streamType),
+  )
   const table = operations.map(({ operationId, kind, scopes }) => {
     const name = pascal(operationId)
     const access = scopes === null ? 'open' : 'key'
@@ -46,6 +52,7 @@ export function printOperations(operations: readonly Operation[]): string {
     header,
     importTypes(names.needsContract ? ['operations'] : [], './contract.ts'),
     importTypes([...names.schemas].sort(byName), './types.ts'),
+    hasStream ? importTypes(['Readable'], 'node:stream') : '',
     '\n',
     blocks.join('\n'),
     '\n/** Every operation of the contract; `open` ones need no key. */\n',
@@ -117,7 +124,8 @@ function printReply(operation: Operation, reply: Reply, names: Names): string {
   if (reply.mediaType !== null) {
     const content = `['content'][${quote(reply.mediaType)}]`
     const path = `operations['${operationId}']['responses'][${reply.status}]${content}`
-    lines.push(`  body: ${typeOf(reply.schema, names, path)}\n`)
+    const isStream = reply.mediaType === streamType
+    lines.push(`  body: ${isStream ? 'Readable' : typeOf(reply.schema, names, path)}\n`)
   }
   return `\nexport interface ${pascal(operationId)}${reply.status} {\n${lines.join('')}}\n`
 }

@@ -136,7 +136,7 @@ function replyConstant(table: Table, { mediaType, schema, headers }: Reply): Cod
   const isSensitive = table.isSensitive(schema)
   const names = headers.map((header) => header.name)
   const special = names.filter((name) => !usualHeaders.includes(name)).map(pascal)
-  const form = mediaType?.replace(/^.*[/+]/, '') ?? 'none'
+  const form = mediaType?.replace(/^.*[/+-]/, '') ?? 'none'
   const base = mediaType === 'application/problem+json' ? 'problem' : form
   const name = [base, isSensitive ? 'Sensitive' : '', ...special].join('')
   return constant(table.replies, name, { mediaType, isSensitive, headers: names })

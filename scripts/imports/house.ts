@@ -44,6 +44,7 @@ export const worldly: Readonly<Record<string, string>> = {
   'src/api-keys/writer.ts': 'the loop that writes down what keys did',
   'src/api-metrics/recorder.ts': 'the loop that writes figures down, and its queue of them',
   'src/clients/reference.ts': 'holds the client that another thing will refer to',
+  'src/events/streams.ts': 'keeps the streams that are open, and wakes them',
   'src/http/front.ts': 'the port that others see, from the first moment to the last',
   'src/http/limiter.ts': 'keeps what each caller spent, and shares it with other processes',
   'src/http/pressure-gauge.ts': 'measures the process, and keeps calls out by it',

@@ -1,12 +1,13 @@
 import { report } from './walk.js'
 
-/** Outside the API proper: probes and the doors that others prescribe the shape of. */
-const exempt = /^\/(livez|readyz|metrics|graphql|hooks\/\{sourceId\})$/
+/** Outside the API proper: probes, doors that others prescribe the shape of, and what never ends. */
+const exempt = /^\/(livez|readyz|metrics|graphql|hooks\/\{sourceId\}|api\/v1\/events\/stream)$/
 const singletons = new Set([
   'me',
   'request-log-policy',
   'retention-policy',
   'legal-hold',
+  'lag',
   'risk',
   'usage',
   'webhook-key-set',

@@ -55,7 +55,7 @@ export function createAuthenticator(ctx: Context): Authenticator {
   }
 
   return {
-    async authenticate({ secret, operationId, ip, now }) {
+    async authenticate({ secret, operationId, ip, now, isRepeated = false }) {
       // Quicker than our keyed digest; that a cached one is found shows that its secret was verified.
       const digest = hash('sha256', secret, 'base64')
       const cached = changes.isCurrent() ? cache.get(digest) : undefined
@@ -64,11 +64,11 @@ export function createAuthenticator(ctx: Context): Authenticator {
       const keyId = verified.key.id
       const refusal = refusalOf(verified, ip, now)
       if (refusal !== undefined) {
-        tally.refuse({ tenantId, keyId, kind: refusal, now, ip })
+        if (!isRepeated) tally.refuse({ tenantId, keyId, kind: refusal, now, ip })
         throw problemOfRefusal(refusal, verified, ip)
       }
       const isPreviousSecret = secretExpiresAt !== null
-      tally.use({ tenantId, keyId, operationId, now, ip, isPreviousSecret })
+      if (!isRepeated) tally.use({ tenantId, keyId, operationId, now, ip, isPreviousSecret })
       return verified
     },
     async stop() {

@@ -27,6 +27,7 @@ export function openDatabases(
     worker,
     eventsCommitted: createSignal(),
     jobsCommitted: createSignal(),
+    eventsSequenced: createSignal(),
     async close() {
       await Promise.allSettled([readers.close(), writers.end(), worker.end()])
     },

@@ -9,7 +9,9 @@ export const listEvents: Operation<'listEvents'> = async (ctx, call, { query }, 
   const page = pageOf(ctx, call, 'events', query)
   if (query.sort === 'position') {
     refusePeriod(query)
-    const { events, lookedTo } = await pageFeed(db, call.tenantId, query.type, page)
+    const types = query.type === undefined ? undefined : [query.type]
+    const request = { after: Number(page.after?.[0] ?? 0), limit: page.limit, types }
+    const { events, lookedTo } = await pageFeed(db, call.tenantId, request)
     // A feed has no end: its cursor says where to go on once there is more.
     const nextCursor = sealPlace(ctx, call, 'events', query, [lookedTo])
     return { status: 200, body: { data: events.map(toEvent), nextCursor } }

@@ -3,7 +3,7 @@ import type { Db } from '#db/database.ts'
 import { inOrderOfCreation } from '#http/page.sql.ts'
 import type { PageRequest } from '#http/page.ts'
 import { dayOf, type TenantId } from '#ids.ts'
-import type { StoredEvent } from './event.ts'
+import type { PlacedEvent, StoredEvent } from './event.ts'
 
 /** What an event says of itself, should its body have been erased. */
 const eventColumns = [
@@ -103,13 +103,25 @@ function selectEventsOfType(db: Db, tenantId: TenantId, type: string) {
     .select([...eventColumns, 'place.position'])
 }
 
-/** Positions that one page of a feed looks through for events of its type. */
+/** Positions that one page of a feed looks through for events of its types. */
 const lookedThroughMax = 10_000
+
+/** A page of the feed ends once it is about as long as this. */
+const pageBytesMax = 1024 * 1024
 
 /** A page of the feed, and up to which position it has looked. */
 export interface FeedPage {
-  events: StoredEvent[]
+  events: PlacedEvent[]
   lookedTo: number
+  /** The last position that there is. */
+  head: number
+}
+
+/** From where on a page is wanted, how long, and of which types; undefined is all. */
+export interface FeedRequest {
+  after: number
+  limit: number
+  types?: readonly string[] | undefined
 }
 
 /**
@@ -119,13 +131,11 @@ export interface FeedPage {
 export async function pageFeed(
   db: Db,
   tenantId: TenantId,
-  type: string | undefined,
-  { limit, after }: PageRequest,
+  { after, limit, types }: FeedRequest,
 ): Promise<FeedPage> {
-  const seen = Number(after?.[0] ?? 0)
   // The ends first: what the head counts is there to be seen by then.
-  const { first, head } = await findEnds(db, tenantId, seen)
-  const start = Math.max(seen, first - 1)
+  const { first, head } = await findEnds(db, tenantId, after)
+  const start = Math.max(after, first - 1)
   let query = db
     .selectFrom('event_position as place')
     .innerJoin('event', (join) =>
@@ -140,12 +150,33 @@ export async function pageFeed(
     .where('place.position', '<=', String(start + lookedThroughMax))
     .orderBy('place.position', 'asc')
     .limit(limit)
-  if (type !== undefined) query = query.where('place.type', '=', type)
-  const events = (await query.execute()).map(fromRow)
+  if (types !== undefined) query = query.where('place.type', 'in', types)
+  const found = await db.selectFrom(query.as('page')).select(boundedColumns).execute()
+  const events = found.filter(({ fits }) => fits).map(({ fits: _, ...row }) => placed(row))
   const last = events.at(-1)?.position ?? start
-  if (events.length === limit) return { events, lookedTo: last }
+  const isFull = found.length === limit || events.length < found.length
+  if (isFull) return { events, lookedTo: last, head }
   // The page may have seen what came behind the head: nobody is shown that again.
-  return { events, lookedTo: Math.max(last, Math.min(head, start + lookedThroughMax)) }
+  return { events, lookedTo: Math.max(last, Math.min(head, start + lookedThroughMax)), head }
+}
+
+/** Whether an event still fits into its page; the first one always does, whatever its length. */
+const fits = sql<boolean>`coalesce(sum(octet_length(page.body)) over (
+  order by page.position rows between unbounded preceding and 1 preceding), 0) < ${sql.lit(pageBytesMax)}`
+
+/** What does not fit is not sent. */
+const boundedColumns = [
+  'page.id',
+  'page.type',
+  'page.version',
+  'page.occurred_at',
+  sql<Buffer | null>`case when ${fits} then page.body end`.as('body'),
+  'page.position',
+  fits.as('fits'),
+] as const
+
+function placed(row: Row & { position: string }): PlacedEvent {
+  return { ...fromRow(row), position: Number(row.position) }
 }
 
 /** The first place that is left behind one, and the last of all; 0 where there is none. */

@@ -13,6 +13,9 @@ export interface StoredEvent {
   position: number | null
 }
 
+/** An event in the feed, which has its position. */
+export type PlacedEvent = StoredEvent & { position: number }
+
 /** The stored bytes once more as an object: what was sent is what is shown. */
 export function toEvent({ body, position, ...event }: StoredEvent): WebhookEventInfo {
   if (body === null) {

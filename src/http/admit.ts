@@ -50,9 +50,10 @@ export async function admit(
     throw problem('unauthorized', { detail: 'Send your API key as Authorization: Bearer <key>.' })
   }
   const principal = await identify(door, route, request, cause, bearer)
-  await requireQuota(door, route, principal, now, reply)
+  trailOf(request).leave = await requireQuota(door, route, principal, now, reply)
   requireMedia(route, media, request)
-  return { ...principal, ...cause, actor: actorOf(principal) }
+  const isStillLetIn = () => mayGoOn(door, route, bearer, ip)
+  return { ...principal, ...cause, actor: actorOf(principal), isStillLetIn }
 }
 
 /** Whom the key speaks for, when it may do this; a key that is refused is written down. */
@@ -93,14 +94,33 @@ function requireScopes(needed: readonly Scope[], held: readonly Scope[]): void {
   throw problem('insufficient_scope', { detail: `The key lacks the scope ${missing.join(', ')}.` })
 }
 
-/** Counts the call; throws `overloaded`, `quota_exceeded`. What is left is told where it is known. */
+/** Whether a call that was let in would be once more; what cannot be looked up is as it was. */
+async function mayGoOn(
+  { authenticate, ctx }: Door,
+  { operationId, scopes }: Route,
+  secret: string,
+  ip: string | null,
+): Promise<boolean> {
+  try {
+    const now = ctx.clock.now()
+    const { key } = await authenticate({ secret, operationId, ip, now, isRepeated: true })
+    return (scopes ?? []).every((scope) => covers(key.scopes, scope))
+  } catch (error) {
+    return !(error instanceof Problem && (error.status === 401 || error.status === 403))
+  }
+}
+
+/**
+ * Counts the call; throws `overloaded`, `quota_exceeded`. What is left is told where it is known.
+ * Answers how to give its place among the calls under way back before it ends.
+ */
 async function requireQuota(
   { limiter, concurrency, gate }: Door,
   route: Route,
   principal: Principal,
   now: Date,
   reply: FastifyReply,
-): Promise<void> {
+): Promise<() => void> {
   const { buckets, concurrent, text } = quotasFor(route, principal.limits)
   reply.header('ratelimit-policy', text)
   // Whom we cannot serve pays nothing for it.
@@ -113,9 +133,10 @@ async function requireQuota(
   const taken = await limiter.take(principal, buckets, route.cost, now.getTime())
   reply.header('ratelimit', restsText(taken.rests))
   if (taken.violated.length > 0) throw quotaExceeded(taken.violated, taken.retryAfterMs)
+  return leave
 }
 
-function quotaExceeded(violatedPolicies: readonly string[], waitMs: number): Problem {
+export function quotaExceeded(violatedPolicies: readonly string[], waitMs: number): Problem {
   const seconds = Math.ceil(waitMs / 1_000)
   return problem('quota_exceeded', {
     detail: `Too much at once by ${violatedPolicies.join(', ')}: go on in ${seconds} s.`,

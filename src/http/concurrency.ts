@@ -23,7 +23,11 @@ export function createConcurrency(): Concurrency {
       if (count >= most) return undefined
       inside.set(tenantId, count + 1)
       total += 1
-      return () => leave(tenantId)
+      let isInside = true
+      return () => {
+        if (isInside) leave(tenantId)
+        isInside = false
+      }
     },
     total: () => total,
   }

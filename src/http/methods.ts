@@ -7,7 +7,7 @@ export type MethodsByUrl = ReadonlyMap<string, ReadonlySet<string>>
 
 const allowedHeaders =
   'accept, authorization, content-type, idempotency-key, if-match, if-none-match, ' +
-  'traceparent, x-correlation-id'
+  'last-event-id, traceparent, x-correlation-id'
 
 /** Answers OPTIONS on every path of the contract; says which methods each has. */
 export function answerOptions(app: FastifyInstance, routes: readonly Route[]): MethodsByUrl {

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { collectDefaultMetrics, Histogram, register } from 'prom-client'
 import type { Context } from '#context.ts'
 import { traceIdOf } from './trace.ts'
+import { elapsedMs } from './trail.ts'
 
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15]
 
@@ -24,14 +25,15 @@ export function metricsText(): Promise<string> {
 export function observeCall({ log }: Context, request: FastifyRequest, reply: FastifyReply): void {
   const operation = request.routeOptions?.config?.operation?.operationId ?? 'none'
   const status = reply.statusCode
-  callSeconds.observe({ operation, status }, reply.elapsedTime / 1_000)
+  const ms = elapsedMs(request, reply)
+  callSeconds.observe({ operation, status }, ms / 1_000)
   if (!log.isLevelEnabled('info')) return
   const call = request.call
   log.info(
     {
       operation,
       status,
-      ms: Math.round(reply.elapsedTime * 10) / 10,
+      ms: Math.round(ms * 10) / 10,
       requestId: request.id,
       correlationId: call?.correlationId,
       traceId: traceIdOf(call?.traceparent),

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Observer } from '#audit/observer.ts'
 import type { Context } from '#context.ts'
@@ -17,6 +18,7 @@ import type { Call, Handlers, OpenCall } from './operation.ts'
 import { Problem, problem } from './problem.ts'
 import { checkReply, type HandlerReply, type Rendered, render } from './reply.ts'
 import { isSeen } from './revision.ts'
+import { trailOf } from './trail.ts'
 
 /*
  * A *call* runs through here: route → key → scopes → limit → media type → validate → handle →
@@ -120,7 +122,7 @@ function mustCheck({ config }: Context): boolean {
 }
 
 function send(
-  { headers: asked }: FastifyRequest,
+  request: FastifyRequest,
   reply: FastifyReply,
   { answers }: Media,
   isConditional: boolean,
@@ -128,7 +130,9 @@ function send(
 ): FastifyReply {
   const successor = reply.getHeader('link')
   reply.code(status).headers(headers)
+  if (body instanceof Readable) return sendStream(request, reply, body)
   if (successor && headers.link) reply.header('link', `${headers.link}, ${successor}`)
+  const asked = request.headers
   if (isConditional && isSeen(asked['if-none-match'], headers.etag)) {
     return reply.code(304).removeHeader('content-type').send()
   }
@@ -138,6 +142,18 @@ function send(
     reply.header('content-type', `${wanted}; charset=utf-8`)
   }
   return reply.send(body.length === 0 ? undefined : body)
+}
+
+/** What goes on for hours is no call under way: it takes no place among those. */
+function sendStream(request: FastifyRequest, reply: FastifyReply, stream: Readable): FastifyReply {
+  trailOf(request).leave?.()
+  // Once it has ended nothing follows on its connection, so that nobody waits for that.
+  reply.header('connection', 'close')
+  if (request.method === 'HEAD') {
+    stream.destroy()
+    return reply.send()
+  }
+  return reply.send(stream)
 }
 
 /** Parameters and body by the contract; throws the first refusal, which names its field. */
@@ -234,7 +250,8 @@ async function perform(
 
 /** A reply as it is kept: sealed when there is a secret in it. */
 function kept(write: Write, key: string, reply: Rendered): StoredReply {
-  const bytes = Buffer.from(reply.body)
+  // A write never answers a stream.
+  const bytes = Buffer.from(reply.body as string)
   if (!write.route.replies[reply.status]?.isSensitive) return { ...reply, body: bytes }
   const { secrets } = write.ctx
   const body = secrets.seal(replyPlace(write.call.tenantId, key), bytes)

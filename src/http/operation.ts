@@ -34,6 +34,8 @@ export interface Attempt {
   readonly operationId: OperationId
   readonly ip: string | null
   readonly now: Date
+  /** It was let in before, and is looked at again: no call, so nothing is counted. */
+  readonly isRepeated?: boolean
 }
 
 /** What a deed is put down to: who did it, when, and in the course of what. */
@@ -68,7 +70,10 @@ export function systemCause({ clock }: Pick<Context, 'clock'>, part: string): Ca
 }
 
 /** One authenticated request: in which tenant, with which key, and the cause of what it does. */
-export interface Call extends Principal, Cause {}
+export interface Call extends Principal, Cause {
+  /** Whether the key would still be let in to this, for what goes on for longer than an answer. */
+  readonly isStillLetIn: () => Promise<boolean>
+}
 
 /** A request that needs no key. */
 export interface OpenCall extends Omit<Cause, 'actor'> {

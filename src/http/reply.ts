@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import type { StoredReply } from '#db/envelope.ts'
 import type { Route } from '#generated/routes.ts'
 import { etagOf } from './revision.ts'
@@ -26,6 +27,8 @@ export function checkReply(route: Route, reply: HandlerReply): void {
   if (declared.mediaType === null && reply.body !== undefined) {
     throw new ReplyBroken(`${route.operationId} ${reply.status} has no body in the contract`)
   }
+  // What has no end is checked by whoever makes it, piece by piece.
+  if (reply.body instanceof Readable) return
   const validate = route.validate.replies[reply.status]
   if (!validate || validate(reply.body)) return
   const [error] = validate.errors ?? []
@@ -35,7 +38,7 @@ export function checkReply(route: Route, reply: HandlerReply): void {
 }
 
 /** A reply as it is sent. As text it goes out in one piece with its headers. */
-export type Rendered = Omit<StoredReply, 'body'> & { body: string | Buffer }
+export type Rendered = Omit<StoredReply, 'body'> & { body: string | Buffer | Readable }
 
 /** The reply as text and headers: what is sent, and what is kept for a repeated key. */
 export function render(route: Route, reply: HandlerReply, url: string): Rendered {
@@ -56,11 +59,13 @@ export function render(route: Route, reply: HandlerReply, url: string): Rendered
 }
 
 function contentTypeOf(mediaType: string): string {
-  return `${mediaType}; charset=utf-8`
+  // The one type that is UTF-8 by definition, and that some clients compare as it is.
+  return mediaType === 'text/event-stream' ? mediaType : `${mediaType}; charset=utf-8`
 }
 
-function textOf(mediaType: string | null, body: unknown): string {
+function textOf(mediaType: string | null, body: unknown): string | Readable {
   if (mediaType === null) return ''
+  if (body instanceof Readable) return body
   return typeof body === 'string' ? body : JSON.stringify(body)
 }
 

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Context } from '#context.ts'
 import type { Route } from '#generated/routes.ts'
@@ -36,6 +37,8 @@ export interface Trail {
   principal: Principal | undefined
   refusal: Problem | undefined
   reply: FastifyReply | undefined
+  /** Gives back its place among the calls under way; more than once does no harm. */
+  leave: (() => void) | undefined
   sent: unknown
   /** Whether somebody was told of the call: its end has several signs. */
   isNoted: boolean
@@ -96,6 +99,7 @@ export function trailOf(request: FastifyRequest): Trail {
     principal: undefined,
     refusal: undefined,
     reply: undefined,
+    leave: undefined,
     sent: undefined,
     isNoted: false,
   }
@@ -181,6 +185,14 @@ function isAccountable(request: FastifyRequest): boolean {
   return request.is404 || request.routeOptions?.url === undefined
 }
 
+/** How long a call took; of a stream, which goes on as long as it is read, until it began. */
+export function elapsedMs(request: FastifyRequest, reply: FastifyReply): number {
+  const { sent, receivedMs, answeredMs } = trailOf(request)
+  return sent instanceof Readable && answeredMs !== undefined
+    ? answeredMs - receivedMs
+    : reply.elapsedTime
+}
+
 /** A millisecond has a thousand parts here, in the log and in the figures alike. */
 const rounded = (ms: number): number => Math.round(ms * 1_000) / 1_000
 
@@ -208,7 +220,7 @@ export function finishedCall(
     path: operation?.path ?? request.url.split('?', 1)[0] ?? '',
     status: trail.answeredMs === undefined ? hungUp : reply.statusCode,
     code: trail.refusal?.code ?? null,
-    durationMs: rounded(reply.elapsedTime),
+    durationMs: rounded(elapsedMs(request, reply)),
     authMs: authMs === null ? null : rounded(authMs),
     handlerMs: handlerMs === null ? null : rounded(handlerMs),
     requestBytes: Buffer.isBuffer(request.body) ? request.body.length : 0,

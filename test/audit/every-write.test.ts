@@ -73,6 +73,12 @@ const nightly = {
   ...{ cron: '30 2 * * *', timeZone: 'Europe/Berlin' },
 }
 const aSchedule = () => made('job-schedules', nightly)
+/** One for which there is something to do. */
+async function aConsumer(): Promise<string> {
+  const path = await made('event-consumers', { name: 'Warehouse', startAfter: 0 })
+  await world.drain()
+  return path
+}
 async function aDelivery(): Promise<string> {
   await anEndpoint()
   await aClient()
@@ -206,6 +212,20 @@ const deeds: Partial<Record<OperationId, Deed>> = {
     'job_schedule.updated',
   ),
   deleteJobSchedule: deed(async () => admin.delete(await aSchedule()), 'job_schedule.deleted'),
+  createEventConsumer: deed(
+    () => admin.post('/api/v1/event-consumers', { name: 'Warehouse' }),
+    'event_consumer.created',
+  ),
+  createEventBatch: deed(
+    async () => admin.post(`${await aConsumer()}/batches`),
+    'event_consumer.leased',
+  ),
+  createEventCommit: deed(async () => {
+    const path = await aConsumer()
+    const { body } = await admin.post(`${path}/batches`)
+    return await admin.post(`${path}/commits`, { batchId: body.id })
+  }, 'event_consumer.committed'),
+  deleteEventConsumer: deed(async () => admin.delete(await aConsumer()), 'event_consumer.deleted'),
   createWebhookEndpoint: deed(
     () => admin.post('/api/v1/webhook-endpoints', { url: receiver.url }),
     'webhook_endpoint.created',

@@ -45,6 +45,7 @@ const ownHeaders = new Set([
   'keep-alive',
   'ratelimit',
   'server-timing',
+  'transfer-encoding',
   'x-correlation-id',
   'x-request-id',
 ])

@@ -115,6 +115,9 @@ test('every event type of the contract is published', async () => {
   await api.patch(`/api/v1/${path}`, { status: 'DISABLED' })
   await api.delete(`/api/v1/${path}`)
 
+  const consumer = await make('event-consumers', { name: 'Warehouse' })
+  await api.delete(`/api/v1/event-consumers/${consumer.id}`)
+
   const now = world.ctx.clock.now().getTime()
   const [from, to] = [now - dayMs, now].map((ms) => new Date(ms).toISOString())
   const reports = async (groupBy: string, more: object = {}) =>

@@ -60,9 +60,9 @@ test('an event that comes while the feed looks for its end is told once', async 
     isFirst = false
     return result
   })
-  const page = await pageFeed(db, tenant, undefined, { limit: 50, after: undefined })
+  const page = await pageFeed(db, tenant, { limit: 50, after: 0 })
   expect(page.events.map(({ position }) => position)).toContain(page.lookedTo)
-  const next = await pageFeed(db, tenant, undefined, { limit: 50, after: [page.lookedTo] })
+  const next = await pageFeed(db, tenant, { limit: 50, after: page.lookedTo })
   expect(next.events).toEqual([])
   await worker.stop()
 })

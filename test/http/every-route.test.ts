@@ -27,6 +27,7 @@ function pathOf(route: Route): string {
 const prefixes: Record<string, string> = {
   apiKeyId: 'key',
   eventId: 'evt',
+  eventConsumerId: 'evc',
   jobScheduleId: 'sch',
   serviceAccountId: 'sva',
   webhookDeliveryId: 'whd',

@@ -43,6 +43,7 @@ export function deafDatabases({ tenantId, row, limits }: KnownKey): Databases {
     turns: { take: async () => quiet, waiting: () => 0 },
     eventsCommitted: signal,
     jobsCommitted: signal,
+    eventsSequenced: signal,
   }
 }
 

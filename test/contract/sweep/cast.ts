@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import { Agent, request } from 'undici'
 import { transact } from '#db/transact.ts'
 import { systemCause } from '#http/operation.ts'
@@ -168,7 +169,8 @@ async function exchangeOnce(
     ...(body === undefined ? {} : { body }),
     dispatcher: connections,
   })
-  const text = await response.body.text()
+  const isStream = response.headers['content-type'] === 'text/event-stream'
+  const text = isStream ? await beginningOf(response.body) : await response.body.text()
   const received = new Headers(response.headers as Record<string, string>)
   const isJson = received.get('content-type')?.includes('json') && text !== ''
   return {
@@ -177,6 +179,12 @@ async function exchangeOnce(
     text,
     json: isJson ? (JSON.parse(text) as Json) : undefined,
   }
+}
+
+/** The first that comes of what has no end. */
+async function beginningOf(body: Readable): Promise<string> {
+  for await (const piece of body) return String(piece)
+  return ''
 }
 
 /** Runs through `items` some at a time. */

@@ -161,7 +161,8 @@ export function faultsIn({ keys, exhausted, usedKey }: Means): Fault[] {
     {
       name: 'reference',
       isLate: true,
-      codes: ['reference_unknown', 'not_found'],
+      // A batch that is not the last one is lost, whatever else it was.
+      codes: ['reference_unknown', 'not_found', 'lease_lost'],
       applies: (operation) => referenceOf(operation) !== undefined,
       commit: (faulty) => {
         const [name, kind] = referenceOf(faulty.request.operation) ?? ['', '']

@@ -34,6 +34,12 @@ export const recipes: Readonly<Record<string, Recipe>> = {
     const runAt = new Date(Date.now() + 24 * 60 * 60 * 1_000).toISOString()
     return (await perform('createJob', { runAt })).id
   },
+  /** Of a consumer that has everything before it. */
+  async EventBatchId({ cast, idOf, perform }) {
+    await idOf('EventConsumerId')
+    await cast.world.drain()
+    return (await perform('createEventBatch')).id
+  },
   /** So little that a payment can be refunded many times. */
   async RefundId({ perform }) {
     return (await perform('createRefund', { amount: 1 })).id

@@ -1,0 +1,38 @@
+import { type PlacedEvent, toEvent } from './event.ts'
+
+/** Why a stream ends that its reader would have gone on with. */
+export type StreamEnd = 'SHUTDOWN' | 'ACCESS' | 'UNAVAILABLE'
+
+/** What a reader of the stream is told, one after the other. */
+export type Piece =
+  | { kind: 'event'; event: PlacedEvent }
+  /** Nothing new: a sign of life, and how far was looked. */
+  | { kind: 'alive'; lookedTo: number }
+  | { kind: 'end'; reason: StreamEnd }
+
+/** How long a reader should wait before it connects again, in ms. */
+export const retryMs = 1_000
+
+/** What comes first: how to come back. */
+export const greeting = `retry: ${retryMs}\n\n`
+
+/** A piece as Server-Sent Events have it. A position alone moves the reader on and tells it nothing. */
+export function frameOf(piece: Piece): string {
+  switch (piece.kind) {
+    case 'event':
+      return `id: ${piece.event.position}\ndata: ${textOf(piece.event)}\n\n`
+    case 'alive':
+      return `id: ${piece.lookedTo}\n: alive\n\n`
+    case 'end':
+      return `event: end\nretry: ${retryMs}\ndata: ${JSON.stringify({ reason: piece.reason })}\n\n`
+    default:
+      return piece satisfies never
+  }
+}
+
+/** The very bytes that webhooks carry, which are one line; what was erased is told as the feed does. */
+export function textOf(event: PlacedEvent): string {
+  if (event.body !== null) return event.body.toString('utf8')
+  const { position: _, ...erased } = toEvent(event)
+  return JSON.stringify(erased)
+}
