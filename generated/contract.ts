@@ -1372,6 +1372,46 @@ export interface paths {
         patch: operations["updateWebhookEndpoint"];
         trace?: never;
     };
+    "/api/v1/webhook-endpoints/{webhookEndpointId}/secret-revocation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Revoke the former signing secrets of a webhook endpoint
+         * @description Ends the overlap of a rotation at once: from the next attempt on the newest secret signs alone. To revoke when there are no former secrets changes nothing and is no error. A secret that leaked while it is the newest is rotated with an overlap of 0 instead.
+         */
+        post: operations["revokeFormerWebhookSecrets"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhook-endpoints/{webhookEndpointId}/secret-rotations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rotate the signing secret of a webhook endpoint
+         * @description Gives the endpoint a new signing secret. For `overlapSeconds`, a day unless you say otherwise, the secrets so far go on signing beside it: `webhook-signature` then holds a signature by each, so that a receiver that knows any of them verifies, and you change over without losing an event. `X-UBOS-Signature` holds one value and is made with the oldest secret that still signs, so that it changes when the overlap is over; who uses it accepts both secrets for the overlap. With an overlap of 0, for a secret that leaked, the new one signs alone from the next attempt on. At most ten secrets sign at once (`limit_reached`). The new secret is in this answer and nowhere else.
+         */
+        post: operations["rotateWebhookSecret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/webhook-endpoints/{webhookEndpointId}/test-events": {
         parameters: {
             query?: never;
@@ -1392,6 +1432,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/webhook-key-rotations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rotate the key pair of your webhooks
+         * @description Makes a new key pair. For `overlapSeconds`, a day unless you say otherwise, the pairs so far go on signing beside it, so that receivers verify by any of their public keys until they have the new one. At most ten pairs sign at once (`limit_reached`).
+         */
+        post: operations["rotateWebhookKeySet"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhook-key-set": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the public keys of your webhooks
+         * @description The public keys by which signatures `v1a` are verified, as a JWK Set. Former ones are among them for what was signed by them. Give them to whoever is to verify what we send and must not be able to make it up, and read the set again after a rotation.
+         */
+        get: operations["getWebhookKeySet"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhook-previews": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try a subscription
+         * @description Tells what an endpoint with these selectors and this filter would be told of an event, before you save them: one of your events by its id (`reference_unknown` when there is none, or its payload was erased), or the example of a type. Nothing is sent and nothing is changed.
+         */
+        post: operations["createWebhookPreview"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/webhook-replay-previews": {
         parameters: {
             query?: never;
@@ -1405,7 +1505,7 @@ export interface paths {
          * Preview a replay
          * @description Counts what a replay would do if it were asked for now, and does nothing. Refused as the replay itself would be.
          */
-        post: operations["previewWebhookReplay"];
+        post: operations["createWebhookReplayPreview"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1519,7 +1619,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -1534,7 +1634,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -1595,7 +1695,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -1610,7 +1710,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -1671,7 +1771,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -1686,7 +1786,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -1747,7 +1847,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -1762,7 +1862,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -1823,7 +1923,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -1838,7 +1938,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -1899,7 +1999,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -1914,7 +2014,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -1975,7 +2075,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -1990,7 +2090,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -2051,7 +2151,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2066,7 +2166,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -2127,7 +2227,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2142,7 +2242,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -2203,7 +2303,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2218,7 +2318,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -2279,7 +2379,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2294,7 +2394,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -2355,7 +2455,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2370,7 +2470,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -2431,7 +2531,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2446,7 +2546,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -2507,7 +2607,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2522,7 +2622,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -2583,7 +2683,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2598,7 +2698,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -2659,7 +2759,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2674,7 +2774,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -2735,7 +2835,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2750,7 +2850,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -2811,7 +2911,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2826,7 +2926,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -2887,7 +2987,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2902,7 +3002,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -2963,7 +3063,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -2978,7 +3078,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -3039,7 +3139,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3054,7 +3154,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -3115,7 +3215,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3130,7 +3230,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -3191,7 +3291,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3206,7 +3306,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -3267,7 +3367,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3282,7 +3382,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -3343,7 +3443,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3358,7 +3458,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -3419,7 +3519,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3434,7 +3534,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -3495,7 +3595,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3510,7 +3610,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -3571,7 +3671,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3586,7 +3686,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -3647,7 +3747,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3662,7 +3762,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -3723,7 +3823,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3738,7 +3838,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -3799,7 +3899,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3814,7 +3914,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -3875,7 +3975,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3890,7 +3990,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -3951,7 +4051,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -3966,7 +4066,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -4027,7 +4127,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -4042,7 +4142,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -4103,7 +4203,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -4118,7 +4218,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -4179,7 +4279,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -4194,7 +4294,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -4255,7 +4355,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -4270,7 +4370,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -4331,7 +4431,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -4346,7 +4446,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -4407,7 +4507,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -4422,7 +4522,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -4483,7 +4583,7 @@ export interface webhooks {
                     /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
-                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
                      * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
                      */
                     "webhook-signature": components["parameters"]["WebhookSignature"];
@@ -4498,7 +4598,7 @@ export interface webhooks {
                      */
                     "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
                     /**
-                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
                      * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
                      */
                     "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
@@ -5541,8 +5641,13 @@ export interface components {
             data: components["schemas"]["EventTypeInfo"][];
             nextCursor: components["schemas"]["NextCursor"];
         };
-        /** @description One event type, or `*` for all of them, those of the future included. */
-        EventTypeSelector: components["schemas"]["EventType"] | "*";
+        /**
+         * @description One event type, or all whose names begin alike, such as `invoice.*`, or `*` for all of them. Types of the future are included. Refused when it selects no type that there is.
+         * @example client.created
+         * @example invoice.*
+         * @example *
+         */
+        EventTypeSelector: string;
         /**
          * @description The method of a request, as HTTP has it.
          * @example POST
@@ -7177,10 +7282,16 @@ export interface components {
             disabledReason: components["schemas"]["WebhookEndpointDisabledReason"] | null;
             /** @description Which events it receives. */
             eventTypes: components["schemas"]["EventTypeSelector"][];
+            /** @description Which of these events it receives, by what they say. All rules must hold. */
+            filter: components["schemas"]["WebhookFilterRule"][];
             id: components["schemas"]["WebhookEndpointId"];
             revision: components["schemas"]["Revision"];
             /** @description With this you verify that a webhook is from us. `webhook-signature` uses the part after `whsec_`, decoded from base64; `X-UBOS-Signature` the whole text. */
             secret: string;
+            /** @description Which kinds of signature `webhook-signature` holds. */
+            signatureSchemes: components["schemas"]["WebhookSignatureScheme"][];
+            /** @description Which secrets sign, the newest first; the secrets themselves are shown only when they are made. Former ones stay here until the next rotation, also when their time is over. */
+            signingSecrets: components["schemas"]["WebhookSigningSecretInfo"][];
             status: components["schemas"]["WebhookEndpointStatus"];
             /** @description When the endpoint last changed. */
             updatedAt: components["schemas"]["Timestamp"];
@@ -7263,8 +7374,14 @@ export interface components {
             disabledReason: components["schemas"]["WebhookEndpointDisabledReason"] | null;
             /** @description Which events it receives. */
             eventTypes: components["schemas"]["EventTypeSelector"][];
+            /** @description Which of these events it receives, by what they say. All rules must hold. */
+            filter: components["schemas"]["WebhookFilterRule"][];
             id: components["schemas"]["WebhookEndpointId"];
             revision: components["schemas"]["Revision"];
+            /** @description Which kinds of signature `webhook-signature` holds. */
+            signatureSchemes: components["schemas"]["WebhookSignatureScheme"][];
+            /** @description Which secrets sign, the newest first; the secrets themselves are shown only when they are made. Former ones stay here until the next rotation, also when their time is over. */
+            signingSecrets: components["schemas"]["WebhookSigningSecretInfo"][];
             status: components["schemas"]["WebhookEndpointStatus"];
             /** @description When the endpoint last changed. */
             updatedAt: components["schemas"]["Timestamp"];
@@ -7286,6 +7403,18 @@ export interface components {
              */
             eventTypes?: components["schemas"]["EventTypeSelector"][];
             /**
+             * @description Which of these events you want, by what they say: all rules must hold. An event that is filtered out makes no delivery. Altogether there may be 50 rules and 100 values under `in`, five levels deep. Without it, or empty, every event passes.
+             * @default []
+             */
+            filter?: components["schemas"]["WebhookFilterRuleInput"][];
+            /**
+             * @description Which kinds of signature `webhook-signature` holds. Without it, `V1`, which every library verifies.
+             * @default [
+             *       "V1"
+             *     ]
+             */
+            signatureSchemes?: components["schemas"]["WebhookSignatureScheme"][];
+            /**
              * Format: uri
              * @description Where we send. It must be reachable from the public internet, by `https:` unless the installation is for development. Private and local addresses are refused with `endpoint_url_forbidden`.
              */
@@ -7303,6 +7432,10 @@ export interface components {
             description?: string | null;
             /** @description Which events you want from now on, in place of those so far. */
             eventTypes?: components["schemas"]["EventTypeSelector"][];
+            /** @description Which of these events you want from now on, in place of the rules so far: all must hold. An event that is filtered out makes no delivery. Altogether there may be 50 rules and 100 values under `in`, five levels deep. When it is empty, every event passes. */
+            filter?: components["schemas"]["WebhookFilterRuleInput"][];
+            /** @description Which kinds of signature `webhook-signature` holds from now on, in place of those so far. */
+            signatureSchemes?: components["schemas"]["WebhookSignatureScheme"][];
             status?: components["schemas"]["WebhookEndpointStatus"];
             /**
              * Format: uri
@@ -7380,6 +7513,130 @@ export interface components {
             data: components["schemas"]["WebhookEventInfo"][];
             nextCursor: components["schemas"]["NextCursor"];
         };
+        /** @description What a value is less or greater than: numbers with numbers, and texts with texts, by their characters, so that days and times of events compare as such. */
+        WebhookFilterLimit: number | string;
+        /** @description What a value is compared with. `1` and `"1"` are not equal; lists and objects never are. */
+        WebhookFilterOperand: string | number | boolean | null;
+        /** @description A rule about an event: either a `path` and one comparison, or one of `all`, `any` and `not`. A comparison with a value that is not there, or is of another type, does not hold. */
+        WebhookFilterRule: {
+            /** @description All of these rules hold. */
+            all?: components["schemas"]["WebhookFilterRule"][];
+            /** @description At least one of these rules holds. */
+            any?: components["schemas"]["WebhookFilterRule"][];
+            equals?: components["schemas"]["WebhookFilterOperand"];
+            /** @description Whether there is anything at `path`, be it `null`. */
+            exists?: boolean;
+            gt?: components["schemas"]["WebhookFilterLimit"];
+            /** @description The value is one of these. */
+            in?: components["schemas"]["WebhookFilterOperand"][];
+            lt?: components["schemas"]["WebhookFilterLimit"];
+            not?: components["schemas"]["WebhookFilterRule"];
+            notEquals?: components["schemas"]["WebhookFilterOperand"];
+            /**
+             * @description Where in the event to look, as a JSON pointer: `/data/currency`, `/data/lines/0/amount`, `/changedFields/0`.
+             * @example /data/currency
+             */
+            path?: string;
+            /** @description The value is a text that begins with this one. */
+            prefix?: string;
+        };
+        /** @description A rule about an event: either a `path` and one comparison (`equals`, `notEquals`, `in`, `exists`, `prefix`, `lt`, `gt`), or one of `all`, `any` and `not`. A comparison with a value that is not there, or is of another type, does not hold; so `notEquals` asks for a value that is there and differs. */
+        WebhookFilterRuleInput: {
+            /** @description All of these rules hold. */
+            all?: components["schemas"]["WebhookFilterRuleInput"][];
+            /** @description At least one of these rules holds. */
+            any?: components["schemas"]["WebhookFilterRuleInput"][];
+            equals?: components["schemas"]["WebhookFilterOperand"];
+            /** @description Whether there is anything at `path`, be it `null`. */
+            exists?: boolean;
+            gt?: components["schemas"]["WebhookFilterLimit"];
+            /** @description The value is one of these. */
+            in?: components["schemas"]["WebhookFilterOperand"][];
+            lt?: components["schemas"]["WebhookFilterLimit"];
+            not?: components["schemas"]["WebhookFilterRuleInput"];
+            notEquals?: components["schemas"]["WebhookFilterOperand"];
+            /**
+             * @description Where in the event to look, as a JSON pointer: `/data/currency`, `/data/lines/0/amount`, `/changedFields/0`.
+             * @example /data/currency
+             */
+            path?: string;
+            /** @description The value is a text that begins with this one. */
+            prefix?: string;
+        };
+        /** @description A public key by which signatures `v1a` are verified: a JWK (RFC 8037), and the same as libraries for Standard Webhooks take it. */
+        WebhookKey: {
+            /** @description How it signs, `EdDSA`. */
+            alg: string;
+            /** @description When the pair was made. */
+            createdAt: components["schemas"]["Timestamp"];
+            /** @description The curve, `Ed25519`. */
+            crv: string;
+            /** @description The public key as `whpk_` and base64. */
+            encoded: string;
+            /** @description From this moment the pair signs no more; `null` is the pair that no other has taken the place of. */
+            expiresAt: components["schemas"]["TimestampOrNull"];
+            kid: components["schemas"]["WebhookKeyId"];
+            /**
+             * @description The kind of key.
+             * @constant
+             */
+            kty: "OKP";
+            /** @description What it is for, `sig`. */
+            use: string;
+            /** @description The public key, 32 bytes in base64url. */
+            x: string;
+        };
+        /**
+         * @description Identifies a key pair. Ids are made by us, never reused, and sort by time of creation.
+         * @example wsk_01kgm1k44gf5w6h7j8k9m0n1pq
+         */
+        WebhookKeyId: string;
+        /** @description How long the key pairs so far go on signing beside the new one. */
+        WebhookKeyRotationInput: {
+            /**
+             * Format: int32
+             * @description Seconds until the pairs so far sign no more: 0 stops them at once, 604800 is a week. Those that end earlier already are not prolonged.
+             * @default 86400
+             */
+            overlapSeconds?: number;
+        };
+        /** @description The public keys of your tenant, current and former, the newest first: a JWK Set (RFC 7517). It is empty until an endpoint chooses `V1A`, or until you rotate. */
+        WebhookKeySet: {
+            /** @description The keys, the newest first. */
+            keys: components["schemas"]["WebhookKey"][];
+            revision: components["schemas"]["Revision"];
+        };
+        /** @description What an endpoint would be told of an event. */
+        WebhookPreview: {
+            /**
+             * @description What keeps the event back, as a JSON pointer into your request: `/eventTypes`, or the rule that does not hold, the innermost one that shows it. `null` when nothing does.
+             * @example /filter/1/any
+             */
+            decidedBy: string | null;
+            /** @description Of which type the event is. */
+            eventType: components["schemas"]["EventType"];
+            /** @description Whether the endpoint would be told. */
+            isDelivered: boolean;
+        };
+        /** @description What to try, and on which event: `eventId` or `eventType`, one of them. */
+        WebhookPreviewInput: {
+            /** @description One of your events. */
+            eventId?: components["schemas"]["EventId"];
+            /** @description A type of event, whose example is taken. */
+            eventType?: components["schemas"]["EventType"];
+            /**
+             * @description Which events the endpoint would want. Without it, all.
+             * @default [
+             *       "*"
+             *     ]
+             */
+            eventTypes?: components["schemas"]["EventTypeSelector"][];
+            /**
+             * @description Which of these events you want, by what they say: all rules must hold. An event that is filtered out makes no delivery. Altogether there may be 50 rules and 100 values under `in`, five levels deep. Without it, or empty, every event passes.
+             * @default []
+             */
+            filter?: components["schemas"]["WebhookFilterRuleInput"][];
+        };
         /** @description What a replay would do if it were asked for now. */
         WebhookReplayPreview: {
             /**
@@ -7394,7 +7651,7 @@ export interface components {
              * @description Events of which at least one delivery would be made.
              */
             eventCount: number;
-            /** @description Whether all events were looked at. A preview stops after 100,000 of them; the replay does not. */
+            /** @description Whether all events were looked at. A preview stops after 100,000 of them, or 10,000 where a filter has to be asked; the replay does not. */
             isComplete: boolean;
         };
         /** @description Which of what happened is told again, to whom, and how fast. Events are taken in the order of the log, up to the last one that there is when the replay begins; what happens later is told as always. */
@@ -7434,6 +7691,33 @@ export interface components {
              */
             deliveryCount: number;
             endpointId: components["schemas"]["WebhookEndpointId"];
+        };
+        /** @description How long the secrets so far go on signing beside the new one. */
+        WebhookSecretRotationInput: {
+            /**
+             * Format: int32
+             * @description Seconds until the secrets so far sign no more: 0 stops them at once, 604800 is a week. Those that end earlier already are not prolonged.
+             * @default 86400
+             */
+            overlapSeconds?: number;
+        };
+        /**
+         * @description `V1`: HMAC-SHA256 by the secrets of the endpoint. `V1A`: Ed25519 by the key pairs of your tenant, which whoever has the public key can verify and nobody else can make.
+         * @enum {string}
+         */
+        WebhookSignatureScheme: "V1" | "V1A";
+        /**
+         * @description Identifies a signing secret of a webhook endpoint. Ids are made by us, never reused, and sort by time of creation.
+         * @example whs_01kgm1k44ge8zv3n2q5m7r9txc
+         */
+        WebhookSigningSecretId: string;
+        /** @description A secret that an endpoint's webhooks are signed with, without the secret itself. */
+        WebhookSigningSecretInfo: {
+            /** @description When it was made. */
+            createdAt: components["schemas"]["Timestamp"];
+            /** @description From this moment it signs no more; `null` is the secret that no other has taken the place of. */
+            expiresAt: components["schemas"]["TimestampOrNull"];
+            id: components["schemas"]["WebhookSigningSecretId"];
         };
     };
     responses: {
@@ -7786,7 +8070,7 @@ export interface components {
         /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
         WebhookId: components["schemas"]["EventId"];
         /**
-         * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+         * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
          * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
          */
         WebhookSignature: string;
@@ -7806,7 +8090,7 @@ export interface components {
          */
         XCorrelationId: string;
         /**
-         * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+         * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
          * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
          */
         XUbosSignature: string;
@@ -13039,6 +13323,124 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    revokeFormerWebhookSecrets: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which webhook endpoint. */
+                webhookEndpointId: components["parameters"]["WebhookEndpointId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The endpoint, with one secret. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookEndpointInfo"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    rotateWebhookSecret: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which webhook endpoint. */
+                webhookEndpointId: components["parameters"]["WebhookEndpointId"];
+            };
+            cookie?: never;
+        };
+        /** @description May be left out; the secrets so far then sign for another day. */
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["WebhookSecretRotationInput"];
+            };
+        };
+        responses: {
+            /** @description The endpoint, with its new signing secret. */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookEndpointCreated"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     createTestEvent: {
         parameters: {
             query?: never;
@@ -13094,7 +13496,171 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
-    previewWebhookReplay: {
+    rotateWebhookKeySet: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /** @description May be left out; the pairs so far then sign for another day. */
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["WebhookKeyRotationInput"];
+            };
+        };
+        responses: {
+            /** @description The public keys as they are now. */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookKeySet"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getWebhookKeySet: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The `ETag` of what you have. If it is still current you get 304 without a body.
+                 * @example "1"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The public keys. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookKeySet"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createWebhookPreview: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookPreviewInput"];
+            };
+        };
+        responses: {
+            /** @description What the endpoint would be told. */
+            200: {
+                headers: {
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookPreview"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createWebhookReplayPreview: {
         parameters: {
             query?: never;
             header?: {

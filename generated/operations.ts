@@ -117,8 +117,13 @@ import type {
   WebhookEndpointStatus,
   WebhookEventInfo,
   WebhookEventList,
+  WebhookKeyRotationInput,
+  WebhookKeySet,
+  WebhookPreview,
+  WebhookPreviewInput,
   WebhookReplayPreview,
   WebhookReplayRequest,
+  WebhookSecretRotationInput,
 } from './types.ts'
 import type { Readable } from 'node:stream'
 
@@ -559,6 +564,29 @@ export interface CreateWebhookEndpoint201 {
   body: WebhookEndpointCreated
 }
 
+/** POST /api/v1/webhook-previews */
+export interface CreateWebhookPreviewRequest {
+  path: Record<never, never>
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: WebhookPreviewInput
+}
+
+export type CreateWebhookPreviewReply = CreateWebhookPreview200
+
+export interface CreateWebhookPreview200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: WebhookPreview
+}
+
 /** POST /api/v1/webhook-replays */
 export interface CreateWebhookReplayRequest {
   path: Record<never, never>
@@ -580,6 +608,29 @@ export interface CreateWebhookReplay202 {
   status: 202
   headers: { Location: string; traceparent?: string }
   body: JobInfo
+}
+
+/** POST /api/v1/webhook-replay-previews */
+export interface CreateWebhookReplayPreviewRequest {
+  path: Record<never, never>
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: WebhookReplayRequest
+}
+
+export type CreateWebhookReplayPreviewReply = CreateWebhookReplayPreview200
+
+export interface CreateWebhookReplayPreview200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: WebhookReplayPreview
 }
 
 /** POST /api/v1/proposals/{proposalId}/declination */
@@ -1520,6 +1571,28 @@ export interface GetWebhookEndpoint200 {
   body: WebhookEndpointInfo
 }
 
+/** GET /api/v1/webhook-key-set */
+export interface GetWebhookKeySetRequest {
+  path: Record<never, never>
+  query: Record<never, never>
+  headers: {
+    /** The `ETag` of what you have. If it is still current you get 304 without a body. */
+    'if-none-match'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetWebhookKeySetReply = GetWebhookKeySet200
+
+export interface GetWebhookKeySet200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: WebhookKeySet
+}
+
 /** POST /api/v1/invoices/{invoiceId}/issuance */
 export interface IssueInvoiceRequest {
   path: {
@@ -2209,29 +2282,6 @@ export interface ListWebhookEndpoints200 {
   body: WebhookEndpointList
 }
 
-/** POST /api/v1/webhook-replay-previews */
-export interface PreviewWebhookReplayRequest {
-  path: Record<never, never>
-  query: Record<never, never>
-  headers: {
-    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
-    'idempotency-key'?: string
-    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
-    'x-correlation-id'?: string
-    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
-    traceparent?: string
-  }
-  body: WebhookReplayRequest
-}
-
-export type PreviewWebhookReplayReply = PreviewWebhookReplay200
-
-export interface PreviewWebhookReplay200 {
-  status: 200
-  headers?: { traceparent?: string }
-  body: WebhookReplayPreview
-}
-
 /** POST /api/v1/webhook-deliveries/{webhookDeliveryId}/redeliveries */
 export interface RedeliverWebhookDeliveryRequest {
   path: {
@@ -2307,6 +2357,31 @@ export interface RevokeApiKey200 {
   body: ApiKeyInfo
 }
 
+/** POST /api/v1/webhook-endpoints/{webhookEndpointId}/secret-revocation */
+export interface RevokeFormerWebhookSecretsRequest {
+  path: {
+    /** Which webhook endpoint. */
+    webhookEndpointId: WebhookEndpointId
+  }
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type RevokeFormerWebhookSecretsReply = RevokeFormerWebhookSecrets200
+
+export interface RevokeFormerWebhookSecrets200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: WebhookEndpointInfo
+}
+
 /** POST /api/v1/api-keys/{apiKeyId}/rotations */
 export interface RotateApiKeyRequest {
   path: {
@@ -2331,6 +2406,55 @@ export interface RotateApiKey201 {
   status: 201
   headers: { Location: string; traceparent?: string }
   body: ApiKeyCreated
+}
+
+/** POST /api/v1/webhook-key-rotations */
+export interface RotateWebhookKeySetRequest {
+  path: Record<never, never>
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: WebhookKeyRotationInput | undefined
+}
+
+export type RotateWebhookKeySetReply = RotateWebhookKeySet201
+
+export interface RotateWebhookKeySet201 {
+  status: 201
+  headers: { Location: string; traceparent?: string }
+  body: WebhookKeySet
+}
+
+/** POST /api/v1/webhook-endpoints/{webhookEndpointId}/secret-rotations */
+export interface RotateWebhookSecretRequest {
+  path: {
+    /** Which webhook endpoint. */
+    webhookEndpointId: WebhookEndpointId
+  }
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: WebhookSecretRotationInput | undefined
+}
+
+export type RotateWebhookSecretReply = RotateWebhookSecret201
+
+export interface RotateWebhookSecret201 {
+  status: 201
+  headers: { Location: string; traceparent?: string }
+  body: WebhookEndpointCreated
 }
 
 /** POST /api/v1/proposals/{proposalId}/submission */
@@ -2799,9 +2923,21 @@ export interface Operations {
     kind: 'write'
     access: 'key'
   }
+  createWebhookPreview: {
+    request: CreateWebhookPreviewRequest
+    reply: CreateWebhookPreviewReply
+    kind: 'write'
+    access: 'key'
+  }
   createWebhookReplay: {
     request: CreateWebhookReplayRequest
     reply: CreateWebhookReplayReply
+    kind: 'write'
+    access: 'key'
+  }
+  createWebhookReplayPreview: {
+    request: CreateWebhookReplayPreviewRequest
+    reply: CreateWebhookReplayPreviewReply
     kind: 'write'
     access: 'key'
   }
@@ -3039,6 +3175,12 @@ export interface Operations {
     kind: 'read'
     access: 'key'
   }
+  getWebhookKeySet: {
+    request: GetWebhookKeySetRequest
+    reply: GetWebhookKeySetReply
+    kind: 'read'
+    access: 'key'
+  }
   issueInvoice: {
     request: IssueInvoiceRequest
     reply: IssueInvoiceReply
@@ -3165,12 +3307,6 @@ export interface Operations {
     kind: 'read'
     access: 'key'
   }
-  previewWebhookReplay: {
-    request: PreviewWebhookReplayRequest
-    reply: PreviewWebhookReplayReply
-    kind: 'write'
-    access: 'key'
-  }
   redeliverWebhookDelivery: {
     request: RedeliverWebhookDeliveryRequest
     reply: RedeliverWebhookDeliveryReply
@@ -3189,9 +3325,27 @@ export interface Operations {
     kind: 'write'
     access: 'key'
   }
+  revokeFormerWebhookSecrets: {
+    request: RevokeFormerWebhookSecretsRequest
+    reply: RevokeFormerWebhookSecretsReply
+    kind: 'write'
+    access: 'key'
+  }
   rotateApiKey: {
     request: RotateApiKeyRequest
     reply: RotateApiKeyReply
+    kind: 'write'
+    access: 'key'
+  }
+  rotateWebhookKeySet: {
+    request: RotateWebhookKeySetRequest
+    reply: RotateWebhookKeySetReply
+    kind: 'write'
+    access: 'key'
+  }
+  rotateWebhookSecret: {
+    request: RotateWebhookSecretRequest
+    reply: RotateWebhookSecretReply
     kind: 'write'
     access: 'key'
   }

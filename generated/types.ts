@@ -252,7 +252,7 @@ export type EventTypeInfo = components['schemas']['EventTypeInfo']
 /** One page of event types. */
 export type EventTypeList = components['schemas']['EventTypeList']
 
-/** One event type, or `*` for all of them, those of the future included. */
+/** One event type, or all whose names begin alike, such as `invoice.*`, or `*` for all of them. Types of the future are included. Refused when it selects no type that there is. */
 export type EventTypeSelector = components['schemas']['EventTypeSelector']
 
 /** The method of a request, as HTTP has it. */
@@ -705,6 +705,36 @@ export type WebhookEventInfo = components['schemas']['WebhookEventInfo']
 /** One page of events. */
 export type WebhookEventList = components['schemas']['WebhookEventList']
 
+/** What a value is less or greater than: numbers with numbers, and texts with texts, by their characters, so that days and times of events compare as such. */
+export type WebhookFilterLimit = components['schemas']['WebhookFilterLimit']
+
+/** What a value is compared with. `1` and `"1"` are not equal; lists and objects never are. */
+export type WebhookFilterOperand = components['schemas']['WebhookFilterOperand']
+
+/** A rule about an event: either a `path` and one comparison, or one of `all`, `any` and `not`. A comparison with a value that is not there, or is of another type, does not hold. */
+export type WebhookFilterRule = components['schemas']['WebhookFilterRule']
+
+/** A rule about an event: either a `path` and one comparison (`equals`, `notEquals`, `in`, `exists`, `prefix`, `lt`, `gt`), or one of `all`, `any` and `not`. A comparison with a value that is not there, or is of another type, does not hold; so `notEquals` asks for a value that is there and differs. */
+export type WebhookFilterRuleInput = components['schemas']['WebhookFilterRuleInput']
+
+/** A public key by which signatures `v1a` are verified: a JWK (RFC 8037), and the same as libraries for Standard Webhooks take it. */
+export type WebhookKey = components['schemas']['WebhookKey']
+
+/** Identifies a key pair. Ids are made by us, never reused, and sort by time of creation. */
+export type WebhookKeyId = components['schemas']['WebhookKeyId']
+
+/** How long the key pairs so far go on signing beside the new one. */
+export type WebhookKeyRotationInput = components['schemas']['WebhookKeyRotationInput']
+
+/** The public keys of your tenant, current and former, the newest first: a JWK Set (RFC 7517). It is empty until an endpoint chooses `V1A`, or until you rotate. */
+export type WebhookKeySet = components['schemas']['WebhookKeySet']
+
+/** What an endpoint would be told of an event. */
+export type WebhookPreview = components['schemas']['WebhookPreview']
+
+/** What to try, and on which event: `eventId` or `eventType`, one of them. */
+export type WebhookPreviewInput = components['schemas']['WebhookPreviewInput']
+
 /** What a replay would do if it were asked for now. */
 export type WebhookReplayPreview = components['schemas']['WebhookReplayPreview']
 
@@ -713,3 +743,15 @@ export type WebhookReplayRequest = components['schemas']['WebhookReplayRequest']
 
 /** What a replay would do for one endpoint. */
 export type WebhookReplayShare = components['schemas']['WebhookReplayShare']
+
+/** How long the secrets so far go on signing beside the new one. */
+export type WebhookSecretRotationInput = components['schemas']['WebhookSecretRotationInput']
+
+/** `V1`: HMAC-SHA256 by the secrets of the endpoint. `V1A`: Ed25519 by the key pairs of your tenant, which whoever has the public key can verify and nobody else can make. */
+export type WebhookSignatureScheme = components['schemas']['WebhookSignatureScheme']
+
+/** Identifies a signing secret of a webhook endpoint. Ids are made by us, never reused, and sort by time of creation. */
+export type WebhookSigningSecretId = components['schemas']['WebhookSigningSecretId']
+
+/** A secret that an endpoint's webhooks are signed with, without the secret itself. */
+export type WebhookSigningSecretInfo = components['schemas']['WebhookSigningSecretInfo']

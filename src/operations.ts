@@ -85,10 +85,10 @@ import {
   listWebhookEndpoints,
   updateWebhookEndpoint,
 } from './webhooks/endpoint.http.ts'
-import { createWebhookReplay, createWebhookReplayPreview } from './webhooks/replay.http.ts'
 import { getWebhookKeySet, rotateWebhookKeySet } from './webhooks/key-set.http.ts'
-import { revokeFormerWebhookSecrets, rotateWebhookSecret } from './webhooks/secret.http.ts'
 import { createWebhookPreview } from './webhooks/preview.http.ts'
+import { createWebhookReplay, createWebhookReplayPreview } from './webhooks/replay.http.ts'
+import { revokeFormerWebhookSecrets, rotateWebhookSecret } from './webhooks/secret.http.ts'
 
 /** Every operation of the contract, and who answers it. */
 export const operations = {

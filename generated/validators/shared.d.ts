@@ -83,6 +83,9 @@ export declare const validateWebhookEndpointId: Validate
 export declare const validateWebhookEndpointInfo: Validate
 export declare const validateWebhookEndpointStatus: Validate
 export declare const validateWebhookEventInfo: Validate
+export declare const validateWebhookFilterLimit: Validate
+export declare const validateWebhookFilterOperand: Validate
+export declare const validateWebhookFilterRule: Validate
 export declare const validateWebhookSignatureScheme: Validate
 export declare const validateWebhookSigningSecretId: Validate
 export declare const validateWebhookSigningSecretInfo: Validate

@@ -21,6 +21,7 @@ const validateCurrency_0 = new RegExp("^[A-Z]{3}$", "u")
 const validateEnvironment_0 = ["PRODUCTION","SANDBOX"]
 const validateEventId_0 = new RegExp("^evt_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateEventType_0 = ["organization.created","api_key.created","api_key.updated","api_key.rotated","api_key.revoked","api_key.expiring","api_key.suspicious","service_account.created","service_account.updated","service_account.deleted","client.created","client.updated","client.deleted","proposal.created","proposal.updated","proposal.deleted","proposal.sent","proposal.accepted","proposal.declined","proposal.expired","invoice.created","invoice.updated","invoice.issued","invoice.paid","invoice.voided","payment.received","payment.refunded","webhook_endpoint.created","webhook_endpoint.updated","webhook_endpoint.deleted","webhook_endpoint.disabled","webhook_endpoint.tested","event_consumer.created","event_consumer.deleted","job.succeeded","job.failed","job.cancelled","job_schedule.created","job_schedule.updated","job_schedule.deleted"]
+const validateEventTypeSelector_0 = new RegExp("^(\\*|[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)*(\\.\\*)?)$", "u")
 const validateInvoiceId_0 = new RegExp("^inv_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateInvoiceNumber_0 = new RegExp("^INV-[0-9]{6,36}$", "u")
 const validateInvoiceStatus_0 = ["DRAFT","OPEN","PAID","VOIDED"]
@@ -60,6 +61,7 @@ const validateWebhookEndpointDisabledReason_0 = ["REQUESTED","GONE","FAILING"]
 const validateWebhookEndpointId_0 = new RegExp("^whe_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateWebhookEndpointInfo_0 = formats["uri"]
 const validateWebhookEventInfo_2 = ["object","null"]
+const validateWebhookFilterRule_0 = new RegExp("^(/([^~/\\u0000-\\u001f\\u007f\\ud800-\\udfff]|~[01])*)+$", "u")
 const validateWebhookSignatureScheme_0 = ["V1","V1A"]
 const validateWebhookSigningSecretId_0 = new RegExp("^whs_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 
@@ -1903,61 +1905,22 @@ export function validateEventType(data, {instancePath="", parentData, parentData
 export function validateEventTypeSelector(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
-  const _errs0 = errors;
-  let valid0 = false;
-  const _errs1 = errors;
-  if(!(validateEventType(data, {instancePath,parentData,parentDataProperty,rootData}))){
-    vErrors = vErrors === null ? validateEventType.errors : vErrors.concat(validateEventType.errors);
-    errors = vErrors.length;
-  }
-  var _valid0 = _errs1 === errors;
-  valid0 = valid0 || _valid0;
-  if(!valid0){
-    const _errs2 = errors;
-    if(typeof data !== "string"){
-      const err0 = {instancePath,schemaPath:"#/anyOf/1/type",keyword:"type",params:{type: "string"},message:"must be string"};
-      if(vErrors === null){
-        vErrors = [err0];
+  if(errors === 0){
+    if(typeof data === "string"){
+      if(ucs2length(data) > 100){
+        validateEventTypeSelector.errors = [{instancePath,schemaPath:"#/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
+        return false;
       }
       else {
-        vErrors.push(err0);
+        if(!validateEventTypeSelector_0.test(data)){
+          validateEventTypeSelector.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^(\\*|[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)*(\\.\\*)?)$"},message:"must match pattern \""+"^(\\*|[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)*(\\.\\*)?)$"+"\""}];
+          return false;
+        }
       }
-      errors++;
-    }
-    if("*" !== data){
-      const err1 = {instancePath,schemaPath:"#/anyOf/1/const",keyword:"const",params:{allowedValue: "*"},message:"must be equal to constant"};
-      if(vErrors === null){
-        vErrors = [err1];
-      }
-      else {
-        vErrors.push(err1);
-      }
-      errors++;
-    }
-    var _valid0 = _errs2 === errors;
-    valid0 = valid0 || _valid0;
-  }
-  if(!valid0){
-    const err2 = {instancePath,schemaPath:"#/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
-    if(vErrors === null){
-      vErrors = [err2];
     }
     else {
-      vErrors.push(err2);
-    }
-    errors++;
-    validateEventTypeSelector.errors = vErrors;
-    return false;
-  }
-  else {
-    errors = _errs0;
-    if(vErrors !== null){
-      if(_errs0){
-        vErrors.length = _errs0;
-      }
-      else {
-        vErrors = null;
-      }
+      validateEventTypeSelector.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+      return false;
     }
   }
   validateEventTypeSelector.errors = vErrors;
@@ -6378,7 +6341,7 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
   if(errors === 0){
     if(data && typeof data == "object" && !Array.isArray(data)){
       let missing0;
-      if(((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.signatureSchemes === undefined) && (missing0 = "signatureSchemes"))) || ((data.signingSecrets === undefined) && (missing0 = "signingSecrets"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))){
+      if((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.filter === undefined) && (missing0 = "filter"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.signatureSchemes === undefined) && (missing0 = "signatureSchemes"))) || ((data.signingSecrets === undefined) && (missing0 = "signingSecrets"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))){
         validateWebhookEndpointInfo.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
         return false;
       }
@@ -6487,11 +6450,35 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                 var valid0 = true;
               }
               if(valid0){
-                if(data.status !== undefined){
+                if(data.filter !== undefined){
+                  let data5 = data.filter;
                   const _errs9 = errors;
-                  if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
-                    vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
-                    errors = vErrors.length;
+                  if(errors === _errs9){
+                    if(Array.isArray(data5)){
+                      if(data5.length > 20){
+                        validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/filter",schemaPath:"#/properties/filter/maxItems",keyword:"maxItems",params:{limit: 20},message:"must NOT have more than 20 items"}];
+                        return false;
+                      }
+                      else {
+                        var valid2 = true;
+                        const len1 = data5.length;
+                        for(let i1=0; i1<len1; i1++){
+                          const _errs11 = errors;
+                          if(!(validateWebhookFilterRule(data5[i1], {instancePath:instancePath+"/filter/" + i1,parentData:data5,parentDataProperty:i1,rootData}))){
+                            vErrors = vErrors === null ? validateWebhookFilterRule.errors : vErrors.concat(validateWebhookFilterRule.errors);
+                            errors = vErrors.length;
+                          }
+                          var valid2 = _errs11 === errors;
+                          if(!valid2){
+                            break;
+                          }
+                        }
+                      }
+                    }
+                    else {
+                      validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/filter",schemaPath:"#/properties/filter/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                      return false;
+                    }
                   }
                   var valid0 = _errs9 === errors;
                 }
@@ -6499,128 +6486,98 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                   var valid0 = true;
                 }
                 if(valid0){
-                  if(data.disabledReason !== undefined){
-                    let data6 = data.disabledReason;
-                    const _errs10 = errors;
-                    const _errs11 = errors;
-                    let valid2 = false;
+                  if(data.status !== undefined){
                     const _errs12 = errors;
-                    if(!(validateWebhookEndpointDisabledReason(data6, {instancePath:instancePath+"/disabledReason",parentData:data,parentDataProperty:"disabledReason",rootData}))){
-                      vErrors = vErrors === null ? validateWebhookEndpointDisabledReason.errors : vErrors.concat(validateWebhookEndpointDisabledReason.errors);
+                    if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
+                      vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
                       errors = vErrors.length;
                     }
-                    var _valid0 = _errs12 === errors;
-                    valid2 = valid2 || _valid0;
-                    if(!valid2){
-                      const _errs13 = errors;
-                      if(data6 !== null){
-                        const err0 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
-                        if(vErrors === null){
-                          vErrors = [err0];
-                        }
-                        else {
-                          vErrors.push(err0);
-                        }
-                        errors++;
-                      }
-                      var _valid0 = _errs13 === errors;
-                      valid2 = valid2 || _valid0;
-                    }
-                    if(!valid2){
-                      const err1 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
-                      if(vErrors === null){
-                        vErrors = [err1];
-                      }
-                      else {
-                        vErrors.push(err1);
-                      }
-                      errors++;
-                      validateWebhookEndpointInfo.errors = vErrors;
-                      return false;
-                    }
-                    else {
-                      errors = _errs11;
-                      if(vErrors !== null){
-                        if(_errs11){
-                          vErrors.length = _errs11;
-                        }
-                        else {
-                          vErrors = null;
-                        }
-                      }
-                    }
-                    var valid0 = _errs10 === errors;
+                    var valid0 = _errs12 === errors;
                   }
                   else {
                     var valid0 = true;
                   }
                   if(valid0){
-                    if(data.disabledAt !== undefined){
+                    if(data.disabledReason !== undefined){
+                      let data8 = data.disabledReason;
+                      const _errs13 = errors;
+                      const _errs14 = errors;
+                      let valid3 = false;
                       const _errs15 = errors;
-                      if(!(validateTimestampOrNull(data.disabledAt, {instancePath:instancePath+"/disabledAt",parentData:data,parentDataProperty:"disabledAt",rootData}))){
-                        vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                      if(!(validateWebhookEndpointDisabledReason(data8, {instancePath:instancePath+"/disabledReason",parentData:data,parentDataProperty:"disabledReason",rootData}))){
+                        vErrors = vErrors === null ? validateWebhookEndpointDisabledReason.errors : vErrors.concat(validateWebhookEndpointDisabledReason.errors);
                         errors = vErrors.length;
                       }
-                      var valid0 = _errs15 === errors;
+                      var _valid0 = _errs15 === errors;
+                      valid3 = valid3 || _valid0;
+                      if(!valid3){
+                        const _errs16 = errors;
+                        if(data8 !== null){
+                          const err0 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                          if(vErrors === null){
+                            vErrors = [err0];
+                          }
+                          else {
+                            vErrors.push(err0);
+                          }
+                          errors++;
+                        }
+                        var _valid0 = _errs16 === errors;
+                        valid3 = valid3 || _valid0;
+                      }
+                      if(!valid3){
+                        const err1 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                        if(vErrors === null){
+                          vErrors = [err1];
+                        }
+                        else {
+                          vErrors.push(err1);
+                        }
+                        errors++;
+                        validateWebhookEndpointInfo.errors = vErrors;
+                        return false;
+                      }
+                      else {
+                        errors = _errs14;
+                        if(vErrors !== null){
+                          if(_errs14){
+                            vErrors.length = _errs14;
+                          }
+                          else {
+                            vErrors = null;
+                          }
+                        }
+                      }
+                      var valid0 = _errs13 === errors;
                     }
                     else {
                       var valid0 = true;
                     }
                     if(valid0){
-                      if(data.signatureSchemes !== undefined){
-                        let data8 = data.signatureSchemes;
-                        const _errs16 = errors;
-                        if(errors === _errs16){
-                          if(Array.isArray(data8)){
-                            if(data8.length > 2){
-                              validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
-                              return false;
-                            }
-                            else {
-                              if(data8.length < 1){
-                                validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
-                                return false;
-                              }
-                              else {
-                                var valid3 = true;
-                                const len1 = data8.length;
-                                for(let i1=0; i1<len1; i1++){
-                                  const _errs18 = errors;
-                                  if(!(validateWebhookSignatureScheme(data8[i1], {instancePath:instancePath+"/signatureSchemes/" + i1,parentData:data8,parentDataProperty:i1,rootData}))){
-                                    vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
-                                    errors = vErrors.length;
-                                  }
-                                  var valid3 = _errs18 === errors;
-                                  if(!valid3){
-                                    break;
-                                  }
-                                }
-                              }
-                            }
-                          }
-                          else {
-                            validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
-                            return false;
-                          }
+                      if(data.disabledAt !== undefined){
+                        const _errs18 = errors;
+                        if(!(validateTimestampOrNull(data.disabledAt, {instancePath:instancePath+"/disabledAt",parentData:data,parentDataProperty:"disabledAt",rootData}))){
+                          vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                          errors = vErrors.length;
                         }
-                        var valid0 = _errs16 === errors;
+                        var valid0 = _errs18 === errors;
                       }
                       else {
                         var valid0 = true;
                       }
                       if(valid0){
-                        if(data.signingSecrets !== undefined){
-                          let data10 = data.signingSecrets;
+                        if(data.signatureSchemes !== undefined){
+                          let data10 = data.signatureSchemes;
                           const _errs19 = errors;
                           if(errors === _errs19){
                             if(Array.isArray(data10)){
-                              if(data10.length > 10){
-                                validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                              if(data10.length > 2){
+                                validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
                                 return false;
                               }
                               else {
                                 if(data10.length < 1){
-                                  validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                  validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
                                   return false;
                                 }
                                 else {
@@ -6628,8 +6585,8 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                                   const len2 = data10.length;
                                   for(let i2=0; i2<len2; i2++){
                                     const _errs21 = errors;
-                                    if(!(validateWebhookSigningSecretInfo(data10[i2], {instancePath:instancePath+"/signingSecrets/" + i2,parentData:data10,parentDataProperty:i2,rootData}))){
-                                      vErrors = vErrors === null ? validateWebhookSigningSecretInfo.errors : vErrors.concat(validateWebhookSigningSecretInfo.errors);
+                                    if(!(validateWebhookSignatureScheme(data10[i2], {instancePath:instancePath+"/signatureSchemes/" + i2,parentData:data10,parentDataProperty:i2,rootData}))){
+                                      vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
                                       errors = vErrors.length;
                                     }
                                     var valid4 = _errs21 === errors;
@@ -6641,7 +6598,7 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                               }
                             }
                             else {
-                              validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                              validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
                               return false;
                             }
                           }
@@ -6651,11 +6608,41 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                           var valid0 = true;
                         }
                         if(valid0){
-                          if(data.createdAt !== undefined){
+                          if(data.signingSecrets !== undefined){
+                            let data12 = data.signingSecrets;
                             const _errs22 = errors;
-                            if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
-                              vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
-                              errors = vErrors.length;
+                            if(errors === _errs22){
+                              if(Array.isArray(data12)){
+                                if(data12.length > 10){
+                                  validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                                  return false;
+                                }
+                                else {
+                                  if(data12.length < 1){
+                                    validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                    return false;
+                                  }
+                                  else {
+                                    var valid5 = true;
+                                    const len3 = data12.length;
+                                    for(let i3=0; i3<len3; i3++){
+                                      const _errs24 = errors;
+                                      if(!(validateWebhookSigningSecretInfo(data12[i3], {instancePath:instancePath+"/signingSecrets/" + i3,parentData:data12,parentDataProperty:i3,rootData}))){
+                                        vErrors = vErrors === null ? validateWebhookSigningSecretInfo.errors : vErrors.concat(validateWebhookSigningSecretInfo.errors);
+                                        errors = vErrors.length;
+                                      }
+                                      var valid5 = _errs24 === errors;
+                                      if(!valid5){
+                                        break;
+                                      }
+                                    }
+                                  }
+                                }
+                              }
+                              else {
+                                validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                return false;
+                              }
                             }
                             var valid0 = _errs22 === errors;
                           }
@@ -6663,28 +6650,41 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                             var valid0 = true;
                           }
                           if(valid0){
-                            if(data.updatedAt !== undefined){
-                              const _errs23 = errors;
-                              if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                            if(data.createdAt !== undefined){
+                              const _errs25 = errors;
+                              if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
                                 vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                                 errors = vErrors.length;
                               }
-                              var valid0 = _errs23 === errors;
+                              var valid0 = _errs25 === errors;
                             }
                             else {
                               var valid0 = true;
                             }
                             if(valid0){
-                              if(data.revision !== undefined){
-                                const _errs24 = errors;
-                                if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
-                                  vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                              if(data.updatedAt !== undefined){
+                                const _errs26 = errors;
+                                if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                                  vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                                   errors = vErrors.length;
                                 }
-                                var valid0 = _errs24 === errors;
+                                var valid0 = _errs26 === errors;
                               }
                               else {
                                 var valid0 = true;
+                              }
+                              if(valid0){
+                                if(data.revision !== undefined){
+                                  const _errs27 = errors;
+                                  if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
+                                    vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                    errors = vErrors.length;
+                                  }
+                                  var valid0 = _errs27 === errors;
+                                }
+                                else {
+                                  var valid0 = true;
+                                }
                               }
                             }
                           }
@@ -6913,6 +6913,554 @@ export function validateWebhookEventInfo(data, {instancePath="", parentData, par
     }
   }
   validateWebhookEventInfo.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookFilterLimit(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  const _errs0 = errors;
+  let valid0 = false;
+  const _errs1 = errors;
+  if(errors === _errs1){
+    if((typeof data == "number") && (isFinite(data))){
+      if(data > 9007199254740991 || isNaN(data)){
+        const err0 = {instancePath,schemaPath:"#/anyOf/0/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"};
+        if(vErrors === null){
+          vErrors = [err0];
+        }
+        else {
+          vErrors.push(err0);
+        }
+        errors++;
+      }
+      else {
+        if(data < -9007199254740991 || isNaN(data)){
+          const err1 = {instancePath,schemaPath:"#/anyOf/0/minimum",keyword:"minimum",params:{comparison: ">=", limit: -9007199254740991},message:"must be >= -9007199254740991"};
+          if(vErrors === null){
+            vErrors = [err1];
+          }
+          else {
+            vErrors.push(err1);
+          }
+          errors++;
+        }
+      }
+    }
+    else {
+      const err2 = {instancePath,schemaPath:"#/anyOf/0/type",keyword:"type",params:{type: "number"},message:"must be number"};
+      if(vErrors === null){
+        vErrors = [err2];
+      }
+      else {
+        vErrors.push(err2);
+      }
+      errors++;
+    }
+  }
+  var _valid0 = _errs1 === errors;
+  valid0 = valid0 || _valid0;
+  if(!valid0){
+    const _errs3 = errors;
+    if(errors === _errs3){
+      if(typeof data === "string"){
+        if(ucs2length(data) > 200){
+          const err3 = {instancePath,schemaPath:"#/anyOf/1/maxLength",keyword:"maxLength",params:{limit: 200},message:"must NOT have more than 200 characters"};
+          if(vErrors === null){
+            vErrors = [err3];
+          }
+          else {
+            vErrors.push(err3);
+          }
+          errors++;
+        }
+        else {
+          if(ucs2length(data) < 1){
+            const err4 = {instancePath,schemaPath:"#/anyOf/1/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"};
+            if(vErrors === null){
+              vErrors = [err4];
+            }
+            else {
+              vErrors.push(err4);
+            }
+            errors++;
+          }
+          else {
+            if(!validateJobUniqueKey_0.test(data)){
+              const err5 = {instancePath,schemaPath:"#/anyOf/1/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""};
+              if(vErrors === null){
+                vErrors = [err5];
+              }
+              else {
+                vErrors.push(err5);
+              }
+              errors++;
+            }
+          }
+        }
+      }
+      else {
+        const err6 = {instancePath,schemaPath:"#/anyOf/1/type",keyword:"type",params:{type: "string"},message:"must be string"};
+        if(vErrors === null){
+          vErrors = [err6];
+        }
+        else {
+          vErrors.push(err6);
+        }
+        errors++;
+      }
+    }
+    var _valid0 = _errs3 === errors;
+    valid0 = valid0 || _valid0;
+  }
+  if(!valid0){
+    const err7 = {instancePath,schemaPath:"#/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+    if(vErrors === null){
+      vErrors = [err7];
+    }
+    else {
+      vErrors.push(err7);
+    }
+    errors++;
+    validateWebhookFilterLimit.errors = vErrors;
+    return false;
+  }
+  else {
+    errors = _errs0;
+    if(vErrors !== null){
+      if(_errs0){
+        vErrors.length = _errs0;
+      }
+      else {
+        vErrors = null;
+      }
+    }
+  }
+  validateWebhookFilterLimit.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookFilterOperand(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  const _errs0 = errors;
+  let valid0 = false;
+  const _errs1 = errors;
+  if(errors === _errs1){
+    if(typeof data === "string"){
+      if(ucs2length(data) > 500){
+        const err0 = {instancePath,schemaPath:"#/anyOf/0/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"};
+        if(vErrors === null){
+          vErrors = [err0];
+        }
+        else {
+          vErrors.push(err0);
+        }
+        errors++;
+      }
+      else {
+        if(!validateJobUniqueKey_0.test(data)){
+          const err1 = {instancePath,schemaPath:"#/anyOf/0/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""};
+          if(vErrors === null){
+            vErrors = [err1];
+          }
+          else {
+            vErrors.push(err1);
+          }
+          errors++;
+        }
+      }
+    }
+    else {
+      const err2 = {instancePath,schemaPath:"#/anyOf/0/type",keyword:"type",params:{type: "string"},message:"must be string"};
+      if(vErrors === null){
+        vErrors = [err2];
+      }
+      else {
+        vErrors.push(err2);
+      }
+      errors++;
+    }
+  }
+  var _valid0 = _errs1 === errors;
+  valid0 = valid0 || _valid0;
+  if(!valid0){
+    const _errs3 = errors;
+    if(errors === _errs3){
+      if((typeof data == "number") && (isFinite(data))){
+        if(data > 9007199254740991 || isNaN(data)){
+          const err3 = {instancePath,schemaPath:"#/anyOf/1/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"};
+          if(vErrors === null){
+            vErrors = [err3];
+          }
+          else {
+            vErrors.push(err3);
+          }
+          errors++;
+        }
+        else {
+          if(data < -9007199254740991 || isNaN(data)){
+            const err4 = {instancePath,schemaPath:"#/anyOf/1/minimum",keyword:"minimum",params:{comparison: ">=", limit: -9007199254740991},message:"must be >= -9007199254740991"};
+            if(vErrors === null){
+              vErrors = [err4];
+            }
+            else {
+              vErrors.push(err4);
+            }
+            errors++;
+          }
+        }
+      }
+      else {
+        const err5 = {instancePath,schemaPath:"#/anyOf/1/type",keyword:"type",params:{type: "number"},message:"must be number"};
+        if(vErrors === null){
+          vErrors = [err5];
+        }
+        else {
+          vErrors.push(err5);
+        }
+        errors++;
+      }
+    }
+    var _valid0 = _errs3 === errors;
+    valid0 = valid0 || _valid0;
+    if(!valid0){
+      const _errs5 = errors;
+      if(typeof data !== "boolean"){
+        const err6 = {instancePath,schemaPath:"#/anyOf/2/type",keyword:"type",params:{type: "boolean"},message:"must be boolean"};
+        if(vErrors === null){
+          vErrors = [err6];
+        }
+        else {
+          vErrors.push(err6);
+        }
+        errors++;
+      }
+      var _valid0 = _errs5 === errors;
+      valid0 = valid0 || _valid0;
+      if(!valid0){
+        const _errs7 = errors;
+        if(data !== null){
+          const err7 = {instancePath,schemaPath:"#/anyOf/3/type",keyword:"type",params:{type: "null"},message:"must be null"};
+          if(vErrors === null){
+            vErrors = [err7];
+          }
+          else {
+            vErrors.push(err7);
+          }
+          errors++;
+        }
+        var _valid0 = _errs7 === errors;
+        valid0 = valid0 || _valid0;
+      }
+    }
+  }
+  if(!valid0){
+    const err8 = {instancePath,schemaPath:"#/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+    if(vErrors === null){
+      vErrors = [err8];
+    }
+    else {
+      vErrors.push(err8);
+    }
+    errors++;
+    validateWebhookFilterOperand.errors = vErrors;
+    return false;
+  }
+  else {
+    errors = _errs0;
+    if(vErrors !== null){
+      if(_errs0){
+        vErrors.length = _errs0;
+      }
+      else {
+        vErrors = null;
+      }
+    }
+  }
+  validateWebhookFilterOperand.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookFilterRule(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      if(data.path !== undefined){
+        let data0 = data.path;
+        const _errs1 = errors;
+        if(errors === _errs1){
+          if(typeof data0 === "string"){
+            if(ucs2length(data0) > 200){
+              validateWebhookFilterRule.errors = [{instancePath:instancePath+"/path",schemaPath:"#/properties/path/maxLength",keyword:"maxLength",params:{limit: 200},message:"must NOT have more than 200 characters"}];
+              return false;
+            }
+            else {
+              if(!validateWebhookFilterRule_0.test(data0)){
+                validateWebhookFilterRule.errors = [{instancePath:instancePath+"/path",schemaPath:"#/properties/path/pattern",keyword:"pattern",params:{pattern: "^(/([^~/\\u0000-\\u001f\\u007f\\ud800-\\udfff]|~[01])*)+$"},message:"must match pattern \""+"^(/([^~/\\u0000-\\u001f\\u007f\\ud800-\\udfff]|~[01])*)+$"+"\""}];
+                return false;
+              }
+            }
+          }
+          else {
+            validateWebhookFilterRule.errors = [{instancePath:instancePath+"/path",schemaPath:"#/properties/path/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+            return false;
+          }
+        }
+        var valid0 = _errs1 === errors;
+      }
+      else {
+        var valid0 = true;
+      }
+      if(valid0){
+        if(data.equals !== undefined){
+          const _errs3 = errors;
+          if(!(validateWebhookFilterOperand(data.equals, {instancePath:instancePath+"/equals",parentData:data,parentDataProperty:"equals",rootData}))){
+            vErrors = vErrors === null ? validateWebhookFilterOperand.errors : vErrors.concat(validateWebhookFilterOperand.errors);
+            errors = vErrors.length;
+          }
+          var valid0 = _errs3 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.notEquals !== undefined){
+            const _errs4 = errors;
+            if(!(validateWebhookFilterOperand(data.notEquals, {instancePath:instancePath+"/notEquals",parentData:data,parentDataProperty:"notEquals",rootData}))){
+              vErrors = vErrors === null ? validateWebhookFilterOperand.errors : vErrors.concat(validateWebhookFilterOperand.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs4 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.in !== undefined){
+              let data3 = data.in;
+              const _errs5 = errors;
+              if(errors === _errs5){
+                if(Array.isArray(data3)){
+                  if(data3.length > 50){
+                    validateWebhookFilterRule.errors = [{instancePath:instancePath+"/in",schemaPath:"#/properties/in/maxItems",keyword:"maxItems",params:{limit: 50},message:"must NOT have more than 50 items"}];
+                    return false;
+                  }
+                  else {
+                    if(data3.length < 1){
+                      validateWebhookFilterRule.errors = [{instancePath:instancePath+"/in",schemaPath:"#/properties/in/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                      return false;
+                    }
+                    else {
+                      var valid1 = true;
+                      const len0 = data3.length;
+                      for(let i0=0; i0<len0; i0++){
+                        const _errs7 = errors;
+                        if(!(validateWebhookFilterOperand(data3[i0], {instancePath:instancePath+"/in/" + i0,parentData:data3,parentDataProperty:i0,rootData}))){
+                          vErrors = vErrors === null ? validateWebhookFilterOperand.errors : vErrors.concat(validateWebhookFilterOperand.errors);
+                          errors = vErrors.length;
+                        }
+                        var valid1 = _errs7 === errors;
+                        if(!valid1){
+                          break;
+                        }
+                      }
+                    }
+                  }
+                }
+                else {
+                  validateWebhookFilterRule.errors = [{instancePath:instancePath+"/in",schemaPath:"#/properties/in/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                  return false;
+                }
+              }
+              var valid0 = _errs5 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.exists !== undefined){
+                const _errs8 = errors;
+                if(typeof data.exists !== "boolean"){
+                  validateWebhookFilterRule.errors = [{instancePath:instancePath+"/exists",schemaPath:"#/properties/exists/type",keyword:"type",params:{type: "boolean"},message:"must be boolean"}];
+                  return false;
+                }
+                var valid0 = _errs8 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+              if(valid0){
+                if(data.prefix !== undefined){
+                  let data6 = data.prefix;
+                  const _errs10 = errors;
+                  if(errors === _errs10){
+                    if(typeof data6 === "string"){
+                      if(ucs2length(data6) > 200){
+                        validateWebhookFilterRule.errors = [{instancePath:instancePath+"/prefix",schemaPath:"#/properties/prefix/maxLength",keyword:"maxLength",params:{limit: 200},message:"must NOT have more than 200 characters"}];
+                        return false;
+                      }
+                      else {
+                        if(ucs2length(data6) < 1){
+                          validateWebhookFilterRule.errors = [{instancePath:instancePath+"/prefix",schemaPath:"#/properties/prefix/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                          return false;
+                        }
+                        else {
+                          if(!validateJobUniqueKey_0.test(data6)){
+                            validateWebhookFilterRule.errors = [{instancePath:instancePath+"/prefix",schemaPath:"#/properties/prefix/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
+                            return false;
+                          }
+                        }
+                      }
+                    }
+                    else {
+                      validateWebhookFilterRule.errors = [{instancePath:instancePath+"/prefix",schemaPath:"#/properties/prefix/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                      return false;
+                    }
+                  }
+                  var valid0 = _errs10 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
+                if(valid0){
+                  if(data.lt !== undefined){
+                    const _errs12 = errors;
+                    if(!(validateWebhookFilterLimit(data.lt, {instancePath:instancePath+"/lt",parentData:data,parentDataProperty:"lt",rootData}))){
+                      vErrors = vErrors === null ? validateWebhookFilterLimit.errors : vErrors.concat(validateWebhookFilterLimit.errors);
+                      errors = vErrors.length;
+                    }
+                    var valid0 = _errs12 === errors;
+                  }
+                  else {
+                    var valid0 = true;
+                  }
+                  if(valid0){
+                    if(data.gt !== undefined){
+                      const _errs13 = errors;
+                      if(!(validateWebhookFilterLimit(data.gt, {instancePath:instancePath+"/gt",parentData:data,parentDataProperty:"gt",rootData}))){
+                        vErrors = vErrors === null ? validateWebhookFilterLimit.errors : vErrors.concat(validateWebhookFilterLimit.errors);
+                        errors = vErrors.length;
+                      }
+                      var valid0 = _errs13 === errors;
+                    }
+                    else {
+                      var valid0 = true;
+                    }
+                    if(valid0){
+                      if(data.all !== undefined){
+                        let data9 = data.all;
+                        const _errs14 = errors;
+                        if(errors === _errs14){
+                          if(Array.isArray(data9)){
+                            if(data9.length > 20){
+                              validateWebhookFilterRule.errors = [{instancePath:instancePath+"/all",schemaPath:"#/properties/all/maxItems",keyword:"maxItems",params:{limit: 20},message:"must NOT have more than 20 items"}];
+                              return false;
+                            }
+                            else {
+                              if(data9.length < 1){
+                                validateWebhookFilterRule.errors = [{instancePath:instancePath+"/all",schemaPath:"#/properties/all/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                return false;
+                              }
+                              else {
+                                var valid2 = true;
+                                const len1 = data9.length;
+                                for(let i1=0; i1<len1; i1++){
+                                  const _errs16 = errors;
+                                  if(!(validateWebhookFilterRule(data9[i1], {instancePath:instancePath+"/all/" + i1,parentData:data9,parentDataProperty:i1,rootData}))){
+                                    vErrors = vErrors === null ? validateWebhookFilterRule.errors : vErrors.concat(validateWebhookFilterRule.errors);
+                                    errors = vErrors.length;
+                                  }
+                                  var valid2 = _errs16 === errors;
+                                  if(!valid2){
+                                    break;
+                                  }
+                                }
+                              }
+                            }
+                          }
+                          else {
+                            validateWebhookFilterRule.errors = [{instancePath:instancePath+"/all",schemaPath:"#/properties/all/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                            return false;
+                          }
+                        }
+                        var valid0 = _errs14 === errors;
+                      }
+                      else {
+                        var valid0 = true;
+                      }
+                      if(valid0){
+                        if(data.any !== undefined){
+                          let data11 = data.any;
+                          const _errs17 = errors;
+                          if(errors === _errs17){
+                            if(Array.isArray(data11)){
+                              if(data11.length > 20){
+                                validateWebhookFilterRule.errors = [{instancePath:instancePath+"/any",schemaPath:"#/properties/any/maxItems",keyword:"maxItems",params:{limit: 20},message:"must NOT have more than 20 items"}];
+                                return false;
+                              }
+                              else {
+                                if(data11.length < 1){
+                                  validateWebhookFilterRule.errors = [{instancePath:instancePath+"/any",schemaPath:"#/properties/any/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                  return false;
+                                }
+                                else {
+                                  var valid3 = true;
+                                  const len2 = data11.length;
+                                  for(let i2=0; i2<len2; i2++){
+                                    const _errs19 = errors;
+                                    if(!(validateWebhookFilterRule(data11[i2], {instancePath:instancePath+"/any/" + i2,parentData:data11,parentDataProperty:i2,rootData}))){
+                                      vErrors = vErrors === null ? validateWebhookFilterRule.errors : vErrors.concat(validateWebhookFilterRule.errors);
+                                      errors = vErrors.length;
+                                    }
+                                    var valid3 = _errs19 === errors;
+                                    if(!valid3){
+                                      break;
+                                    }
+                                  }
+                                }
+                              }
+                            }
+                            else {
+                              validateWebhookFilterRule.errors = [{instancePath:instancePath+"/any",schemaPath:"#/properties/any/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                              return false;
+                            }
+                          }
+                          var valid0 = _errs17 === errors;
+                        }
+                        else {
+                          var valid0 = true;
+                        }
+                        if(valid0){
+                          if(data.not !== undefined){
+                            const _errs20 = errors;
+                            if(!(validateWebhookFilterRule(data.not, {instancePath:instancePath+"/not",parentData:data,parentDataProperty:"not",rootData}))){
+                              vErrors = vErrors === null ? validateWebhookFilterRule.errors : vErrors.concat(validateWebhookFilterRule.errors);
+                              errors = vErrors.length;
+                            }
+                            var valid0 = _errs20 === errors;
+                          }
+                          else {
+                            var valid0 = true;
+                          }
+                        }
+                      }
+                    }
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookFilterRule.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookFilterRule.errors = vErrors;
   return errors === 0;
 }
 

@@ -22,6 +22,14 @@ export declare const validateWebhookEndpointCreated: Validate
 export declare const validateWebhookEndpointInput: Validate
 export declare const validateWebhookEndpointList: Validate
 export declare const validateWebhookEndpointPatch: Validate
+export declare const validateWebhookFilterRuleInput: Validate
+export declare const validateWebhookKey: Validate
+export declare const validateWebhookKeyId: Validate
+export declare const validateWebhookKeyRotationInput: Validate
+export declare const validateWebhookKeySet: Validate
+export declare const validateWebhookPreview: Validate
+export declare const validateWebhookPreviewInput: Validate
 export declare const validateWebhookReplayPreview: Validate
 export declare const validateWebhookReplayRequest: Validate
 export declare const validateWebhookReplayShare: Validate
+export declare const validateWebhookSecretRotationInput: Validate

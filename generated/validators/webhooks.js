@@ -12,6 +12,11 @@ import {
   validateWebhookEndpointId,
   validateWebhookEndpointInfo,
   validateWebhookEndpointStatus,
+  validateWebhookFilterLimit,
+  validateWebhookFilterOperand,
+  validateWebhookFilterRule,
+  validateWebhookSignatureScheme,
+  validateWebhookSigningSecretInfo,
 } from './shared.js'
 
 const createTestEventHeaders_0 = new RegExp("^[!-~]+$", "u")
@@ -33,6 +38,13 @@ const validateWebhookEndpointCreated_0 = formats["uri"]
 const validateWebhookEndpointCreated_1 = new RegExp("^whsec_[A-Za-z0-9+/]+={0,2}$", "u")
 const validateWebhookEndpointInput_1 = new RegExp("^https?://[!-~]+$", "u")
 const validateWebhookEndpointInput_2 = new RegExp("^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$", "u")
+const validateWebhookFilterRuleInput_0 = new RegExp("^(/([^~/\\u0000-\\u001f\\u007f\\ud800-\\udfff]|~[01])*)+$", "u")
+const validateWebhookFilterRuleInput_2 = { "path": 0, "equals": 0, "notEquals": 0, "in": 0, "exists": 0, "prefix": 0, "lt": 0, "gt": 0, "all": 0, "any": 0, "not": 0 }
+const validateWebhookKey_0 = new RegExp("^Ed25519$", "u")
+const validateWebhookKey_2 = new RegExp("^sig$", "u")
+const validateWebhookKey_3 = new RegExp("^EdDSA$", "u")
+const validateWebhookKey_4 = new RegExp("^whpk_[A-Za-z0-9+/]{43}=$", "u")
+const validateWebhookKeyId_0 = new RegExp("^wsk_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateWebhookReplayPreview_0 = formats["int64"]
 const validateWebhookReplayRequest_1 = ["ALL","UNDELIVERED","MISSING"]
 const validateWebhookReplayRequest_2 = ["KEEP","NEW"]
@@ -1626,7 +1638,7 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
   if(errors === 0){
     if(data && typeof data == "object" && !Array.isArray(data)){
       let missing0;
-      if((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))) || ((data.secret === undefined) && (missing0 = "secret"))){
+      if(((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.filter === undefined) && (missing0 = "filter"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.signatureSchemes === undefined) && (missing0 = "signatureSchemes"))) || ((data.signingSecrets === undefined) && (missing0 = "signingSecrets"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))) || ((data.secret === undefined) && (missing0 = "secret"))){
         validateWebhookEndpointCreated.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
         return false;
       }
@@ -1735,11 +1747,35 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                 var valid0 = true;
               }
               if(valid0){
-                if(data.status !== undefined){
+                if(data.filter !== undefined){
+                  let data5 = data.filter;
                   const _errs9 = errors;
-                  if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
-                    vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
-                    errors = vErrors.length;
+                  if(errors === _errs9){
+                    if(Array.isArray(data5)){
+                      if(data5.length > 20){
+                        validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/filter",schemaPath:"#/properties/filter/maxItems",keyword:"maxItems",params:{limit: 20},message:"must NOT have more than 20 items"}];
+                        return false;
+                      }
+                      else {
+                        var valid2 = true;
+                        const len1 = data5.length;
+                        for(let i1=0; i1<len1; i1++){
+                          const _errs11 = errors;
+                          if(!(validateWebhookFilterRule(data5[i1], {instancePath:instancePath+"/filter/" + i1,parentData:data5,parentDataProperty:i1,rootData}))){
+                            vErrors = vErrors === null ? validateWebhookFilterRule.errors : vErrors.concat(validateWebhookFilterRule.errors);
+                            errors = vErrors.length;
+                          }
+                          var valid2 = _errs11 === errors;
+                          if(!valid2){
+                            break;
+                          }
+                        }
+                      }
+                    }
+                    else {
+                      validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/filter",schemaPath:"#/properties/filter/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                      return false;
+                    }
                   }
                   var valid0 = _errs9 === errors;
                 }
@@ -1747,141 +1783,240 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                   var valid0 = true;
                 }
                 if(valid0){
-                  if(data.disabledReason !== undefined){
-                    let data6 = data.disabledReason;
-                    const _errs10 = errors;
-                    const _errs11 = errors;
-                    let valid2 = false;
+                  if(data.status !== undefined){
                     const _errs12 = errors;
-                    if(!(validateWebhookEndpointDisabledReason(data6, {instancePath:instancePath+"/disabledReason",parentData:data,parentDataProperty:"disabledReason",rootData}))){
-                      vErrors = vErrors === null ? validateWebhookEndpointDisabledReason.errors : vErrors.concat(validateWebhookEndpointDisabledReason.errors);
+                    if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
+                      vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
                       errors = vErrors.length;
                     }
-                    var _valid0 = _errs12 === errors;
-                    valid2 = valid2 || _valid0;
-                    if(!valid2){
-                      const _errs13 = errors;
-                      if(data6 !== null){
-                        const err0 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
-                        if(vErrors === null){
-                          vErrors = [err0];
-                        }
-                        else {
-                          vErrors.push(err0);
-                        }
-                        errors++;
-                      }
-                      var _valid0 = _errs13 === errors;
-                      valid2 = valid2 || _valid0;
-                    }
-                    if(!valid2){
-                      const err1 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
-                      if(vErrors === null){
-                        vErrors = [err1];
-                      }
-                      else {
-                        vErrors.push(err1);
-                      }
-                      errors++;
-                      validateWebhookEndpointCreated.errors = vErrors;
-                      return false;
-                    }
-                    else {
-                      errors = _errs11;
-                      if(vErrors !== null){
-                        if(_errs11){
-                          vErrors.length = _errs11;
-                        }
-                        else {
-                          vErrors = null;
-                        }
-                      }
-                    }
-                    var valid0 = _errs10 === errors;
+                    var valid0 = _errs12 === errors;
                   }
                   else {
                     var valid0 = true;
                   }
                   if(valid0){
-                    if(data.disabledAt !== undefined){
+                    if(data.disabledReason !== undefined){
+                      let data8 = data.disabledReason;
+                      const _errs13 = errors;
+                      const _errs14 = errors;
+                      let valid3 = false;
                       const _errs15 = errors;
-                      if(!(validateTimestampOrNull(data.disabledAt, {instancePath:instancePath+"/disabledAt",parentData:data,parentDataProperty:"disabledAt",rootData}))){
-                        vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                      if(!(validateWebhookEndpointDisabledReason(data8, {instancePath:instancePath+"/disabledReason",parentData:data,parentDataProperty:"disabledReason",rootData}))){
+                        vErrors = vErrors === null ? validateWebhookEndpointDisabledReason.errors : vErrors.concat(validateWebhookEndpointDisabledReason.errors);
                         errors = vErrors.length;
                       }
-                      var valid0 = _errs15 === errors;
+                      var _valid0 = _errs15 === errors;
+                      valid3 = valid3 || _valid0;
+                      if(!valid3){
+                        const _errs16 = errors;
+                        if(data8 !== null){
+                          const err0 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                          if(vErrors === null){
+                            vErrors = [err0];
+                          }
+                          else {
+                            vErrors.push(err0);
+                          }
+                          errors++;
+                        }
+                        var _valid0 = _errs16 === errors;
+                        valid3 = valid3 || _valid0;
+                      }
+                      if(!valid3){
+                        const err1 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                        if(vErrors === null){
+                          vErrors = [err1];
+                        }
+                        else {
+                          vErrors.push(err1);
+                        }
+                        errors++;
+                        validateWebhookEndpointCreated.errors = vErrors;
+                        return false;
+                      }
+                      else {
+                        errors = _errs14;
+                        if(vErrors !== null){
+                          if(_errs14){
+                            vErrors.length = _errs14;
+                          }
+                          else {
+                            vErrors = null;
+                          }
+                        }
+                      }
+                      var valid0 = _errs13 === errors;
                     }
                     else {
                       var valid0 = true;
                     }
                     if(valid0){
-                      if(data.createdAt !== undefined){
-                        const _errs16 = errors;
-                        if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
-                          vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                      if(data.disabledAt !== undefined){
+                        const _errs18 = errors;
+                        if(!(validateTimestampOrNull(data.disabledAt, {instancePath:instancePath+"/disabledAt",parentData:data,parentDataProperty:"disabledAt",rootData}))){
+                          vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
                           errors = vErrors.length;
                         }
-                        var valid0 = _errs16 === errors;
+                        var valid0 = _errs18 === errors;
                       }
                       else {
                         var valid0 = true;
                       }
                       if(valid0){
-                        if(data.updatedAt !== undefined){
-                          const _errs17 = errors;
-                          if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
-                            vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
-                            errors = vErrors.length;
+                        if(data.signatureSchemes !== undefined){
+                          let data10 = data.signatureSchemes;
+                          const _errs19 = errors;
+                          if(errors === _errs19){
+                            if(Array.isArray(data10)){
+                              if(data10.length > 2){
+                                validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
+                                return false;
+                              }
+                              else {
+                                if(data10.length < 1){
+                                  validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                  return false;
+                                }
+                                else {
+                                  var valid4 = true;
+                                  const len2 = data10.length;
+                                  for(let i2=0; i2<len2; i2++){
+                                    const _errs21 = errors;
+                                    if(!(validateWebhookSignatureScheme(data10[i2], {instancePath:instancePath+"/signatureSchemes/" + i2,parentData:data10,parentDataProperty:i2,rootData}))){
+                                      vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
+                                      errors = vErrors.length;
+                                    }
+                                    var valid4 = _errs21 === errors;
+                                    if(!valid4){
+                                      break;
+                                    }
+                                  }
+                                }
+                              }
+                            }
+                            else {
+                              validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                              return false;
+                            }
                           }
-                          var valid0 = _errs17 === errors;
+                          var valid0 = _errs19 === errors;
                         }
                         else {
                           var valid0 = true;
                         }
                         if(valid0){
-                          if(data.revision !== undefined){
-                            const _errs18 = errors;
-                            if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
-                              vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
-                              errors = vErrors.length;
+                          if(data.signingSecrets !== undefined){
+                            let data12 = data.signingSecrets;
+                            const _errs22 = errors;
+                            if(errors === _errs22){
+                              if(Array.isArray(data12)){
+                                if(data12.length > 10){
+                                  validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                                  return false;
+                                }
+                                else {
+                                  if(data12.length < 1){
+                                    validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                    return false;
+                                  }
+                                  else {
+                                    var valid5 = true;
+                                    const len3 = data12.length;
+                                    for(let i3=0; i3<len3; i3++){
+                                      const _errs24 = errors;
+                                      if(!(validateWebhookSigningSecretInfo(data12[i3], {instancePath:instancePath+"/signingSecrets/" + i3,parentData:data12,parentDataProperty:i3,rootData}))){
+                                        vErrors = vErrors === null ? validateWebhookSigningSecretInfo.errors : vErrors.concat(validateWebhookSigningSecretInfo.errors);
+                                        errors = vErrors.length;
+                                      }
+                                      var valid5 = _errs24 === errors;
+                                      if(!valid5){
+                                        break;
+                                      }
+                                    }
+                                  }
+                                }
+                              }
+                              else {
+                                validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                return false;
+                              }
                             }
-                            var valid0 = _errs18 === errors;
+                            var valid0 = _errs22 === errors;
                           }
                           else {
                             var valid0 = true;
                           }
                           if(valid0){
-                            if(data.secret !== undefined){
-                              let data11 = data.secret;
-                              const _errs19 = errors;
-                              if(errors === _errs19){
-                                if(typeof data11 === "string"){
-                                  if(ucs2length(data11) > 100){
-                                    validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
-                                    return false;
-                                  }
-                                  else {
-                                    if(ucs2length(data11) < 38){
-                                      validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/minLength",keyword:"minLength",params:{limit: 38},message:"must NOT have fewer than 38 characters"}];
-                                      return false;
-                                    }
-                                    else {
-                                      if(!validateWebhookEndpointCreated_1.test(data11)){
-                                        validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/pattern",keyword:"pattern",params:{pattern: "^whsec_[A-Za-z0-9+/]+={0,2}$"},message:"must match pattern \""+"^whsec_[A-Za-z0-9+/]+={0,2}$"+"\""}];
-                                        return false;
-                                      }
-                                    }
-                                  }
-                                }
-                                else {
-                                  validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                                  return false;
-                                }
+                            if(data.createdAt !== undefined){
+                              const _errs25 = errors;
+                              if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
+                                vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                                errors = vErrors.length;
                               }
-                              var valid0 = _errs19 === errors;
+                              var valid0 = _errs25 === errors;
                             }
                             else {
                               var valid0 = true;
+                            }
+                            if(valid0){
+                              if(data.updatedAt !== undefined){
+                                const _errs26 = errors;
+                                if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                                  vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                                  errors = vErrors.length;
+                                }
+                                var valid0 = _errs26 === errors;
+                              }
+                              else {
+                                var valid0 = true;
+                              }
+                              if(valid0){
+                                if(data.revision !== undefined){
+                                  const _errs27 = errors;
+                                  if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
+                                    vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                    errors = vErrors.length;
+                                  }
+                                  var valid0 = _errs27 === errors;
+                                }
+                                else {
+                                  var valid0 = true;
+                                }
+                                if(valid0){
+                                  if(data.secret !== undefined){
+                                    let data17 = data.secret;
+                                    const _errs28 = errors;
+                                    if(errors === _errs28){
+                                      if(typeof data17 === "string"){
+                                        if(ucs2length(data17) > 100){
+                                          validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
+                                          return false;
+                                        }
+                                        else {
+                                          if(ucs2length(data17) < 38){
+                                            validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/minLength",keyword:"minLength",params:{limit: 38},message:"must NOT have fewer than 38 characters"}];
+                                            return false;
+                                          }
+                                          else {
+                                            if(!validateWebhookEndpointCreated_1.test(data17)){
+                                              validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/pattern",keyword:"pattern",params:{pattern: "^whsec_[A-Za-z0-9+/]+={0,2}$"},message:"must match pattern \""+"^whsec_[A-Za-z0-9+/]+={0,2}$"+"\""}];
+                                              return false;
+                                            }
+                                          }
+                                        }
+                                      }
+                                      else {
+                                        validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                        return false;
+                                      }
+                                    }
+                                    var valid0 = _errs28 === errors;
+                                  }
+                                  else {
+                                    var valid0 = true;
+                                  }
+                                }
+                              }
                             }
                           }
                         }
@@ -1917,7 +2052,7 @@ export function validateWebhookEndpointInput(data, {instancePath="", parentData,
       else {
         const _errs1 = errors;
         for(const key0 in data){
-          if(!(((key0 === "url") || (key0 === "eventTypes")) || (key0 === "description"))){
+          if(!(((((key0 === "url") || (key0 === "eventTypes")) || (key0 === "signatureSchemes")) || (key0 === "filter")) || (key0 === "description"))){
             validateWebhookEndpointInput.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
             return false;
             break;
@@ -2023,30 +2158,55 @@ export function validateWebhookEndpointInput(data, {instancePath="", parentData,
               var valid0 = true;
             }
             if(valid0){
-              if(data.description !== undefined){
-                let data3 = data.description;
+              if(data.signatureSchemes !== undefined){
+                let data3 = data.signatureSchemes;
                 const _errs7 = errors;
                 if(errors === _errs7){
-                  if(typeof data3 === "string"){
-                    if(ucs2length(data3) > 500){
-                      validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                  if(Array.isArray(data3)){
+                    if(data3.length > 2){
+                      validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
                       return false;
                     }
                     else {
-                      if(ucs2length(data3) < 1){
-                        validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                      if(data3.length < 1){
+                        validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
                         return false;
                       }
                       else {
-                        if(!validateWebhookEndpointInput_2.test(data3)){
-                          validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
-                          return false;
+                        var valid3 = true;
+                        const len1 = data3.length;
+                        for(let i2=0; i2<len1; i2++){
+                          const _errs9 = errors;
+                          if(!(validateWebhookSignatureScheme(data3[i2], {instancePath:instancePath+"/signatureSchemes/" + i2,parentData:data3,parentDataProperty:i2,rootData}))){
+                            vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
+                            errors = vErrors.length;
+                          }
+                          var valid3 = _errs9 === errors;
+                          if(!valid3){
+                            break;
+                          }
+                        }
+                        if(valid3){
+                          let i3 = data3.length;
+                          let j1;
+                          if(i3 > 1){
+                            outer1:
+                            for(;i3--;){
+                              for(j1 = i3; j1--;){
+                                if(equal(data3[i3], data3[j1])){
+                                  validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/uniqueItems",keyword:"uniqueItems",params:{i: i3, j: j1},message:"must NOT have duplicate items (items ## "+j1+" and "+i3+" are identical)"}];
+                                  return false;
+                                  break outer1;
+                                }
+                              }
+                            }
+                          }
                         }
                       }
                     }
                   }
                   else {
-                    validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                    validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
                     return false;
                   }
                 }
@@ -2054,6 +2214,77 @@ export function validateWebhookEndpointInput(data, {instancePath="", parentData,
               }
               else {
                 var valid0 = true;
+              }
+              if(valid0){
+                if(data.filter !== undefined){
+                  let data5 = data.filter;
+                  const _errs10 = errors;
+                  if(errors === _errs10){
+                    if(Array.isArray(data5)){
+                      if(data5.length > 20){
+                        validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/filter",schemaPath:"#/properties/filter/maxItems",keyword:"maxItems",params:{limit: 20},message:"must NOT have more than 20 items"}];
+                        return false;
+                      }
+                      else {
+                        var valid5 = true;
+                        const len2 = data5.length;
+                        for(let i4=0; i4<len2; i4++){
+                          const _errs12 = errors;
+                          if(!(validateWebhookFilterRuleInput(data5[i4], {instancePath:instancePath+"/filter/" + i4,parentData:data5,parentDataProperty:i4,rootData}))){
+                            vErrors = vErrors === null ? validateWebhookFilterRuleInput.errors : vErrors.concat(validateWebhookFilterRuleInput.errors);
+                            errors = vErrors.length;
+                          }
+                          var valid5 = _errs12 === errors;
+                          if(!valid5){
+                            break;
+                          }
+                        }
+                      }
+                    }
+                    else {
+                      validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/filter",schemaPath:"#/properties/filter/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                      return false;
+                    }
+                  }
+                  var valid0 = _errs10 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
+                if(valid0){
+                  if(data.description !== undefined){
+                    let data7 = data.description;
+                    const _errs13 = errors;
+                    if(errors === _errs13){
+                      if(typeof data7 === "string"){
+                        if(ucs2length(data7) > 500){
+                          validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                          return false;
+                        }
+                        else {
+                          if(ucs2length(data7) < 1){
+                            validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                            return false;
+                          }
+                          else {
+                            if(!validateWebhookEndpointInput_2.test(data7)){
+                              validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
+                              return false;
+                            }
+                          }
+                        }
+                      }
+                      else {
+                        validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                        return false;
+                      }
+                    }
+                    var valid0 = _errs13 === errors;
+                  }
+                  else {
+                    var valid0 = true;
+                  }
+                }
               }
             }
           }
@@ -2146,7 +2377,7 @@ export function validateWebhookEndpointPatch(data, {instancePath="", parentData,
     if(data && typeof data == "object" && !Array.isArray(data)){
       const _errs1 = errors;
       for(const key0 in data){
-        if(!((((key0 === "url") || (key0 === "eventTypes")) || (key0 === "description")) || (key0 === "status"))){
+        if(!((((((key0 === "url") || (key0 === "eventTypes")) || (key0 === "signatureSchemes")) || (key0 === "filter")) || (key0 === "description")) || (key0 === "status"))){
           validateWebhookEndpointPatch.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
           return false;
           break;
@@ -2252,31 +2483,56 @@ export function validateWebhookEndpointPatch(data, {instancePath="", parentData,
             var valid0 = true;
           }
           if(valid0){
-            if(data.description !== undefined){
-              let data3 = data.description;
+            if(data.signatureSchemes !== undefined){
+              let data3 = data.signatureSchemes;
               const _errs7 = errors;
-              if((typeof data3 !== "string") && (data3 !== null)){
-                validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: validateWebhookAttemptInfo_2},message:"must be string,null"}];
-                return false;
-              }
               if(errors === _errs7){
-                if(typeof data3 === "string"){
-                  if(ucs2length(data3) > 500){
-                    validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                if(Array.isArray(data3)){
+                  if(data3.length > 2){
+                    validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
                     return false;
                   }
                   else {
-                    if(ucs2length(data3) < 1){
-                      validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                    if(data3.length < 1){
+                      validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
                       return false;
                     }
                     else {
-                      if(!validateWebhookEndpointInput_2.test(data3)){
-                        validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
-                        return false;
+                      var valid3 = true;
+                      const len1 = data3.length;
+                      for(let i2=0; i2<len1; i2++){
+                        const _errs9 = errors;
+                        if(!(validateWebhookSignatureScheme(data3[i2], {instancePath:instancePath+"/signatureSchemes/" + i2,parentData:data3,parentDataProperty:i2,rootData}))){
+                          vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
+                          errors = vErrors.length;
+                        }
+                        var valid3 = _errs9 === errors;
+                        if(!valid3){
+                          break;
+                        }
+                      }
+                      if(valid3){
+                        let i3 = data3.length;
+                        let j1;
+                        if(i3 > 1){
+                          outer1:
+                          for(;i3--;){
+                            for(j1 = i3; j1--;){
+                              if(equal(data3[i3], data3[j1])){
+                                validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/uniqueItems",keyword:"uniqueItems",params:{i: i3, j: j1},message:"must NOT have duplicate items (items ## "+j1+" and "+i3+" are identical)"}];
+                                return false;
+                                break outer1;
+                              }
+                            }
+                          }
+                        }
                       }
                     }
                   }
+                }
+                else {
+                  validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                  return false;
                 }
               }
               var valid0 = _errs7 === errors;
@@ -2285,16 +2541,87 @@ export function validateWebhookEndpointPatch(data, {instancePath="", parentData,
               var valid0 = true;
             }
             if(valid0){
-              if(data.status !== undefined){
-                const _errs9 = errors;
-                if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
-                  vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
-                  errors = vErrors.length;
+              if(data.filter !== undefined){
+                let data5 = data.filter;
+                const _errs10 = errors;
+                if(errors === _errs10){
+                  if(Array.isArray(data5)){
+                    if(data5.length > 20){
+                      validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/filter",schemaPath:"#/properties/filter/maxItems",keyword:"maxItems",params:{limit: 20},message:"must NOT have more than 20 items"}];
+                      return false;
+                    }
+                    else {
+                      var valid5 = true;
+                      const len2 = data5.length;
+                      for(let i4=0; i4<len2; i4++){
+                        const _errs12 = errors;
+                        if(!(validateWebhookFilterRuleInput(data5[i4], {instancePath:instancePath+"/filter/" + i4,parentData:data5,parentDataProperty:i4,rootData}))){
+                          vErrors = vErrors === null ? validateWebhookFilterRuleInput.errors : vErrors.concat(validateWebhookFilterRuleInput.errors);
+                          errors = vErrors.length;
+                        }
+                        var valid5 = _errs12 === errors;
+                        if(!valid5){
+                          break;
+                        }
+                      }
+                    }
+                  }
+                  else {
+                    validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/filter",schemaPath:"#/properties/filter/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                    return false;
+                  }
                 }
-                var valid0 = _errs9 === errors;
+                var valid0 = _errs10 === errors;
               }
               else {
                 var valid0 = true;
+              }
+              if(valid0){
+                if(data.description !== undefined){
+                  let data7 = data.description;
+                  const _errs13 = errors;
+                  if((typeof data7 !== "string") && (data7 !== null)){
+                    validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: validateWebhookAttemptInfo_2},message:"must be string,null"}];
+                    return false;
+                  }
+                  if(errors === _errs13){
+                    if(typeof data7 === "string"){
+                      if(ucs2length(data7) > 500){
+                        validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                        return false;
+                      }
+                      else {
+                        if(ucs2length(data7) < 1){
+                          validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                          return false;
+                        }
+                        else {
+                          if(!validateWebhookEndpointInput_2.test(data7)){
+                            validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
+                            return false;
+                          }
+                        }
+                      }
+                    }
+                  }
+                  var valid0 = _errs13 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
+                if(valid0){
+                  if(data.status !== undefined){
+                    const _errs15 = errors;
+                    if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
+                      vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
+                      errors = vErrors.length;
+                    }
+                    var valid0 = _errs15 === errors;
+                  }
+                  else {
+                    var valid0 = true;
+                  }
+                }
               }
             }
           }
@@ -2307,6 +2634,882 @@ export function validateWebhookEndpointPatch(data, {instancePath="", parentData,
     }
   }
   validateWebhookEndpointPatch.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookFilterRuleInput(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      const _errs1 = errors;
+      for(const key0 in data){
+        if(!(hasOwn.call(validateWebhookFilterRuleInput_2, key0))){
+          validateWebhookFilterRuleInput.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+          return false;
+          break;
+        }
+      }
+      if(_errs1 === errors){
+        if(data.path !== undefined){
+          let data0 = data.path;
+          const _errs2 = errors;
+          if(errors === _errs2){
+            if(typeof data0 === "string"){
+              if(ucs2length(data0) > 200){
+                validateWebhookFilterRuleInput.errors = [{instancePath:instancePath+"/path",schemaPath:"#/properties/path/maxLength",keyword:"maxLength",params:{limit: 200},message:"must NOT have more than 200 characters"}];
+                return false;
+              }
+              else {
+                if(!validateWebhookFilterRuleInput_0.test(data0)){
+                  validateWebhookFilterRuleInput.errors = [{instancePath:instancePath+"/path",schemaPath:"#/properties/path/pattern",keyword:"pattern",params:{pattern: "^(/([^~/\\u0000-\\u001f\\u007f\\ud800-\\udfff]|~[01])*)+$"},message:"must match pattern \""+"^(/([^~/\\u0000-\\u001f\\u007f\\ud800-\\udfff]|~[01])*)+$"+"\""}];
+                  return false;
+                }
+              }
+            }
+            else {
+              validateWebhookFilterRuleInput.errors = [{instancePath:instancePath+"/path",schemaPath:"#/properties/path/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+              return false;
+            }
+          }
+          var valid0 = _errs2 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.equals !== undefined){
+            const _errs4 = errors;
+            if(!(validateWebhookFilterOperand(data.equals, {instancePath:instancePath+"/equals",parentData:data,parentDataProperty:"equals",rootData}))){
+              vErrors = vErrors === null ? validateWebhookFilterOperand.errors : vErrors.concat(validateWebhookFilterOperand.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs4 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.notEquals !== undefined){
+              const _errs5 = errors;
+              if(!(validateWebhookFilterOperand(data.notEquals, {instancePath:instancePath+"/notEquals",parentData:data,parentDataProperty:"notEquals",rootData}))){
+                vErrors = vErrors === null ? validateWebhookFilterOperand.errors : vErrors.concat(validateWebhookFilterOperand.errors);
+                errors = vErrors.length;
+              }
+              var valid0 = _errs5 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.in !== undefined){
+                let data3 = data.in;
+                const _errs6 = errors;
+                if(errors === _errs6){
+                  if(Array.isArray(data3)){
+                    if(data3.length > 50){
+                      validateWebhookFilterRuleInput.errors = [{instancePath:instancePath+"/in",schemaPath:"#/properties/in/maxItems",keyword:"maxItems",params:{limit: 50},message:"must NOT have more than 50 items"}];
+                      return false;
+                    }
+                    else {
+                      if(data3.length < 1){
+                        validateWebhookFilterRuleInput.errors = [{instancePath:instancePath+"/in",schemaPath:"#/properties/in/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                        return false;
+                      }
+                      else {
+                        var valid1 = true;
+                        const len0 = data3.length;
+                        for(let i0=0; i0<len0; i0++){
+                          const _errs8 = errors;
+                          if(!(validateWebhookFilterOperand(data3[i0], {instancePath:instancePath+"/in/" + i0,parentData:data3,parentDataProperty:i0,rootData}))){
+                            vErrors = vErrors === null ? validateWebhookFilterOperand.errors : vErrors.concat(validateWebhookFilterOperand.errors);
+                            errors = vErrors.length;
+                          }
+                          var valid1 = _errs8 === errors;
+                          if(!valid1){
+                            break;
+                          }
+                        }
+                      }
+                    }
+                  }
+                  else {
+                    validateWebhookFilterRuleInput.errors = [{instancePath:instancePath+"/in",schemaPath:"#/properties/in/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                    return false;
+                  }
+                }
+                var valid0 = _errs6 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+              if(valid0){
+                if(data.exists !== undefined){
+                  const _errs9 = errors;
+                  if(typeof data.exists !== "boolean"){
+                    validateWebhookFilterRuleInput.errors = [{instancePath:instancePath+"/exists",schemaPath:"#/properties/exists/type",keyword:"type",params:{type: "boolean"},message:"must be boolean"}];
+                    return false;
+                  }
+                  var valid0 = _errs9 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
+                if(valid0){
+                  if(data.prefix !== undefined){
+                    let data6 = data.prefix;
+                    const _errs11 = errors;
+                    if(errors === _errs11){
+                      if(typeof data6 === "string"){
+                        if(ucs2length(data6) > 200){
+                          validateWebhookFilterRuleInput.errors = [{instancePath:instancePath+"/prefix",schemaPath:"#/properties/prefix/maxLength",keyword:"maxLength",params:{limit: 200},message:"must NOT have more than 200 characters"}];
+                          return false;
+                        }
+                        else {
+                          if(ucs2length(data6) < 1){
+                            validateWebhookFilterRuleInput.errors = [{instancePath:instancePath+"/prefix",schemaPath:"#/properties/prefix/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                            return false;
+                          }
+                          else {
+                            if(!validateWebhookEndpointInput_2.test(data6)){
+                              validateWebhookFilterRuleInput.errors = [{instancePath:instancePath+"/prefix",schemaPath:"#/properties/prefix/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
+                              return false;
+                            }
+                          }
+                        }
+                      }
+                      else {
+                        validateWebhookFilterRuleInput.errors = [{instancePath:instancePath+"/prefix",schemaPath:"#/properties/prefix/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                        return false;
+                      }
+                    }
+                    var valid0 = _errs11 === errors;
+                  }
+                  else {
+                    var valid0 = true;
+                  }
+                  if(valid0){
+                    if(data.lt !== undefined){
+                      const _errs13 = errors;
+                      if(!(validateWebhookFilterLimit(data.lt, {instancePath:instancePath+"/lt",parentData:data,parentDataProperty:"lt",rootData}))){
+                        vErrors = vErrors === null ? validateWebhookFilterLimit.errors : vErrors.concat(validateWebhookFilterLimit.errors);
+                        errors = vErrors.length;
+                      }
+                      var valid0 = _errs13 === errors;
+                    }
+                    else {
+                      var valid0 = true;
+                    }
+                    if(valid0){
+                      if(data.gt !== undefined){
+                        const _errs14 = errors;
+                        if(!(validateWebhookFilterLimit(data.gt, {instancePath:instancePath+"/gt",parentData:data,parentDataProperty:"gt",rootData}))){
+                          vErrors = vErrors === null ? validateWebhookFilterLimit.errors : vErrors.concat(validateWebhookFilterLimit.errors);
+                          errors = vErrors.length;
+                        }
+                        var valid0 = _errs14 === errors;
+                      }
+                      else {
+                        var valid0 = true;
+                      }
+                      if(valid0){
+                        if(data.all !== undefined){
+                          let data9 = data.all;
+                          const _errs15 = errors;
+                          if(errors === _errs15){
+                            if(Array.isArray(data9)){
+                              if(data9.length > 20){
+                                validateWebhookFilterRuleInput.errors = [{instancePath:instancePath+"/all",schemaPath:"#/properties/all/maxItems",keyword:"maxItems",params:{limit: 20},message:"must NOT have more than 20 items"}];
+                                return false;
+                              }
+                              else {
+                                if(data9.length < 1){
+                                  validateWebhookFilterRuleInput.errors = [{instancePath:instancePath+"/all",schemaPath:"#/properties/all/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                  return false;
+                                }
+                                else {
+                                  var valid2 = true;
+                                  const len1 = data9.length;
+                                  for(let i1=0; i1<len1; i1++){
+                                    const _errs17 = errors;
+                                    if(!(validateWebhookFilterRuleInput(data9[i1], {instancePath:instancePath+"/all/" + i1,parentData:data9,parentDataProperty:i1,rootData}))){
+                                      vErrors = vErrors === null ? validateWebhookFilterRuleInput.errors : vErrors.concat(validateWebhookFilterRuleInput.errors);
+                                      errors = vErrors.length;
+                                    }
+                                    var valid2 = _errs17 === errors;
+                                    if(!valid2){
+                                      break;
+                                    }
+                                  }
+                                }
+                              }
+                            }
+                            else {
+                              validateWebhookFilterRuleInput.errors = [{instancePath:instancePath+"/all",schemaPath:"#/properties/all/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                              return false;
+                            }
+                          }
+                          var valid0 = _errs15 === errors;
+                        }
+                        else {
+                          var valid0 = true;
+                        }
+                        if(valid0){
+                          if(data.any !== undefined){
+                            let data11 = data.any;
+                            const _errs18 = errors;
+                            if(errors === _errs18){
+                              if(Array.isArray(data11)){
+                                if(data11.length > 20){
+                                  validateWebhookFilterRuleInput.errors = [{instancePath:instancePath+"/any",schemaPath:"#/properties/any/maxItems",keyword:"maxItems",params:{limit: 20},message:"must NOT have more than 20 items"}];
+                                  return false;
+                                }
+                                else {
+                                  if(data11.length < 1){
+                                    validateWebhookFilterRuleInput.errors = [{instancePath:instancePath+"/any",schemaPath:"#/properties/any/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                    return false;
+                                  }
+                                  else {
+                                    var valid3 = true;
+                                    const len2 = data11.length;
+                                    for(let i2=0; i2<len2; i2++){
+                                      const _errs20 = errors;
+                                      if(!(validateWebhookFilterRuleInput(data11[i2], {instancePath:instancePath+"/any/" + i2,parentData:data11,parentDataProperty:i2,rootData}))){
+                                        vErrors = vErrors === null ? validateWebhookFilterRuleInput.errors : vErrors.concat(validateWebhookFilterRuleInput.errors);
+                                        errors = vErrors.length;
+                                      }
+                                      var valid3 = _errs20 === errors;
+                                      if(!valid3){
+                                        break;
+                                      }
+                                    }
+                                  }
+                                }
+                              }
+                              else {
+                                validateWebhookFilterRuleInput.errors = [{instancePath:instancePath+"/any",schemaPath:"#/properties/any/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                return false;
+                              }
+                            }
+                            var valid0 = _errs18 === errors;
+                          }
+                          else {
+                            var valid0 = true;
+                          }
+                          if(valid0){
+                            if(data.not !== undefined){
+                              const _errs21 = errors;
+                              if(!(validateWebhookFilterRuleInput(data.not, {instancePath:instancePath+"/not",parentData:data,parentDataProperty:"not",rootData}))){
+                                vErrors = vErrors === null ? validateWebhookFilterRuleInput.errors : vErrors.concat(validateWebhookFilterRuleInput.errors);
+                                errors = vErrors.length;
+                              }
+                              var valid0 = _errs21 === errors;
+                            }
+                            else {
+                              var valid0 = true;
+                            }
+                          }
+                        }
+                      }
+                    }
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookFilterRuleInput.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookFilterRuleInput.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookKey(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((((((((((data.kty === undefined) && (missing0 = "kty")) || ((data.crv === undefined) && (missing0 = "crv"))) || ((data.x === undefined) && (missing0 = "x"))) || ((data.kid === undefined) && (missing0 = "kid"))) || ((data.use === undefined) && (missing0 = "use"))) || ((data.alg === undefined) && (missing0 = "alg"))) || ((data.encoded === undefined) && (missing0 = "encoded"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.expiresAt === undefined) && (missing0 = "expiresAt"))){
+        validateWebhookKey.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.kty !== undefined){
+          let data0 = data.kty;
+          const _errs1 = errors;
+          if(typeof data0 !== "string"){
+            validateWebhookKey.errors = [{instancePath:instancePath+"/kty",schemaPath:"#/properties/kty/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+            return false;
+          }
+          if("OKP" !== data0){
+            validateWebhookKey.errors = [{instancePath:instancePath+"/kty",schemaPath:"#/properties/kty/const",keyword:"const",params:{allowedValue: "OKP"},message:"must be equal to constant"}];
+            return false;
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.crv !== undefined){
+            let data1 = data.crv;
+            const _errs3 = errors;
+            if(errors === _errs3){
+              if(typeof data1 === "string"){
+                if(ucs2length(data1) > 7){
+                  validateWebhookKey.errors = [{instancePath:instancePath+"/crv",schemaPath:"#/properties/crv/maxLength",keyword:"maxLength",params:{limit: 7},message:"must NOT have more than 7 characters"}];
+                  return false;
+                }
+                else {
+                  if(!validateWebhookKey_0.test(data1)){
+                    validateWebhookKey.errors = [{instancePath:instancePath+"/crv",schemaPath:"#/properties/crv/pattern",keyword:"pattern",params:{pattern: "^Ed25519$"},message:"must match pattern \""+"^Ed25519$"+"\""}];
+                    return false;
+                  }
+                }
+              }
+              else {
+                validateWebhookKey.errors = [{instancePath:instancePath+"/crv",schemaPath:"#/properties/crv/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                return false;
+              }
+            }
+            var valid0 = _errs3 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.x !== undefined){
+              let data2 = data.x;
+              const _errs5 = errors;
+              if(errors === _errs5){
+                if(typeof data2 === "string"){
+                  if(ucs2length(data2) > 43){
+                    validateWebhookKey.errors = [{instancePath:instancePath+"/x",schemaPath:"#/properties/x/maxLength",keyword:"maxLength",params:{limit: 43},message:"must NOT have more than 43 characters"}];
+                    return false;
+                  }
+                  else {
+                    if(ucs2length(data2) < 43){
+                      validateWebhookKey.errors = [{instancePath:instancePath+"/x",schemaPath:"#/properties/x/minLength",keyword:"minLength",params:{limit: 43},message:"must NOT have fewer than 43 characters"}];
+                      return false;
+                    }
+                    else {
+                      if(!listDeliveryAttemptsQuery_1.test(data2)){
+                        validateWebhookKey.errors = [{instancePath:instancePath+"/x",schemaPath:"#/properties/x/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_-]+$"+"\""}];
+                        return false;
+                      }
+                    }
+                  }
+                }
+                else {
+                  validateWebhookKey.errors = [{instancePath:instancePath+"/x",schemaPath:"#/properties/x/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                  return false;
+                }
+              }
+              var valid0 = _errs5 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.kid !== undefined){
+                const _errs7 = errors;
+                if(!(validateWebhookKeyId(data.kid, {instancePath:instancePath+"/kid",parentData:data,parentDataProperty:"kid",rootData}))){
+                  vErrors = vErrors === null ? validateWebhookKeyId.errors : vErrors.concat(validateWebhookKeyId.errors);
+                  errors = vErrors.length;
+                }
+                var valid0 = _errs7 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+              if(valid0){
+                if(data.use !== undefined){
+                  let data4 = data.use;
+                  const _errs8 = errors;
+                  if(errors === _errs8){
+                    if(typeof data4 === "string"){
+                      if(ucs2length(data4) > 3){
+                        validateWebhookKey.errors = [{instancePath:instancePath+"/use",schemaPath:"#/properties/use/maxLength",keyword:"maxLength",params:{limit: 3},message:"must NOT have more than 3 characters"}];
+                        return false;
+                      }
+                      else {
+                        if(!validateWebhookKey_2.test(data4)){
+                          validateWebhookKey.errors = [{instancePath:instancePath+"/use",schemaPath:"#/properties/use/pattern",keyword:"pattern",params:{pattern: "^sig$"},message:"must match pattern \""+"^sig$"+"\""}];
+                          return false;
+                        }
+                      }
+                    }
+                    else {
+                      validateWebhookKey.errors = [{instancePath:instancePath+"/use",schemaPath:"#/properties/use/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                      return false;
+                    }
+                  }
+                  var valid0 = _errs8 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
+                if(valid0){
+                  if(data.alg !== undefined){
+                    let data5 = data.alg;
+                    const _errs10 = errors;
+                    if(errors === _errs10){
+                      if(typeof data5 === "string"){
+                        if(ucs2length(data5) > 5){
+                          validateWebhookKey.errors = [{instancePath:instancePath+"/alg",schemaPath:"#/properties/alg/maxLength",keyword:"maxLength",params:{limit: 5},message:"must NOT have more than 5 characters"}];
+                          return false;
+                        }
+                        else {
+                          if(!validateWebhookKey_3.test(data5)){
+                            validateWebhookKey.errors = [{instancePath:instancePath+"/alg",schemaPath:"#/properties/alg/pattern",keyword:"pattern",params:{pattern: "^EdDSA$"},message:"must match pattern \""+"^EdDSA$"+"\""}];
+                            return false;
+                          }
+                        }
+                      }
+                      else {
+                        validateWebhookKey.errors = [{instancePath:instancePath+"/alg",schemaPath:"#/properties/alg/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                        return false;
+                      }
+                    }
+                    var valid0 = _errs10 === errors;
+                  }
+                  else {
+                    var valid0 = true;
+                  }
+                  if(valid0){
+                    if(data.encoded !== undefined){
+                      let data6 = data.encoded;
+                      const _errs12 = errors;
+                      if(errors === _errs12){
+                        if(typeof data6 === "string"){
+                          if(ucs2length(data6) > 49){
+                            validateWebhookKey.errors = [{instancePath:instancePath+"/encoded",schemaPath:"#/properties/encoded/maxLength",keyword:"maxLength",params:{limit: 49},message:"must NOT have more than 49 characters"}];
+                            return false;
+                          }
+                          else {
+                            if(!validateWebhookKey_4.test(data6)){
+                              validateWebhookKey.errors = [{instancePath:instancePath+"/encoded",schemaPath:"#/properties/encoded/pattern",keyword:"pattern",params:{pattern: "^whpk_[A-Za-z0-9+/]{43}=$"},message:"must match pattern \""+"^whpk_[A-Za-z0-9+/]{43}=$"+"\""}];
+                              return false;
+                            }
+                          }
+                        }
+                        else {
+                          validateWebhookKey.errors = [{instancePath:instancePath+"/encoded",schemaPath:"#/properties/encoded/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                          return false;
+                        }
+                      }
+                      var valid0 = _errs12 === errors;
+                    }
+                    else {
+                      var valid0 = true;
+                    }
+                    if(valid0){
+                      if(data.createdAt !== undefined){
+                        const _errs14 = errors;
+                        if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
+                          vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                          errors = vErrors.length;
+                        }
+                        var valid0 = _errs14 === errors;
+                      }
+                      else {
+                        var valid0 = true;
+                      }
+                      if(valid0){
+                        if(data.expiresAt !== undefined){
+                          const _errs15 = errors;
+                          if(!(validateTimestampOrNull(data.expiresAt, {instancePath:instancePath+"/expiresAt",parentData:data,parentDataProperty:"expiresAt",rootData}))){
+                            vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                            errors = vErrors.length;
+                          }
+                          var valid0 = _errs15 === errors;
+                        }
+                        else {
+                          var valid0 = true;
+                        }
+                      }
+                    }
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookKey.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookKey.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookKeyId(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(typeof data === "string"){
+      if(ucs2length(data) > 30){
+        validateWebhookKeyId.errors = [{instancePath,schemaPath:"#/maxLength",keyword:"maxLength",params:{limit: 30},message:"must NOT have more than 30 characters"}];
+        return false;
+      }
+      else {
+        if(!validateWebhookKeyId_0.test(data)){
+          validateWebhookKeyId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^wsk_[0-6][0-9a-hjkmnp-tv-z]{25}$"},message:"must match pattern \""+"^wsk_[0-6][0-9a-hjkmnp-tv-z]{25}$"+"\""}];
+          return false;
+        }
+      }
+    }
+    else {
+      validateWebhookKeyId.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+      return false;
+    }
+  }
+  validateWebhookKeyId.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookKeyRotationInput(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      const _errs1 = errors;
+      for(const key0 in data){
+        if(!(key0 === "overlapSeconds")){
+          validateWebhookKeyRotationInput.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+          return false;
+          break;
+        }
+      }
+      if(_errs1 === errors){
+        if(data.overlapSeconds !== undefined){
+          let data0 = data.overlapSeconds;
+          const _errs2 = errors;
+          if(!(((typeof data0 == "number") && (!(data0 % 1) && !isNaN(data0))) && (isFinite(data0)))){
+            validateWebhookKeyRotationInput.errors = [{instancePath:instancePath+"/overlapSeconds",schemaPath:"#/properties/overlapSeconds/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+            return false;
+          }
+          if(errors === _errs2){
+            if((typeof data0 == "number") && (isFinite(data0))){
+              if(data0 > 604800 || isNaN(data0)){
+                validateWebhookKeyRotationInput.errors = [{instancePath:instancePath+"/overlapSeconds",schemaPath:"#/properties/overlapSeconds/maximum",keyword:"maximum",params:{comparison: "<=", limit: 604800},message:"must be <= 604800"}];
+                return false;
+              }
+              else {
+                if(data0 < 0 || isNaN(data0)){
+                  validateWebhookKeyRotationInput.errors = [{instancePath:instancePath+"/overlapSeconds",schemaPath:"#/properties/overlapSeconds/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                  return false;
+                }
+                else {
+                  if(!(listDeliveryAttemptsQuery_0.validate(data0))){
+                    validateWebhookKeyRotationInput.errors = [{instancePath:instancePath+"/overlapSeconds",schemaPath:"#/properties/overlapSeconds/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                    return false;
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookKeyRotationInput.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookKeyRotationInput.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookKeySet(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((data.keys === undefined) && (missing0 = "keys")) || ((data.revision === undefined) && (missing0 = "revision"))){
+        validateWebhookKeySet.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.keys !== undefined){
+          let data0 = data.keys;
+          const _errs1 = errors;
+          if(errors === _errs1){
+            if(Array.isArray(data0)){
+              if(data0.length > 20){
+                validateWebhookKeySet.errors = [{instancePath:instancePath+"/keys",schemaPath:"#/properties/keys/maxItems",keyword:"maxItems",params:{limit: 20},message:"must NOT have more than 20 items"}];
+                return false;
+              }
+              else {
+                var valid1 = true;
+                const len0 = data0.length;
+                for(let i0=0; i0<len0; i0++){
+                  const _errs3 = errors;
+                  if(!(validateWebhookKey(data0[i0], {instancePath:instancePath+"/keys/" + i0,parentData:data0,parentDataProperty:i0,rootData}))){
+                    vErrors = vErrors === null ? validateWebhookKey.errors : vErrors.concat(validateWebhookKey.errors);
+                    errors = vErrors.length;
+                  }
+                  var valid1 = _errs3 === errors;
+                  if(!valid1){
+                    break;
+                  }
+                }
+              }
+            }
+            else {
+              validateWebhookKeySet.errors = [{instancePath:instancePath+"/keys",schemaPath:"#/properties/keys/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+              return false;
+            }
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.revision !== undefined){
+            const _errs4 = errors;
+            if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
+              vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs4 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookKeySet.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookKeySet.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookPreview(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((((data.eventType === undefined) && (missing0 = "eventType")) || ((data.isDelivered === undefined) && (missing0 = "isDelivered"))) || ((data.decidedBy === undefined) && (missing0 = "decidedBy"))){
+        validateWebhookPreview.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.eventType !== undefined){
+          const _errs1 = errors;
+          if(!(validateEventType(data.eventType, {instancePath:instancePath+"/eventType",parentData:data,parentDataProperty:"eventType",rootData}))){
+            vErrors = vErrors === null ? validateEventType.errors : vErrors.concat(validateEventType.errors);
+            errors = vErrors.length;
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.isDelivered !== undefined){
+            const _errs2 = errors;
+            if(typeof data.isDelivered !== "boolean"){
+              validateWebhookPreview.errors = [{instancePath:instancePath+"/isDelivered",schemaPath:"#/properties/isDelivered/type",keyword:"type",params:{type: "boolean"},message:"must be boolean"}];
+              return false;
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.decidedBy !== undefined){
+              let data2 = data.decidedBy;
+              const _errs4 = errors;
+              if((typeof data2 !== "string") && (data2 !== null)){
+                validateWebhookPreview.errors = [{instancePath:instancePath+"/decidedBy",schemaPath:"#/properties/decidedBy/type",keyword:"type",params:{type: validateWebhookAttemptInfo_2},message:"must be string,null"}];
+                return false;
+              }
+              if(errors === _errs4){
+                if(typeof data2 === "string"){
+                  if(ucs2length(data2) > 200){
+                    validateWebhookPreview.errors = [{instancePath:instancePath+"/decidedBy",schemaPath:"#/properties/decidedBy/maxLength",keyword:"maxLength",params:{limit: 200},message:"must NOT have more than 200 characters"}];
+                    return false;
+                  }
+                }
+              }
+              var valid0 = _errs4 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookPreview.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookPreview.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookPreviewInput(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      const _errs1 = errors;
+      for(const key0 in data){
+        if(!((((key0 === "eventId") || (key0 === "eventType")) || (key0 === "eventTypes")) || (key0 === "filter"))){
+          validateWebhookPreviewInput.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+          return false;
+          break;
+        }
+      }
+      if(_errs1 === errors){
+        if(data.eventId !== undefined){
+          const _errs2 = errors;
+          if(!(validateEventId(data.eventId, {instancePath:instancePath+"/eventId",parentData:data,parentDataProperty:"eventId",rootData}))){
+            vErrors = vErrors === null ? validateEventId.errors : vErrors.concat(validateEventId.errors);
+            errors = vErrors.length;
+          }
+          var valid0 = _errs2 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.eventType !== undefined){
+            const _errs3 = errors;
+            if(!(validateEventType(data.eventType, {instancePath:instancePath+"/eventType",parentData:data,parentDataProperty:"eventType",rootData}))){
+              vErrors = vErrors === null ? validateEventType.errors : vErrors.concat(validateEventType.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs3 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.eventTypes !== undefined){
+              let data2 = data.eventTypes;
+              const _errs4 = errors;
+              if(errors === _errs4){
+                if(Array.isArray(data2)){
+                  if(data2.length > 100){
+                    validateWebhookPreviewInput.errors = [{instancePath:instancePath+"/eventTypes",schemaPath:"#/properties/eventTypes/maxItems",keyword:"maxItems",params:{limit: 100},message:"must NOT have more than 100 items"}];
+                    return false;
+                  }
+                  else {
+                    if(data2.length < 1){
+                      validateWebhookPreviewInput.errors = [{instancePath:instancePath+"/eventTypes",schemaPath:"#/properties/eventTypes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                      return false;
+                    }
+                    else {
+                      var valid1 = true;
+                      const len0 = data2.length;
+                      for(let i0=0; i0<len0; i0++){
+                        const _errs6 = errors;
+                        if(!(validateEventTypeSelector(data2[i0], {instancePath:instancePath+"/eventTypes/" + i0,parentData:data2,parentDataProperty:i0,rootData}))){
+                          vErrors = vErrors === null ? validateEventTypeSelector.errors : vErrors.concat(validateEventTypeSelector.errors);
+                          errors = vErrors.length;
+                        }
+                        var valid1 = _errs6 === errors;
+                        if(!valid1){
+                          break;
+                        }
+                      }
+                      if(valid1){
+                        let i1 = data2.length;
+                        let j0;
+                        if(i1 > 1){
+                          outer0:
+                          for(;i1--;){
+                            for(j0 = i1; j0--;){
+                              if(equal(data2[i1], data2[j0])){
+                                validateWebhookPreviewInput.errors = [{instancePath:instancePath+"/eventTypes",schemaPath:"#/properties/eventTypes/uniqueItems",keyword:"uniqueItems",params:{i: i1, j: j0},message:"must NOT have duplicate items (items ## "+j0+" and "+i1+" are identical)"}];
+                                return false;
+                                break outer0;
+                              }
+                            }
+                          }
+                        }
+                      }
+                    }
+                  }
+                }
+                else {
+                  validateWebhookPreviewInput.errors = [{instancePath:instancePath+"/eventTypes",schemaPath:"#/properties/eventTypes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                  return false;
+                }
+              }
+              var valid0 = _errs4 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.filter !== undefined){
+                let data4 = data.filter;
+                const _errs7 = errors;
+                if(errors === _errs7){
+                  if(Array.isArray(data4)){
+                    if(data4.length > 20){
+                      validateWebhookPreviewInput.errors = [{instancePath:instancePath+"/filter",schemaPath:"#/properties/filter/maxItems",keyword:"maxItems",params:{limit: 20},message:"must NOT have more than 20 items"}];
+                      return false;
+                    }
+                    else {
+                      var valid3 = true;
+                      const len1 = data4.length;
+                      for(let i2=0; i2<len1; i2++){
+                        const _errs9 = errors;
+                        if(!(validateWebhookFilterRuleInput(data4[i2], {instancePath:instancePath+"/filter/" + i2,parentData:data4,parentDataProperty:i2,rootData}))){
+                          vErrors = vErrors === null ? validateWebhookFilterRuleInput.errors : vErrors.concat(validateWebhookFilterRuleInput.errors);
+                          errors = vErrors.length;
+                        }
+                        var valid3 = _errs9 === errors;
+                        if(!valid3){
+                          break;
+                        }
+                      }
+                    }
+                  }
+                  else {
+                    validateWebhookPreviewInput.errors = [{instancePath:instancePath+"/filter",schemaPath:"#/properties/filter/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                    return false;
+                  }
+                }
+                var valid0 = _errs7 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookPreviewInput.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookPreviewInput.errors = vErrors;
   return errors === 0;
 }
 
@@ -2756,5 +3959,58 @@ export function validateWebhookReplayShare(data, {instancePath="", parentData, p
     }
   }
   validateWebhookReplayShare.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookSecretRotationInput(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      const _errs1 = errors;
+      for(const key0 in data){
+        if(!(key0 === "overlapSeconds")){
+          validateWebhookSecretRotationInput.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+          return false;
+          break;
+        }
+      }
+      if(_errs1 === errors){
+        if(data.overlapSeconds !== undefined){
+          let data0 = data.overlapSeconds;
+          const _errs2 = errors;
+          if(!(((typeof data0 == "number") && (!(data0 % 1) && !isNaN(data0))) && (isFinite(data0)))){
+            validateWebhookSecretRotationInput.errors = [{instancePath:instancePath+"/overlapSeconds",schemaPath:"#/properties/overlapSeconds/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+            return false;
+          }
+          if(errors === _errs2){
+            if((typeof data0 == "number") && (isFinite(data0))){
+              if(data0 > 604800 || isNaN(data0)){
+                validateWebhookSecretRotationInput.errors = [{instancePath:instancePath+"/overlapSeconds",schemaPath:"#/properties/overlapSeconds/maximum",keyword:"maximum",params:{comparison: "<=", limit: 604800},message:"must be <= 604800"}];
+                return false;
+              }
+              else {
+                if(data0 < 0 || isNaN(data0)){
+                  validateWebhookSecretRotationInput.errors = [{instancePath:instancePath+"/overlapSeconds",schemaPath:"#/properties/overlapSeconds/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                  return false;
+                }
+                else {
+                  if(!(listDeliveryAttemptsQuery_0.validate(data0))){
+                    validateWebhookSecretRotationInput.errors = [{instancePath:instancePath+"/overlapSeconds",schemaPath:"#/properties/overlapSeconds/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                    return false;
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookSecretRotationInput.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookSecretRotationInput.errors = vErrors;
   return errors === 0;
 }

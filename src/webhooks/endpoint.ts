@@ -5,8 +5,8 @@ import type {
   WebhookSignatureScheme,
 } from '#generated/types.ts'
 import type { Id } from '#ids.ts'
-import { firstSecretId, type SecretHistory, toSigningSecrets } from './secret.ts'
 import type { Filter } from './filter.ts'
+import { firstSecretId, type SecretHistory, toSigningSecrets } from './secret.ts'
 
 /**
  * An event happens once; a *delivery* is our promise to tell one *endpoint* about it; an *attempt*

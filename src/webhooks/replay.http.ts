@@ -9,6 +9,7 @@ import { requireFit } from '#jobs/misfit.ts'
 import { findEndpoint } from './endpoint.sql.ts'
 import { findListeners, findPromised, findRange, readPage } from './replay.sql.ts'
 import {
+  asksForPayloads,
   isAbout,
   misfitOfReplay,
   type Plan,
@@ -35,9 +36,11 @@ export const createWebhookReplay: Operation<'createWebhookReplay'> = async (
   return { status: 202, headers: { Location: `/api/v1/jobs/${id}` }, body: view }
 }
 
-/** Events that a preview looks at, and at how many at once. */
-const lookedAtMax = 100_000
-const pageSize = 5_000
+/** Events that a preview looks at, and at how many at once; fewer where it reads what they say. */
+const extents = {
+  places: { most: 100_000, page: 5_000 },
+  payloads: { most: 10_000, page: 100 },
+} as const
 
 export const createWebhookReplayPreview: Operation<'createWebhookReplayPreview'> = async (
   _ctx,
@@ -47,11 +50,16 @@ export const createWebhookReplayPreview: Operation<'createWebhookReplayPreview'>
 ) => {
   const payload = await requireReplay(tx, call.tenantId, replayOf(body), call.now)
   const listeners = await findListeners(tx, call.tenantId, payload)
+  const withPayloads = asksForPayloads(payload, listeners)
+  const extent = withPayloads ? extents.payloads : extents.places
   const plans: Plan[] = []
   let state = await findRange(tx, call.tenantId, payload)
   const lookedAtFrom = state.position
-  while (state.position < state.untilPosition && state.position - lookedAtFrom < lookedAtMax) {
-    const page = await readPage(tx, call.tenantId, state, pageSize)
+  while (state.position < state.untilPosition && state.position - lookedAtFrom < extent.most) {
+    const page = await readPage(tx, call.tenantId, state, {
+      limit: extent.page,
+      withPayloads,
+    })
     const events = page.events.filter((event) => isAbout(payload, event))
     const promised = await findPromised(tx, call.tenantId, events, listeners)
     plans.push(planOf(payload, events, listeners, promised))

@@ -95,12 +95,12 @@ const replayWrite = statement('webhook_replay_write', (a: Written) =>
     ),
 )
 
-/** The next events of the log whose payload is still there, in order. */
+/** The next events of the log whose payload is still there, in order; with it where it is asked for. */
 export async function readPage(
   db: Db,
   tenantId: TenantId,
   { position, untilPosition }: ReplayState,
-  limit: number,
+  { limit, withPayloads }: { limit: number; withPayloads: boolean },
 ): Promise<{ events: Replayable[]; position: number }> {
   const rows = await db
     .selectFrom('event_position as place')
@@ -113,6 +113,7 @@ export async function readPage(
     .select(['place.position', 'place.event_id', 'place.type'])
     .select(sql<string>`place.created_on::text`.as('created_on'))
     .select(sql<boolean>`event.body is not null`.as('has_body'))
+    .select(sql<Buffer | null>`case when ${withPayloads} then event.body end`.as('body'))
     .where('place.tenant_id', '=', tenantId)
     .where('place.position', '>', String(position))
     .where('place.position', '<=', String(untilPosition))
@@ -126,6 +127,7 @@ export async function readPage(
       eventId: row.event_id,
       createdOn: row.created_on,
       type: row.type,
+      payload: row.body === null ? undefined : JSON.parse(row.body.toString('utf8')),
     }))
   const last = rows.at(-1)
   return { events, position: last === undefined ? untilPosition : Number(last.position) }
@@ -139,13 +141,14 @@ export async function findListeners(
 ): Promise<Listener[]> {
   let query = db
     .selectFrom('webhook_endpoint')
-    .select(['id', 'event_types as eventTypes'])
+    .select(['id', 'event_types as eventTypes', 'filter'])
     .where('tenant_id', '=', tenantId)
     .where('status', '=', 'ENABLED')
     .where('deleted_at', 'is', null)
     .orderBy('id')
   if (endpointIds !== undefined) query = query.where('id', 'in', endpointIds)
-  return await query.execute()
+  const rows = await query.execute()
+  return rows.map((row) => ({ ...row, filter: row.filter as unknown as Listener['filter'] }))
 }
 
 /** The last delivery of each of these events to each of these endpoints. */

@@ -13,13 +13,13 @@ import {
   readPage,
   writeReplay,
 } from './replay.sql.ts'
-import { isAbout, planOf, type ReplayPayload, webhookReplay } from './replay.ts'
+import { asksForPayloads, isAbout, planOf, type ReplayPayload, webhookReplay } from './replay.ts'
 
 const second = 1_000
 const day = 24 * 60 * 60 * second
 
 /** Events looked at in one transaction. */
-const pageMax = 200
+const pageMax = 100
 
 export const replayWebhooks = task(webhookReplay, {
   timeoutMs: day,
@@ -68,7 +68,10 @@ async function takeTurn(
       return { ...turn, made: payload.deliveriesPerSecond }
     }
 
-    const page = await readPage(tx, tenantId, state, perTurn)
+    const page = await readPage(tx, tenantId, state, {
+      limit: perTurn,
+      withPayloads: asksForPayloads(payload, listeners),
+    })
     const events = page.events.filter((event) => isAbout(payload, event))
     const promised =
       events.length * listeners.length === 0

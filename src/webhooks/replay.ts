@@ -3,7 +3,8 @@ import { firstIdAt } from '#ids.ts'
 import type { Misfit } from '#jobs/misfit.ts'
 import { taskName } from '#jobs/task.ts'
 import { waitDaysMax } from './delivery.ts'
-import { wants } from './endpoint.ts'
+import { type Filter, passes } from './filter.ts'
+import { selects } from './selector.ts'
 
 /**
  * A *replay* goes through the log once more and decides, event by event and endpoint by endpoint,
@@ -25,11 +26,15 @@ export interface Replayable {
   eventId: string
   createdOn: string
   type: string
+  /** What it says; undefined unless a filter asks. */
+  payload: unknown
 }
 
 export interface Listener {
   id: string
   eventTypes: readonly string[]
+  /** Empty lets all events through. */
+  filter: Filter
 }
 
 /** The last delivery of an event to an endpoint. */
@@ -68,7 +73,7 @@ export function misfitOfReplay({ since, until }: ReplayPayload, now: Date): Misf
 export function isAbout({ since, until, eventTypes = ['*'] }: ReplayPayload, event: Replayable) {
   const isSince = event.eventId >= firstIdAt('evt', Date.parse(since))
   const isUntil = until === undefined || event.eventId < firstIdAt('evt', Date.parse(until))
-  return isSince && isUntil && wants(eventTypes, event.type)
+  return isSince && isUntil && selects(eventTypes, event.type)
 }
 
 export function planOf(
@@ -101,8 +106,17 @@ function isWanted(which: ReplayPayload['which'], status: string): boolean {
 }
 
 /** A test is for the endpoint that was tested alone, which was told of it then. */
-function isFor({ eventTypes }: Listener, { type }: Replayable): boolean {
-  return type !== 'webhook_endpoint.tested' && wants(eventTypes, type)
+function isFor({ eventTypes, filter }: Listener, { type, payload }: Replayable): boolean {
+  if (type === 'webhook_endpoint.tested' || !selects(eventTypes, type)) return false
+  return filter.length === 0 || passes(filter, payload)
+}
+
+/** Whether what events say decides if one of these is told of them. */
+export function asksForPayloads(
+  { which }: Pick<ReplayPayload, 'which'>,
+  listeners: readonly Listener[],
+): boolean {
+  return which !== 'UNDELIVERED' && listeners.some(({ filter }) => filter.length > 0)
 }
 
 /** How much of a plan each endpoint has. */
