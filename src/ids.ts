@@ -24,6 +24,8 @@ export type IdPrefix =
   | 'req'
   | 'job'
   | 'sch'
+  | 'src'
+  | 'rcp'
 
 export type Id<Prefix extends IdPrefix> = `${Prefix}_${string}`
 

@@ -31,9 +31,9 @@ export function printOperations(operations: readonly Operation[]): string {
   const blocks = operations.map((operation) => printOperation(operation, names, declared))
   const clash = [...names.schemas].find((name) => declared.has(name))
   if (clash) refuse(`/components/schemas/${clash}`, 'An operation has a type of this name: rename.')
-  const table = operations.map(({ operationId, kind, scopes }) => {
+  const table = operations.map(({ operationId, kind, scopes, isRaw }) => {
     const name = pascal(operationId)
-    const access = scopes === null ? 'open' : 'key'
+    const access = isRaw ? 'raw' : scopes === null ? 'open' : 'key'
     const members = [
       `request: ${name}Request`,
       `reply: ${name}Reply`,
@@ -48,7 +48,7 @@ export function printOperations(operations: readonly Operation[]): string {
     importTypes([...names.schemas].sort(byName), './types.ts'),
     '\n',
     blocks.join('\n'),
-    '\n/** Every operation of the contract; `open` ones need no key. */\n',
+    '\n/** Every operation of the contract; `open` ones need no key, `raw` ones come as others send them. */\n',
     `export interface Operations {\n${table.join('')}}\n\n`,
     'export type OperationId = keyof Operations\n',
   ].join('')
