@@ -267,6 +267,12 @@ export const problems = {
     title: 'This would lock you out',
     description: 'The allow-list that you set for the key that you call with does not hold the address that you call from. Add that address, or make the change with another key.',
   },
+  sender_not_allowed: {
+    type: '/problems/sender_not_allowed',
+    status: 403,
+    title: 'Webhooks may not be sent from this address',
+    description: 'The source has an allow-list, and the address that the webhook came from is not on it.',
+  },
   unauthorized: {
     type: '/problems/unauthorized',
     status: 401,
@@ -302,6 +308,12 @@ export const problems = {
     status: 414,
     title: 'The URL is too long',
     description: 'The path and query together are longer than we read.',
+  },
+  webhook_refused: {
+    type: '/problems/webhook_refused',
+    status: 401,
+    title: 'The webhook could not be verified',
+    description: 'It is not signed, not by a secret of the source, or too long ago. `detail` says which; nothing of it was kept.',
   },
 } as const satisfies Record<
   ProblemCode,

@@ -258,6 +258,66 @@ export type EventTypeSelector = components['schemas']['EventTypeSelector']
 /** The method of a request, as HTTP has it. */
 export type HttpMethod = components['schemas']['HttpMethod']
 
+/** One webhook with what it consisted of. */
+export type InboundReceiptDetail = components['schemas']['InboundReceiptDetail']
+
+/** Identifies an inbound receipt. Ids are made by us, never reused, and sort by time of creation. */
+export type InboundReceiptId = components['schemas']['InboundReceiptId']
+
+/** One webhook that somebody sent you, once it was verified. */
+export type InboundReceiptInfo = components['schemas']['InboundReceiptInfo']
+
+/** One page of inbound receipts. */
+export type InboundReceiptList = components['schemas']['InboundReceiptList']
+
+/** `RECEIVED`: taken, and about to be passed on. `FORWARDED`: there is an `inbound.received` event of it. `QUARANTINED`: kept back, because its payload is not what its scheme promises. */
+export type InboundReceiptStatus = components['schemas']['InboundReceiptStatus']
+
+/** Somebody sent you a webhook. */
+export type InboundReceivedEvent = components['schemas']['InboundReceivedEvent']
+
+/** Which receipts to pass on once more. */
+export type InboundReprocessingInput = components['schemas']['InboundReprocessingInput']
+
+/** How the webhooks of a source are verified. Those named after a provider are as that provider signs; `STANDARD_WEBHOOKS` is for all that sign by that standard, `HMAC`, `SHARED_SECRET`, `BASIC` and `JWT` are for everybody else. */
+export type InboundScheme = components['schemas']['InboundScheme']
+
+/** An inbound source was made. */
+export type InboundSourceCreatedEvent = components['schemas']['InboundSourceCreatedEvent']
+
+/** An inbound source was removed. */
+export type InboundSourceDeletedEvent = components['schemas']['InboundSourceDeletedEvent']
+
+/** Identifies an inbound source. Ids are made by us, never reused, and sort by time of creation. */
+export type InboundSourceId = components['schemas']['InboundSourceId']
+
+/** Somebody who sends you webhooks, and how we verify them. */
+export type InboundSourceInfo = components['schemas']['InboundSourceInfo']
+
+/** A new source of webhooks. */
+export type InboundSourceInput = components['schemas']['InboundSourceInput']
+
+/** One page of inbound sources. */
+export type InboundSourceList = components['schemas']['InboundSourceList']
+
+/** Changes to a source, as a JSON merge patch: what is absent stays. Its scheme stays in any case. */
+export type InboundSourcePatch = components['schemas']['InboundSourcePatch']
+
+/** What the scheme has to know beside its secrets; what is absent is as the scheme has it. */
+export type InboundSourceSettings = components['schemas']['InboundSourceSettings']
+
+/** What the scheme has to know beside its secrets. A field that names schemes is for these; the others do not look at it. */
+export type InboundSourceSettingsInput = components['schemas']['InboundSourceSettingsInput']
+
+/** Changes to the settings: what is absent stays, `null` goes back to the usual. */
+export type InboundSourceSettingsPatch = components['schemas']['InboundSourceSettingsPatch']
+
+/** Whether a source is listened to: `DISABLED` ones get 404, as if they were not there. */
+export type InboundSourceStatus = components['schemas']['InboundSourceStatus']
+
+/** An inbound source changed. */
+export type InboundSourceUpdatedEvent = components['schemas']['InboundSourceUpdatedEvent']
+
 /** An invoice was drafted. */
 export type InvoiceCreatedEvent = components['schemas']['InvoiceCreatedEvent']
 

@@ -129,7 +129,7 @@ export function startWorker(ctx: Context, known: readonly Task[] = tasks): Runni
 /** A worker's own listener for its health and metrics, on loopback. */
 export async function startAdmin(ctx: Context, given?: Front): Promise<Running & { url: string }> {
   const front = given ?? createFront(ctx.clock)
-  const open = Object.values(routes).filter((route) => route.scopes === null)
+  const open = Object.values(routes).filter(({ scopes, isRaw }) => scopes === null && !isRaw)
   const app = createServer(ctx, open, undefined, front)
   const nobody = () => Promise.reject(new Error('nothing here takes a key'))
   const limiter = { take: nobody, stop: async () => undefined }

@@ -6,6 +6,8 @@ import type { EgressPolicy } from './egress/address.ts'
 export interface Config {
   readonly host: string
   readonly port: number
+  /** Where others reach the API, without a path: what is sent to it is sent there. */
+  readonly publicUrl: string
   /** A worker's own loopback listener for its health and metrics. */
   readonly adminPort: number
   /** Absent: the embedded Postgres of `dataDir`. */
@@ -65,6 +67,7 @@ export function readConfig(env: Environment = process.env): Config {
   return {
     host: text('HOST') ?? '127.0.0.1',
     port: portOf(env, 'PORT', 3000),
+    publicUrl: publicUrlOf(env),
     adminPort: portOf(env, 'ADMIN_PORT', 3001),
     databaseUrl: addressOf(env, 'DATABASE_URL'),
     databaseOwnerUrl: addressOf(env, 'DATABASE_OWNER_URL'),
@@ -89,6 +92,19 @@ function portOf(env: Environment, name: string, otherwise: number): number {
   const port = Number(text)
   if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port
   throw new ConfigRefusal(`${name} is "${text}"; it must be a port, 0 to 65535`)
+}
+
+/** An origin and nothing more; without one, where the process listens. */
+function publicUrlOf(env: Environment): string {
+  const text = env.UBOS_PUBLIC_URL?.trim()
+  const host = env.HOST?.trim() || '127.0.0.1'
+  if (!text) return `http://${isIP(host) === 6 ? `[${host}]` : host}:${portOf(env, 'PORT', 3000)}`
+  const url = URL.parse(text)
+  const isOrigin = url && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/`
+  if (isOrigin) return url.origin
+  throw new ConfigRefusal(
+    `UBOS_PUBLIC_URL is "${text}"; it must be an origin such as https://api.example.com`,
+  )
 }
 
 /** Longer than this no supervisor waits. */

@@ -29,6 +29,8 @@ export type IdPrefix =
   | 'sch'
   | 'evc'
   | 'bat'
+  | 'src'
+  | 'rcp'
 
 export type Id<Prefix extends IdPrefix> = `${Prefix}_${string}`
 

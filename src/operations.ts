@@ -33,6 +33,20 @@ import { getEventStream } from './events/stream.http.ts'
 import { getLiveness, getMetrics, getReadiness } from './http/health.http.ts'
 import type { Handlers } from './http/operation.ts'
 import {
+  createInboundReprocessing,
+  getInboundReceipt,
+  listInboundReceipts,
+  retryInboundReceipt,
+} from './inbound/receipt.http.ts'
+import { getWebhookChallenge, submitWebhook } from './inbound/receive.http.ts'
+import {
+  createInboundSource,
+  deleteInboundSource,
+  getInboundSource,
+  listInboundSources,
+  updateInboundSource,
+} from './inbound/source.http.ts'
+import {
   createInvoice,
   getInvoice,
   issueInvoice,
@@ -99,6 +113,8 @@ export const operations = {
   createEventBatch,
   createEventCommit,
   createEventConsumer,
+  createInboundReprocessing,
+  createInboundSource,
   createInvoice,
   createJob,
   createJobSchedule,
@@ -115,6 +131,7 @@ export const operations = {
   declineProposal,
   deleteClient,
   deleteEventConsumer,
+  deleteInboundSource,
   deleteJobSchedule,
   deleteProposal,
   deleteServiceAccount,
@@ -131,6 +148,8 @@ export const operations = {
   getEventConsumerLag,
   getEventStream,
   getEventType,
+  getInboundReceipt,
+  getInboundSource,
   getInvoice,
   getJob,
   getJobSchedule,
@@ -149,6 +168,7 @@ export const operations = {
   getServiceAccount,
   getTenantLegalHold,
   getTenantLimits,
+  getWebhookChallenge,
   getWebhookDelivery,
   getWebhookEndpoint,
   getWebhookKeySet,
@@ -162,6 +182,8 @@ export const operations = {
   listEventConsumers,
   listEvents,
   listEventTypes,
+  listInboundReceipts,
+  listInboundSources,
   listInvoices,
   listJobs,
   listJobSchedules,
@@ -175,6 +197,7 @@ export const operations = {
   listWebhookEndpoints,
   createWebhookReplayPreview,
   redeliverWebhookDelivery,
+  retryInboundReceipt,
   retryJob,
   revokeApiKey,
   revokeFormerWebhookSecrets,
@@ -182,8 +205,10 @@ export const operations = {
   rotateWebhookKeySet,
   rotateWebhookSecret,
   submitProposal,
+  submitWebhook,
   updateApiKey,
   updateClient,
+  updateInboundSource,
   updateInvoice,
   updateJobSchedule,
   updateProposal,

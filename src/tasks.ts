@@ -2,6 +2,9 @@ import { warnOfExpiry } from './api-keys/expiry.task.ts'
 import { makeHours } from './api-metrics/hours.sql.ts'
 import { makeUsageReport } from './api-metrics/usage-report.task.ts'
 import { anchorAudit } from './audit/anchor.task.ts'
+import { confirmSource } from './inbound/confirm.task.ts'
+import { forwardReceipt } from './inbound/forward.task.ts'
+import { reprocessReceipts } from './inbound/reprocess.task.ts'
 import { fireSchedules } from './jobs/fire.task.ts'
 import type { Task } from './jobs/task.ts'
 import type { Recurring } from './jobs/timetable.ts'
@@ -22,7 +25,13 @@ const minute = 60 * second
 const hour = 60 * minute
 
 /** The code of each task that jobs are of. */
-export const tasks: readonly Task[] = [makeUsageReport, replayWebhooks]
+export const tasks: readonly Task[] = [
+  makeUsageReport,
+  replayWebhooks,
+  forwardReceipt,
+  reprocessReceipts,
+  confirmSource,
+]
 
 /** What is done again and again for the whole installation, and how often. */
 export const timetable: readonly Recurring[] = [

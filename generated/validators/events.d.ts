@@ -37,6 +37,10 @@ export declare const validateEventConsumerList: Validate
 export declare const validateEventEnvelope: Validate
 export declare const validateEventTypeInfo: Validate
 export declare const validateEventTypeList: Validate
+export declare const validateInboundReceivedEvent: Validate
+export declare const validateInboundSourceCreatedEvent: Validate
+export declare const validateInboundSourceDeletedEvent: Validate
+export declare const validateInboundSourceUpdatedEvent: Validate
 export declare const validateInvoiceCreatedEvent: Validate
 export declare const validateInvoiceIssuedEvent: Validate
 export declare const validateInvoicePaidEvent: Validate

@@ -24,6 +24,14 @@ export declare const validateEnvironment: Validate
 export declare const validateEventId: Validate
 export declare const validateEventType: Validate
 export declare const validateEventTypeSelector: Validate
+export declare const validateInboundReceiptId: Validate
+export declare const validateInboundReceiptInfo: Validate
+export declare const validateInboundReceiptStatus: Validate
+export declare const validateInboundScheme: Validate
+export declare const validateInboundSourceId: Validate
+export declare const validateInboundSourceInfo: Validate
+export declare const validateInboundSourceSettings: Validate
+export declare const validateInboundSourceStatus: Validate
 export declare const validateInvoiceId: Validate
 export declare const validateInvoiceInfo: Validate
 export declare const validateInvoiceNumber: Validate

@@ -138,6 +138,7 @@ const operation: Record<string, Field> = {
   },
   'x-deprecation': { by: ['routes'], judge: judgeDeprecation },
   'x-audited-read': { by: ['routes'], judge: judgeAction },
+  'x-raw': { by: ['routes'], judge: (value) => mustBe(value === true, 'true or absent') },
 }
 
 const {
@@ -145,6 +146,7 @@ const {
   'x-cost': __,
   'x-idempotency': ___,
   'x-audited-read': ____,
+  'x-raw': _____,
   ...webhook
 } = operation
 
@@ -194,7 +196,7 @@ export const ledger: Record<Kind, Record<string, Field>> = {
     content: {
       by: ['types', 'routes'],
       map: 'requestMedia',
-      judge: mediaJudge(['application/json', 'application/merge-patch+json']),
+      judge: mediaJudge(['application/json', 'application/merge-patch+json', '*/*']),
     },
   },
   requestMedia: { schema: { by: typed, one: 'schema' }, ...media },

@@ -28,6 +28,8 @@ export interface Operation {
   cost: number
   deprecation: JsonObject | null
   auditedRead: string | null
+  /** Whether others prescribe its form: it is handed over and answered as it is. */
+  isRaw: boolean
   parameters: readonly Parameter[]
   body: Body | null
   replies: readonly Reply[]
@@ -99,6 +101,7 @@ function readOperation(
     cost: typeof source['x-cost'] === 'number' ? source['x-cost'] : 1,
     deprecation: isObject(source['x-deprecation']) ? source['x-deprecation'] : null,
     auditedRead: asText(source['x-audited-read']) || null,
+    isRaw: source['x-raw'] === true,
     parameters: readParameters(document, at('/paths', path), item, method),
     body: readBody(document, source, pointer),
     replies: readReplies(document, source, pointer),

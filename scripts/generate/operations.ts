@@ -37,9 +37,9 @@ export function printOperations(operations: readonly Operation[]): string {
   const hasStream = operations.some(({ replies }) =>
     replies.some(({ mediaType }) => mediaType === streamType),
   )
-  const table = operations.map(({ operationId, kind, scopes }) => {
+  const table = operations.map(({ operationId, kind, scopes, isRaw }) => {
     const name = pascal(operationId)
-    const access = scopes === null ? 'open' : 'key'
+    const access = isRaw ? 'raw' : scopes === null ? 'open' : 'key'
     const members = [
       `request: ${name}Request`,
       `reply: ${name}Reply`,
@@ -55,7 +55,7 @@ export function printOperations(operations: readonly Operation[]): string {
     hasStream ? importTypes(['Readable'], 'node:stream') : '',
     '\n',
     blocks.join('\n'),
-    '\n/** Every operation of the contract; `open` ones need no key. */\n',
+    '\n/** Every operation of the contract; `open` ones need no key, `raw` ones come as others send them. */\n',
     `export interface Operations {\n${table.join('')}}\n\n`,
     'export type OperationId = keyof Operations\n',
   ].join('')

@@ -39,6 +39,8 @@ export interface Route {
   deprecation: { since: string; sunset: string; successor?: string; reason?: string } | null
   /** What the audit calls it when this is read; null: nobody writes down that it was. */
   auditedRead: string | null
+  /** Others prescribe its form: it is handed over and answered as it is. */
+  isRaw: boolean
   body: null | { isRequired: boolean; mediaTypes: readonly string[] }
   parameters: readonly Parameter[]
   /** Under which names a value marked \`x-sensitive\` can stand in its bodies. */

@@ -95,6 +95,7 @@ function routeEntry(table: Table, operation: Operation) {
     ifMatch: ifMatch ? (ifMatch.isRequired ? 'required' : 'optional') : null,
     deprecation: operation.deprecation,
     auditedRead: operation.auditedRead,
+    isRaw: operation.isRaw,
     body: body && { isRequired: body.isRequired, mediaTypes: body.mediaTypes },
     parameters: operation.parameters.map((parameter) => parameterConstant(table, parameter)),
     secretNames: table.namesOfSecrets([

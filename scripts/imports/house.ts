@@ -32,7 +32,7 @@ export const arrows: Readonly<Record<string, readonly string[]>> = {
   connections: ['providers'],
   references: ['providers'],
   mail: ['connections'],
-  inbound: ['connections', 'providers'],
+  inbound: ['connections', 'providers', 'api-keys'],
   organizations: ['api-keys', 'retention'],
   retention: ['webhooks'],
 }

@@ -9,6 +9,7 @@ const known = new Set([
   'x-limits',
   'x-websocket',
   'x-problems',
+  'x-raw',
 ])
 
 /** An extension that nobody reads is a promise that nobody keeps, so an unknown one is an error. */

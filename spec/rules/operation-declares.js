@@ -9,16 +9,31 @@ const reads = new Set(['get', 'head', 'options'])
 export const operationDeclares = () =>
   eachOperation((operation, ctx) => {
     const parameters = parametersOf(ctx, operation).map(({ node }) => node)
-    const faults = [
-      faultOfSecurity(operation),
-      faultOfCost(operation.node),
-      faultOfIdempotency(operation, parameters),
-      ...missingReplies(operation, parameters),
-    ]
+    const faults = operation.node['x-raw']
+      ? faultsOfRaw(operation)
+      : [
+          faultOfSecurity(operation),
+          faultOfCost(operation.node),
+          faultOfIdempotency(operation, parameters),
+          ...missingReplies(operation, parameters),
+        ]
     for (const fault of faults) {
       if (fault) report(ctx, operation.location.key(), `${operation.node.operationId}: ${fault}`)
     }
   })
+
+/** Whoever sends in a form of their own has no key of ours, and repeats by rules of their own. */
+function faultsOfRaw({ path, node }) {
+  const { security, responses = {} } = node
+  return [
+    path.startsWith('/hooks/') ? undefined : '`x-raw` is for what is sent to /hooks/.',
+    security?.length === 0 ? undefined : '`security` must be `[]`: they have no key of ours.',
+    faultOfCost(node),
+    ...[401, 403, 404, 413, 500, 503]
+      .filter((status) => !responses[status])
+      .map((status) => `${status} must be declared, because it can happen to all of these.`),
+  ]
+}
 
 function faultOfSecurity({ path, node }) {
   const { security } = node

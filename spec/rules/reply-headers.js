@@ -14,7 +14,7 @@ const byStatus = {
  */
 export const replyHeaders = () =>
   eachOperation((operation, ctx) => {
-    const writes = operation.method !== 'get'
+    const writes = operation.method !== 'get' && !operation.node['x-raw']
     for (const [status, reply] of repliesOf(ctx, operation)) {
       const needed = [
         ...always,

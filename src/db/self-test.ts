@@ -10,7 +10,7 @@ export class FenceBroken extends Error {
 }
 
 /** Not forced upon their owner: they are read before the tenant is known, by one function each. */
-const unforced = ['key_index']
+const unforced = ['key_index', 'source_index']
 
 /**
  * Refuses a process that could reach past the fence: a superuser, an owner, a role that bypasses

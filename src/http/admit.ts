@@ -38,22 +38,31 @@ export async function admit(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<OpenCall | Call> {
-  const now = door.ctx.clock.now()
-  const { correlationId, traceparent, ip } = trailOf(request)
-  const cause = { now, requestId: request.id, correlationId, traceparent, ip }
-  const bearer = bearerOf(request)
   if (route.scopes === null) {
     requireMedia(route, media, request)
-    return { ...cause, bearer, isLocal: isLocal(request), isLeaving: door.isLeaving() }
+    return openCallOf(door, request)
   }
+  const cause = causeOf(door, request)
+  const bearer = bearerOf(request)
   if (bearer === undefined) {
     throw problem('unauthorized', { detail: 'Send your API key as Authorization: Bearer <key>.' })
   }
   const principal = await identify(door, route, request, cause, bearer)
-  trailOf(request).leave = await requireQuota(door, route, principal, now, reply)
+  trailOf(request).leave = await requireQuota(door, route, principal, cause.now, reply)
   requireMedia(route, media, request)
   const isStillLetIn = () => mayGoOn(door, route, bearer, ip)
   return { ...principal, ...cause, actor: actorOf(principal), isStillLetIn }
+}
+
+function causeOf({ ctx }: Door, request: FastifyRequest): Omit<Cause, 'actor'> {
+  const { correlationId, traceparent, ip } = trailOf(request)
+  return { now: ctx.clock.now(), requestId: request.id, correlationId, traceparent, ip }
+}
+
+/** The call of a request that needs no key. */
+export function openCallOf(door: Door, request: FastifyRequest): OpenCall {
+  const [bearer, isLeaving] = [bearerOf(request), door.isLeaving()]
+  return { ...causeOf(door, request), bearer, isLocal: isLocal(request), isLeaving }
 }
 
 /** Whom the key speaks for, when it may do this; a key that is refused is written down. */

@@ -14,8 +14,9 @@ import { deprecationHeaders } from './deprecation.ts'
 import { type FieldError, fieldErrorsOf, type Place } from './field-errors.ts'
 import { findReply, fingerprintOf, idempotencyKeyOf, replyPlace } from './idempotency.ts'
 import { preferred } from './media.ts'
-import type { Call, Handlers, OpenCall } from './operation.ts'
+import type { Call, Handlers, OpenCall, RawOperation } from './operation.ts'
 import { Problem, problem } from './problem.ts'
+import { mountRaw } from './raw.ts'
 import { checkReply, type HandlerReply, type Rendered, render } from './reply.ts'
 import { isSeen } from './revision.ts'
 import { trailOf } from './trail.ts'
@@ -61,6 +62,10 @@ export function mount(
 ): void {
   app.decorateRequest('call', undefined)
   for (const route of routes) {
+    if (route.isRaw) {
+      mountRaw(app, door, route, handlers[route.operationId] as unknown as RawOperation)
+      continue
+    }
     // The table binds each id to its own handler; here, where all meet, the types are the union.
     const handler = handlers[route.operationId] as unknown as AnyHandler
     const media = mediaOf(route)

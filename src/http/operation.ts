@@ -85,6 +85,27 @@ export interface OpenCall extends Omit<Cause, 'actor'> {
   readonly isLeaving: boolean
 }
 
+/** A request in a form that others prescribe, as it came. */
+export interface RawRequest {
+  readonly method: 'GET' | 'POST'
+  /** What stands in the path; not yet looked at. */
+  readonly path: Readonly<Record<string, string | undefined>>
+  readonly query: URLSearchParams
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string | undefined>>
+  readonly body: Buffer
+}
+
+/** What is sent back, exactly. */
+export interface RawReply {
+  readonly status: number
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+}
+
+/** Handles what others send in a form of their own, in transactions of its own. */
+export type RawOperation = (ctx: Context, call: OpenCall, request: RawRequest) => Promise<RawReply>
+
 /** What a handler works on: a write queues on the call's transaction, a read has fenced reads. */
 type StoreOf<Id extends OperationId> = Operations[Id]['access'] extends 'open'
   ? undefined
@@ -101,7 +122,11 @@ export type Operation<Id extends OperationId> = (
 ) => Promise<Operations[Id]['reply']>
 
 /** Every operation of the contract with its handler: the compiler finds a missing one. */
-export type Handlers = { readonly [Id in OperationId]: Operation<Id> }
+export type Handlers = {
+  readonly [Id in OperationId]: Operations[Id]['access'] extends 'raw'
+    ? RawOperation
+    : Operation<Id>
+}
 
 /**
  * Finds the principal of a bearer key; throws `unauthorized` and its kin, and `ip_not_allowed`, with

@@ -6,22 +6,7 @@
  * context. A verdict speaks of one request alone: whether the event was here before is the room's to
  * say, after the verdict.
  */
-export type InboundScheme =
-  | 'STANDARD_WEBHOOKS'
-  | 'STRIPE'
-  | 'GITHUB'
-  | 'SHOPIFY'
-  | 'SLACK'
-  | 'XERO'
-  | 'QUICKBOOKS'
-  | 'SENDGRID'
-  | 'SNS'
-  | 'MICROSOFT_GRAPH'
-  | 'PUBSUB'
-  | 'HMAC'
-  | 'SHARED_SECRET'
-  | 'BASIC'
-  | 'JWT'
+export type { InboundScheme } from '#generated/types.ts'
 
 export interface IncomingRequest {
   method: 'GET' | 'POST'

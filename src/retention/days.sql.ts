@@ -9,7 +9,14 @@ import { batchMax, unheld } from './erase.sql.ts'
  */
 
 /** Tables whose days are dropped: deliveries before their attempts. */
-const tables = ['webhook_delivery', 'attempt', 'event', 'request_log', 'audit'] as const
+const tables = [
+  'webhook_delivery',
+  'attempt',
+  'event',
+  'request_log',
+  'audit',
+  'inbound_receipt',
+] as const
 
 interface Day {
   table: (typeof tables)[number]
@@ -23,6 +30,7 @@ const isNeeded: Record<Day['table'], string> = {
   event: `exists (select from event_pending where created_on = $1)
     or exists (select from delivery_due where event_created_on = $1)`,
   request_log: 'false',
+  inbound_receipt: 'false',
   audit: 'exists (select from audit_pending where created_on = $1)',
 }
 

@@ -5,6 +5,7 @@ import { eraseBodies } from './figures.sql.ts'
 import { eraseAnswers, eraseEvents } from './payloads.sql.ts'
 import { pruneJobs, prunePositions } from './prune.sql.ts'
 import { purgeDeleted } from './purge.sql.ts'
+import { eraseReceipts, pruneDedupeKeys } from './receipts.sql.ts'
 import { endLongWaits } from './waiting.sql.ts'
 
 /** Keeps partitions made for a week ahead. */
@@ -19,6 +20,8 @@ const steps = [
   eraseEvents,
   eraseAnswers,
   eraseBodies,
+  eraseReceipts,
+  pruneDedupeKeys,
   purgeDeleted,
   pruneJobs,
   dropOldDays,

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Route, routes } from '#generated/routes.ts'
 import type { TenantId } from '#ids.ts'
+import { receive } from '../inbound/fixture.ts'
 import { type Receiver, startReceiver } from '../receiver.ts'
 import { rowOf } from '../request-log/fixture.ts'
 import { type Api, startWorld, type World } from '../world.ts'
@@ -53,10 +54,13 @@ async function makeOneOfEach(api: Api): Promise<Record<string, string>> {
     ...{ cron: '0 0 29 2 *', timeZone: 'UTC' },
   })
   const eventConsumerId = await post('event-consumers', { name: 'W', startAfter: 0 })
+  const source = { name: 'I', scheme: 'HMAC', secrets: ['a-secret'] }
+  const inboundSourceId = await post('inbound-sources', source)
   const job = await api.post('/api/v1/jobs', {
     ...{ task: 'USAGE_REPORT', runAt: new Date(Date.now() + 3_600_000).toISOString() },
     payload: { from: '2026-02-03T00:00:00Z', to: '2026-02-04T00:00:00Z' },
   })
+  const inboundReceiptId = await receive(world, api)
   await world.drain()
   const first = async (list: string) => (await api.get(`/api/v1/${list}`)).body.data[0].id as string
   const { id: requestId } = await rowOf(world, await api.get('/api/v1/me'))
@@ -72,6 +76,8 @@ async function makeOneOfEach(api: Api): Promise<Record<string, string>> {
     serviceAccountId,
     jobScheduleId,
     eventConsumerId,
+    inboundSourceId,
+    inboundReceiptId,
     jobId: job.body.id,
     eventId: await first('events'),
     webhookDeliveryId: await first('webhook-deliveries'),
@@ -94,6 +100,7 @@ const bodies: Record<string, object> = {
   createRefund: { amount: 1 },
   createEventCommit: { batchId: `bat_${'0'.repeat(26)}` },
   updateApiKey: { name: 'Taken over' },
+  updateInboundSource: { name: 'Taken over' },
   updateJobSchedule: { name: 'Taken over' },
   updateInvoice: { dueDate: null },
   updateClient: { name: 'Taken over' },
@@ -176,7 +183,7 @@ async function nothingOfTheirs(): Promise<void> {
 /** Filters and references are ways to another tenant's things too. */
 async function nothingByReference(): Promise<void> {
   const { apiKeyId, clientId, proposalId, invoiceId, eventId } = ids
-  const { serviceAccountId, webhookEndpointId } = ids
+  const { serviceAccountId, webhookEndpointId, inboundSourceId } = ids
   for (const filter of [
     'clients?externalId=theirs',
     `proposals?clientId=${clientId}`,
@@ -187,6 +194,7 @@ async function nothingByReference(): Promise<void> {
     'invoices?number=INV-000001',
     `api-keys?serviceAccountId=${serviceAccountId}`,
     `api-security-events?apiKeyId=${apiKeyId}`,
+    `inbound-receipts?sourceId=${inboundSourceId}`,
     `webhook-deliveries?eventId=${eventId}`,
     `webhook-deliveries?endpointId=${webhookEndpointId}`,
   ]) {

@@ -207,6 +207,7 @@ async function rowFor(table: string, tenant: string, label: string): Promise<str
     if (name === 'environment') return `'SANDBOX'`
     if (name === 'event_payload_days' || name === 'delivery_payload_days') return '30'
     if (table === 'service_account' && name === 'status') return `'ENABLED'`
+    if (table === 'source_index' && name === 'source_id') return `'${tenant} ${label}'`
     if (name === 'keep_bodies') return `'NONE'`
     if (type === 'bytea') return `'${tenant} ${label}'::bytea`
     return sampleOf[type] ?? `'${label}'`

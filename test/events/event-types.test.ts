@@ -1,7 +1,9 @@
+import { createHmac } from 'node:crypto'
 import { readdirSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { warnOfExpiry } from '#api-keys/expiry.task.ts'
 import { makeUsageReport } from '#api-metrics/usage-report.task.ts'
+import { forwardReceipt } from '#inbound/forward.task.ts'
 import { TaskRefusal } from '#jobs/task.ts'
 import type { UsageReportPayload } from '#jobs/usage-report.ts'
 import { expireProposals } from '#proposals/expiry.task.ts'
@@ -11,7 +13,7 @@ import { refusedWith, startWorld, type World } from '../world.ts'
 
 let world: World
 beforeAll(async () => {
-  world = await startWorld({ tasks: [report] })
+  world = await startWorld({ tasks: [report, forwardReceipt] })
 })
 afterAll(() => world.stop())
 
@@ -132,6 +134,15 @@ test('every event type of the contract is published', async () => {
   })
   await api.patch(`/api/v1/job-schedules/${schedule.id}`, { name: 'Nightly' })
   await api.delete(`/api/v1/job-schedules/${schedule.id}`)
+
+  const hmac = { name: 'Shop', scheme: 'HMAC', secrets: ['a-secret'] }
+  const source = await make('inbound-sources', hmac)
+  await api.patch(`/api/v1/inbound-sources/${source.id}`, { name: 'Web shop' })
+  const mac = createHmac('sha256', 'a-secret').update('{}').digest('hex')
+  const signed = { 'x-webhook-signature': mac }
+  const hook = await api.post(`/hooks/${source.id}`, '{}', signed)
+  expect(hook.status).toBe(200)
+  await api.delete(`/api/v1/inbound-sources/${source.id}`)
 
   await make('api-keys', {
     ...{ name: 'Brief', scopes: ['clients:read'] },

@@ -13,7 +13,8 @@ beforeAll(async () => {
 })
 afterAll(() => world.stop())
 
-const all: Route[] = Object.values(routes)
+/** Those whose form others prescribe refuse nothing that is bad to us only: see test/inbound. */
+const all: Route[] = Object.values(routes).filter(({ isRaw }) => !isRaw)
 const isForOperators = ({ scopes }: Route) => scopes?.some((scope) => /^org|^ope/.test(scope))
 const isOpen = ({ scopes }: Route) => scopes === null
 
@@ -28,6 +29,8 @@ const prefixes: Record<string, string> = {
   apiKeyId: 'key',
   eventId: 'evt',
   eventConsumerId: 'evc',
+  inboundReceiptId: 'rcp',
+  inboundSourceId: 'src',
   jobScheduleId: 'sch',
   serviceAccountId: 'sva',
   webhookDeliveryId: 'whd',

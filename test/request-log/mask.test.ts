@@ -8,10 +8,12 @@ test('the contract tells under which names the secrets of an operation stand', (
   const told = Object.values(routes).filter(({ secretNames }) => secretNames.length > 0)
   expect(Object.fromEntries(told.map((route) => [route.operationId, route.secretNames]))).toEqual({
     createApiKey: ['key'],
+    createInboundSource: ['secrets'],
     createOrganization: ['key'],
     createOrganizationAdminKey: ['key'],
     createWebhookEndpoint: ['secret'],
     rotateApiKey: ['key'],
+    updateInboundSource: ['secrets'],
   })
 })
 

@@ -31,7 +31,10 @@ afterAll(() => world.stop())
 const nowhere = 'http://127.0.0.1:1099/hook'
 
 test('days go once they are older than their table keeps rows, and not a day before', async () => {
-  const kept = { event: 90, webhook_delivery: 30, attempt: 30, request_log: 30, audit: 400 }
+  const kept = {
+    ...{ event: 90, webhook_delivery: 30, attempt: 30, request_log: 30, audit: 400 },
+    inbound_receipt: 90,
+  }
   for (const days of Object.values(kept)) {
     await makeDay(world, days)
     await makeDay(world, days + 1)

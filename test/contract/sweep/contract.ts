@@ -59,10 +59,15 @@ export interface Operation {
   replies: Readonly<Record<string, Declared>>
 }
 
-/** Every operation of the contract. */
+/**
+ * Every operation of the contract, but for those whose form others prescribe: what is promised of
+ * these is of each sender, and shown in test/inbound.
+ */
 export const operations: readonly Operation[] = Object.entries(contract.paths).flatMap(
   ([path, methods]) =>
-    Object.entries(methods).map(([method, object]) => operationOf(path, method, object)),
+    Object.entries(methods)
+      .filter(([, object]) => object['x-raw'] === undefined)
+      .map(([method, object]) => operationOf(path, method, object)),
 )
 
 export function operationBy(id: string): Operation {

@@ -27,6 +27,7 @@ export interface OperationObject {
   requestBody?: { required?: boolean; content: Content }
   responses: Record<string, Reference<ResponseObject>>
   'x-idempotency'?: 'required' | 'optional'
+  'x-raw'?: true
 }
 
 /** A thing in its place, or the name of one under `components`. */

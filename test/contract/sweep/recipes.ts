@@ -1,5 +1,6 @@
 import { anchorAudit, anchorEveryMs } from '#audit/anchor.task.ts'
 import type { OperationId } from '#generated/operations.ts'
+import { receive } from '../../inbound/fixture.ts'
 import type { Maker } from './prepare.ts'
 
 /*
@@ -40,6 +41,11 @@ export const recipes: Readonly<Record<string, Recipe>> = {
     await cast.world.drain()
     return (await perform('createEventBatch')).id
   },
+  async InboundReceiptId({ cast, tenant }) {
+    const id = await receive(cast.world, cast.world.callsWith(tenant.keys[0] ?? ''))
+    await cast.world.drain()
+    return id
+  },
   /** So little that a payment can be refunded many times. */
   async RefundId({ perform }) {
     return (await perform('createRefund', { amount: 1 })).id
@@ -72,6 +78,10 @@ export const needs: Partial<Record<OperationId, Readonly<Record<string, Recipe>>
 export const rows: Partial<Record<OperationId, ((maker: Maker) => Promise<unknown>) | null>> = {
   async listDeliveryAttempts({ cast, perform }) {
     await perform('redeliverWebhookDelivery')
+    await cast.world.drain()
+  },
+  async listInboundReceipts({ cast, tenant }) {
+    await receive(cast.world, cast.world.callsWith(tenant.keys[0] ?? ''))
     await cast.world.drain()
   },
   // They come with the contract.

@@ -1,0 +1,174 @@
+import { Counter } from 'prom-client'
+import { matcherOf } from '#api-keys/allow-list.ts'
+import type { Context } from '#context.ts'
+import { transact } from '#db/transact.ts'
+import {
+  type Cause,
+  type OpenCall,
+  type RawOperation,
+  type RawReply,
+  type RawRequest,
+  systemCause,
+} from '#http/operation.ts'
+import { problem } from '#http/problem.ts'
+import type { TenantId } from '#ids.ts'
+import { enqueue } from '#jobs/enqueue.ts'
+import { confirmation } from './confirmation.ts'
+import { createFetchText } from './public-keys.ts'
+import { insertDedupe, insertReceipt, isSecondCopy } from './receipt.sql.ts'
+import { dedupeKeyOf, forwarding, keptHeaders, newReceipt } from './receipt.ts'
+import type { Accepted, FetchText, RefusalReason, Scheme } from './scheme.ts'
+import { schemes } from './schemes.ts'
+import { findSource, findTenantOf } from './source.sql.ts'
+import { type Source, secretsOf } from './source.ts'
+
+const received = new Counter({
+  name: 'ubos_inbound_webhooks_total',
+  help: 'Webhooks that were sent to us, by scheme and by what became of them.',
+  labelNames: ['scheme', 'outcome'],
+})
+
+/** What was fetched is kept for as long as the process lives. */
+const fetching = new WeakMap<Context, FetchText>()
+
+function fetchTextOf(ctx: Context): FetchText {
+  const fetchText = fetching.get(ctx) ?? createFetchText(ctx)
+  fetching.set(ctx, fetchText)
+  return fetchText
+}
+
+/** A webhook at the door, and whose it is. */
+interface Arrival {
+  ctx: Context
+  tenantId: TenantId
+  source: Source
+  scheme: Scheme
+  secrets: readonly string[]
+  call: OpenCall
+  request: RawRequest
+}
+
+/**
+ * What anybody may send is judged here, dearest last: is there such a source, from there, so much, and
+ * is it really they. Only then is it asked whether it was here before: what is forged never keeps out
+ * what is real.
+ */
+export const submitWebhook: RawOperation = async (ctx, call, request) => {
+  const arrival = await arrive(ctx, call, request)
+  const { scheme, secrets, source } = arrival
+  const verdict = await scheme.verify(request, {
+    now: call.now,
+    secrets,
+    settings: source.settings,
+    fetchText: fetchTextOf(ctx),
+  })
+  switch (verdict.kind) {
+    case 'accepted':
+      return await take(arrival, verdict)
+    case 'refused':
+      return refuse(arrival, verdict.reason)
+    case 'handshake':
+      count(source, 'handshake')
+      if (verdict.confirmUrl !== undefined) await confirmLater(arrival, verdict.confirmUrl)
+      return verdict.answer
+    case 'unavailable':
+      count(source, 'unavailable')
+      throw problem('unavailable', {
+        detail: 'The keys of the sender cannot be had at the moment.',
+        headers: { 'retry-after': '5' },
+      })
+    default:
+      return verdict satisfies never
+  }
+}
+
+/** By GET there are challenges only. */
+export const getWebhookChallenge: RawOperation = submitWebhook
+
+async function arrive(ctx: Context, call: OpenCall, request: RawRequest): Promise<Arrival> {
+  const { tenantId, source } = await findOpenSource(ctx, request.path.sourceId ?? '')
+  if (!matcherOf(source.allowedIps)(call.ip)) {
+    count(source, 'sender_not_allowed')
+    throw problem('sender_not_allowed')
+  }
+  if (request.body.length > source.maxBodyBytes) {
+    count(source, 'too_large')
+    const detail = `This source takes at most ${source.maxBodyBytes} bytes.`
+    throw problem('payload_too_large', { detail })
+  }
+  const secrets = secretsOf(ctx, tenantId, source)
+  return { ctx, tenantId, source, scheme: schemes[source.scheme], secrets, call, request }
+}
+
+const sourceId = /^src_[0-6][0-9a-hjkmnp-tv-z]{25}$/
+
+/** A source that is disabled is to its sender as if it were not there. */
+async function findOpenSource({ db }: Context, id: string) {
+  const tenantId = sourceId.test(id) ? await findTenantOf(db.readers, id) : undefined
+  const source = tenantId && (await findSource(db.readers.of(tenantId), tenantId, id))
+  if (tenantId !== undefined && source?.status === 'ENABLED') return { tenantId, source }
+  received.inc({ scheme: source?.scheme ?? 'none', outcome: 'no_source' })
+  throw problem('not_found', { detail: 'There is no such source of webhooks.' })
+}
+
+/** Keeps the webhook, and what will pass it on, in one transaction; a second copy changes nothing. */
+async function take(arrival: Arrival, verdict: Accepted): Promise<RawReply> {
+  const { ctx, tenantId, source, scheme, secrets, call, request } = arrival
+  const key = dedupeKeyOf(verdict, request.body)
+  if (key === null && !source.acceptsUndedupable) {
+    count(source, 'undedupable')
+    const detail = 'It has neither an id nor a signed moment, and its source does not take such.'
+    throw problem('invalid_request', { detail })
+  }
+  const kept = { headers: keptHeaders(source, request.headers, secrets), body: request.body }
+  try {
+    await transact(ctx, tenantId, async (tx) => {
+      const receipt = newReceipt(tx.newId('rcp'), source, verdict, request.body, call)
+      if (key !== null) insertDedupe(tx, tenantId, receipt, key)
+      insertReceipt(tx, tenantId, receipt, kept)
+      if (receipt.status === 'RECEIVED') {
+        enqueue(tx, causeOf(arrival), forwarding, { receiptId: receipt.id })
+      }
+    })
+  } catch (error) {
+    if (!isSecondCopy(error)) throw error
+    count(source, 'duplicate')
+    return scheme.answers.duplicate
+  }
+  count(source, verdict.isDrift ? 'quarantined' : 'accepted')
+  return scheme.answers.accepted
+}
+
+const reasons: Record<RefusalReason, string> = {
+  signature: 'It is not signed with a secret of its source.',
+  timestamp: 'It was signed too long ago, or ahead of our time.',
+  missing: 'It lacks what its source is verified by.',
+  malformed: 'It is not what its source sends.',
+  key: 'The key that it names is not one of its sender.',
+}
+
+/** As the sender demands it, or else with a problem that says why. */
+function refuse({ source, scheme }: Arrival, reason: RefusalReason): RawReply {
+  count(source, `refused_${reason}`)
+  const { refused } = scheme.answers
+  if (refused.body !== undefined) return refused
+  const code = reason === 'malformed' ? 'invalid_request' : 'webhook_refused'
+  throw problem(code, { detail: reasons[reason] })
+}
+
+async function confirmLater(arrival: Arrival, url: string): Promise<void> {
+  const { ctx, tenantId, source } = arrival
+  await transact(ctx, tenantId, async (tx) => {
+    enqueue(tx, causeOf(arrival), confirmation, { sourceId: source.id, url })
+  })
+}
+
+/** Nobody with a key of ours did it: it is put down to the part of the system that takes it in. */
+function causeOf({ ctx, call }: Arrival): Cause {
+  const { now, requestId, correlationId, traceparent, ip } = call
+  return { ...systemCause(ctx, 'inbound'), now, requestId, correlationId, traceparent, ip }
+}
+
+function count({ scheme }: Source, outcome: string): void {
+  received.inc({ scheme, outcome })
+}

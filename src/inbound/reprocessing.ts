@@ -1,0 +1,27 @@
+import type { InboundReprocessingInput } from '#generated/types.ts'
+import { taskName } from '#jobs/task.ts'
+
+/** Which receipts are passed on once more. */
+export interface Selection {
+  status: InboundReprocessingInput['status']
+  sourceId: string | null
+  receivedAfter: string | null
+  receivedBefore: string
+  /** What was passed on since then is left alone, so that a second run does nothing twice. */
+  askedAt: string
+}
+
+/** Passes on once more what a selection names. */
+export const reprocessing = taskName<Selection>('REPROCESS_RECEIPTS')
+
+export function selectionOf(input: InboundReprocessingInput, now: Date): Selection {
+  const { status, sourceId = null, receivedAfter = null } = input
+  const askedAt = now.toISOString()
+  return {
+    status,
+    sourceId,
+    receivedAfter,
+    receivedBefore: input.receivedBefore ?? askedAt,
+    askedAt,
+  }
+}

@@ -1,0 +1,132 @@
+import type {
+  InboundScheme,
+  InboundSourceInfo,
+  InboundSourceInput,
+  InboundSourcePatch,
+  InboundSourceSettings,
+} from '#generated/types.ts'
+import { mergePatch } from '#http/merge-patch.ts'
+import type { Id, TenantId } from '#ids.ts'
+import type { Seal } from '#secrets/seal.ts'
+
+/**
+ * A *source* is somebody who sends webhooks to a tenant: an address of its own to send to, and how to
+ * tell that it was really they. What it sends is verified over the raw bytes; what passes is a
+ * *receipt*, once for each webhook, however often it is sent, and becomes an event of the tenant.
+ */
+export interface Source {
+  id: Id<'src'>
+  name: string
+  scheme: InboundScheme
+  settings: InboundSourceSettings
+  /** A JSON list, sealed for its place. */
+  secrets: Buffer
+  secretCount: number
+  secretsChangedAt: Date
+  /** In canonical form; none is from anywhere. */
+  allowedIps: readonly string[]
+  maxBodyBytes: number
+  acceptsUndedupable: boolean
+  status: InboundSourceInfo['status']
+  createdAt: Date
+  updatedAt: Date
+  revision: number
+}
+
+/** People look through them. */
+export const sourcesMax = 100
+
+const usualBodyBytes = 1024 * 1024
+
+/** What is sealed as the secrets of a source. */
+export interface Sealed {
+  secrets: Buffer
+  secretCount: number
+}
+
+export function newSource(
+  id: Id<'src'>,
+  input: InboundSourceInput,
+  { secrets, secretCount }: Sealed,
+  allowedIps: readonly string[],
+  now: Date,
+): Source {
+  return {
+    id,
+    name: input.name,
+    scheme: input.scheme,
+    settings: input.settings ?? {},
+    secrets,
+    secretCount,
+    secretsChangedAt: now,
+    allowedIps,
+    maxBodyBytes: input.maxBodyBytes ?? usualBodyBytes,
+    acceptsUndedupable: input.acceptsUndedupable ?? true,
+    status: 'ENABLED',
+    createdAt: now,
+    updatedAt: now,
+    revision: 1,
+  }
+}
+
+export function patchSource(
+  source: Source,
+  patch: InboundSourcePatch,
+  sealed: Sealed | undefined,
+  allowedIps: readonly string[] | undefined,
+  now: Date,
+): Source {
+  return {
+    ...source,
+    name: patch.name ?? source.name,
+    settings: patchedSettings(source, patch),
+    ...(sealed && { ...sealed, secretsChangedAt: now }),
+    allowedIps: allowedIps ?? source.allowedIps,
+    maxBodyBytes: patch.maxBodyBytes ?? source.maxBodyBytes,
+    acceptsUndedupable: patch.acceptsUndedupable ?? source.acceptsUndedupable,
+    status: patch.status ?? source.status,
+    updatedAt: now,
+    revision: source.revision + 1,
+  }
+}
+
+export function patchedSettings(
+  { settings }: Pick<Source, 'settings'>,
+  patch: Pick<InboundSourcePatch, 'settings'>,
+): InboundSourceSettings {
+  return mergePatch(settings, patch.settings ?? {}) as InboundSourceSettings
+}
+
+/** Where a source's secrets are sealed: they open nowhere else. */
+export function secretsPlace(tenantId: TenantId, sourceId: string) {
+  return { tenantId, table: 'inbound_source', rowId: sourceId, column: 'secrets' }
+}
+
+/** The secrets of a source, opened: the current one first. */
+export function secretsOf(
+  { secrets }: { secrets: Pick<Seal, 'open'> },
+  tenantId: TenantId,
+  { id, secrets: sealed }: Pick<Source, 'id' | 'secrets'>,
+): string[] {
+  return JSON.parse(secrets.open(secretsPlace(tenantId, id), sealed).toString('utf8'))
+}
+
+/** The source as it is shown, with the address that is for its sender. */
+export function toSource(source: Source, publicUrl: string): InboundSourceInfo {
+  return {
+    id: source.id,
+    name: source.name,
+    url: `${publicUrl}/hooks/${source.id}`,
+    scheme: source.scheme,
+    settings: source.settings,
+    secretCount: source.secretCount,
+    secretsChangedAt: source.secretsChangedAt.toISOString(),
+    allowedIps: [...source.allowedIps],
+    maxBodyBytes: source.maxBodyBytes,
+    acceptsUndedupable: source.acceptsUndedupable,
+    status: source.status,
+    createdAt: source.createdAt.toISOString(),
+    updatedAt: source.updatedAt.toISOString(),
+    revision: source.revision,
+  }
+}
