@@ -687,6 +687,9 @@ export type WebhookKeySet = components['schemas']['WebhookKeySet']
 /** How long the secrets so far go on signing beside the new one. */
 export type WebhookSecretRotationInput = components['schemas']['WebhookSecretRotationInput']
 
+/** How you know a webhook of ours before you verify it, for firewalls and logs. */
+export type WebhookSenderInfo = components['schemas']['WebhookSenderInfo']
+
 /** `V1`: HMAC-SHA256 by the secrets of the endpoint. `V1A`: Ed25519 by the key pairs of your tenant, which whoever has the public key can verify and nobody else can make. */
 export type WebhookSignatureScheme = components['schemas']['WebhookSignatureScheme']
 

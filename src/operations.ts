@@ -78,6 +78,7 @@ import {
 } from './webhooks/endpoint.http.ts'
 import { getWebhookKeySet, rotateWebhookKeySet } from './webhooks/key-set.http.ts'
 import { revokeFormerWebhookSecrets, rotateWebhookSecret } from './webhooks/secret.http.ts'
+import { getWebhookSender } from './webhooks/sender.http.ts'
 
 /** Every operation of the contract, and who answers it. */
 export const operations = {
@@ -132,6 +133,7 @@ export const operations = {
   getWebhookDelivery,
   getWebhookEndpoint,
   getWebhookKeySet,
+  getWebhookSender,
   issueInvoice,
   listApiKeys,
   listApiSecurityEvents,

@@ -27,3 +27,4 @@ export declare const validateWebhookKeyId: Validate
 export declare const validateWebhookKeyRotationInput: Validate
 export declare const validateWebhookKeySet: Validate
 export declare const validateWebhookSecretRotationInput: Validate
+export declare const validateWebhookSenderInfo: Validate

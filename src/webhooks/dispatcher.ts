@@ -19,6 +19,7 @@ import {
 } from './dispatch.sql.ts'
 import { nameOutcome, nextStep } from './dispatch.ts'
 import { createPatience } from './patience.ts'
+import { userAgent } from './sender.ts'
 import { createSigners } from './signers.ts'
 
 /*
@@ -149,7 +150,7 @@ export function runDispatcher(
       body,
       headers: {
         'content-type': 'application/json',
-        'user-agent': 'UBOS-Webhooks/1',
+        'user-agent': userAgent,
         'x-correlation-id': claimed.correlationId,
         ...(traceparent === null ? {} : { traceparent }),
         ...signatureHeaders({
