@@ -6752,6 +6752,13 @@ export interface components {
             data: components["schemas"]["WebhookAttemptInfo"][];
             nextCursor: components["schemas"]["NextCursor"];
         };
+        /** @description A header of your own that goes with each webhook, without its value. */
+        WebhookCustomHeader: {
+            /** @description Its name, in lower case. */
+            name: string;
+            /** @description When its value was last set. */
+            updatedAt: components["schemas"]["Timestamp"];
+        };
         /**
          * @description Identifies a webhook delivery. Ids are made by us, never reused, and sort by time of creation.
          * @example whd_01kgm1m2d8epmre9cgy6w6gpxe
@@ -6793,6 +6800,8 @@ export interface components {
         WebhookEndpointCreated: {
             /** @description When the endpoint was created. */
             createdAt: components["schemas"]["Timestamp"];
+            /** @description The headers of your own that go with each webhook, by name; their values are not shown. */
+            customHeaders: components["schemas"]["WebhookCustomHeader"][];
             /** @description What the endpoint is for. */
             description: string | null;
             /** @description Since when it is disabled; `null` while it is enabled. */
@@ -6883,6 +6892,8 @@ export interface components {
         WebhookEndpointInfo: {
             /** @description When the endpoint was created. */
             createdAt: components["schemas"]["Timestamp"];
+            /** @description The headers of your own that go with each webhook, by name; their values are not shown. */
+            customHeaders: components["schemas"]["WebhookCustomHeader"][];
             /** @description What the endpoint is for. */
             description: string | null;
             /** @description Since when it is disabled; `null` while it is enabled. */
@@ -6917,6 +6928,10 @@ export interface components {
              *     ]
              */
             eventTypes?: components["schemas"]["EventTypeSelector"][];
+            /** @description Headers of your own that go with each webhook, such as `Authorization`; at most ten. Values are kept sealed and never shown again. Names are taken in any case, and refused where they are ours to write or would change how a request is read: `host`, `connection`, `cookie`, `user-agent`, `content-…`, `webhook-…`, `x-ubos-…` and their like. */
+            headers?: {
+                [key: string]: string;
+            };
             /**
              * @description Which kinds of signature `webhook-signature` holds. Without it, `V1`, which every library verifies.
              * @default [
@@ -6942,6 +6957,10 @@ export interface components {
             description?: string | null;
             /** @description Which events you want from now on, in place of those so far. */
             eventTypes?: components["schemas"]["EventTypeSelector"][];
+            /** @description Changes to the headers of your own: a name with a value is set, a name with `null` is removed, all others stay, and `null` in place of the whole removes them all; at most ten may remain. Values are kept sealed and never shown again. Names are taken in any case, and refused where they are ours to write or would change how a request is read: `host`, `connection`, `cookie`, `user-agent`, `content-…`, `webhook-…`, `x-ubos-…` and their like. */
+            headers?: {
+                [key: string]: string | null;
+            } | null;
             /** @description Which kinds of signature `webhook-signature` holds from now on, in place of those so far. */
             signatureSchemes?: components["schemas"]["WebhookSignatureScheme"][];
             status?: components["schemas"]["WebhookEndpointStatus"];

@@ -1356,6 +1356,7 @@ export const eventTypes: Record<EventType, EventTypeInfo> = {
         status: 'ENABLED',
         disabledReason: null,
         disabledAt: null,
+        customHeaders: [],
         signatureSchemes: ['V1'],
         signingSecrets: [
           {
@@ -1389,6 +1390,7 @@ export const eventTypes: Record<EventType, EventTypeInfo> = {
         status: 'ENABLED',
         disabledReason: null,
         disabledAt: null,
+        customHeaders: [],
         signatureSchemes: ['V1'],
         signingSecrets: [
           {
@@ -1422,6 +1424,7 @@ export const eventTypes: Record<EventType, EventTypeInfo> = {
         status: 'DISABLED',
         disabledReason: 'GONE',
         disabledAt: '2026-02-04T10:10:00.000Z',
+        customHeaders: [],
         signatureSchemes: ['V1'],
         signingSecrets: [
           {
@@ -1455,6 +1458,7 @@ export const eventTypes: Record<EventType, EventTypeInfo> = {
         status: 'ENABLED',
         disabledReason: null,
         disabledAt: null,
+        customHeaders: [],
         signatureSchemes: ['V1'],
         signingSecrets: [
           {
@@ -1488,6 +1492,7 @@ export const eventTypes: Record<EventType, EventTypeInfo> = {
         status: 'ENABLED',
         disabledReason: null,
         disabledAt: null,
+        customHeaders: [],
         signatureSchemes: ['V1'],
         signingSecrets: [
           {

@@ -1809,7 +1809,7 @@ export const routes: Record<OperationId, Route> = {
     auditedRead: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
-    secretNames: ['secret'],
+    secretNames: ['headers', 'secret'],
     statuses: [201, 400, 401, 403, 406, 409, 413, 415, 422, 429, 500, 503],
     replies: {
       '201': jsonSensitiveETagIdempotentReplayedLocationRateLimitRateLimitPolicy,
@@ -5817,7 +5817,7 @@ export const routes: Record<OperationId, Route> = {
       xCorrelationIdInHeader,
       traceparentInHeader,
     ],
-    secretNames: [],
+    secretNames: ['headers'],
     statuses: [200, 400, 401, 403, 404, 406, 409, 412, 413, 415, 422, 429, 500, 503],
     replies: {
       '200': jsonETagIdempotentReplayedRateLimitRateLimitPolicy,

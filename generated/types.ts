@@ -618,6 +618,9 @@ export type WebhookAttemptInfo = components['schemas']['WebhookAttemptInfo']
 /** One page of attempts. */
 export type WebhookAttemptList = components['schemas']['WebhookAttemptList']
 
+/** A header of your own that goes with each webhook, without its value. */
+export type WebhookCustomHeader = components['schemas']['WebhookCustomHeader']
+
 /** Identifies a webhook delivery. Ids are made by us, never reused, and sort by time of creation. */
 export type WebhookDeliveryId = components['schemas']['WebhookDeliveryId']
 

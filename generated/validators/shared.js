@@ -6332,6 +6332,61 @@ export function validateUsageReportGrouping(data, {instancePath="", parentData, 
   return errors === 0;
 }
 
+export function validateWebhookCustomHeader(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((data.name === undefined) && (missing0 = "name")) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))){
+        validateWebhookCustomHeader.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.name !== undefined){
+          let data0 = data.name;
+          const _errs1 = errors;
+          if(errors === _errs1){
+            if(typeof data0 === "string"){
+              if(ucs2length(data0) > 64){
+                validateWebhookCustomHeader.errors = [{instancePath:instancePath+"/name",schemaPath:"#/properties/name/maxLength",keyword:"maxLength",params:{limit: 64},message:"must NOT have more than 64 characters"}];
+                return false;
+              }
+            }
+            else {
+              validateWebhookCustomHeader.errors = [{instancePath:instancePath+"/name",schemaPath:"#/properties/name/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+              return false;
+            }
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.updatedAt !== undefined){
+            const _errs3 = errors;
+            if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+              vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs3 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookCustomHeader.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookCustomHeader.errors = vErrors;
+  return errors === 0;
+}
+
 export function validateWebhookEndpointDisabledReason(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
@@ -6378,7 +6433,7 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
   if(errors === 0){
     if(data && typeof data == "object" && !Array.isArray(data)){
       let missing0;
-      if(((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.signatureSchemes === undefined) && (missing0 = "signatureSchemes"))) || ((data.signingSecrets === undefined) && (missing0 = "signingSecrets"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))){
+      if((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.customHeaders === undefined) && (missing0 = "customHeaders"))) || ((data.signatureSchemes === undefined) && (missing0 = "signatureSchemes"))) || ((data.signingSecrets === undefined) && (missing0 = "signingSecrets"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))){
         validateWebhookEndpointInfo.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
         return false;
       }
@@ -6567,39 +6622,33 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                       var valid0 = true;
                     }
                     if(valid0){
-                      if(data.signatureSchemes !== undefined){
-                        let data8 = data.signatureSchemes;
+                      if(data.customHeaders !== undefined){
+                        let data8 = data.customHeaders;
                         const _errs16 = errors;
                         if(errors === _errs16){
                           if(Array.isArray(data8)){
-                            if(data8.length > 2){
-                              validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
+                            if(data8.length > 10){
+                              validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
                               return false;
                             }
                             else {
-                              if(data8.length < 1){
-                                validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
-                                return false;
-                              }
-                              else {
-                                var valid3 = true;
-                                const len1 = data8.length;
-                                for(let i1=0; i1<len1; i1++){
-                                  const _errs18 = errors;
-                                  if(!(validateWebhookSignatureScheme(data8[i1], {instancePath:instancePath+"/signatureSchemes/" + i1,parentData:data8,parentDataProperty:i1,rootData}))){
-                                    vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
-                                    errors = vErrors.length;
-                                  }
-                                  var valid3 = _errs18 === errors;
-                                  if(!valid3){
-                                    break;
-                                  }
+                              var valid3 = true;
+                              const len1 = data8.length;
+                              for(let i1=0; i1<len1; i1++){
+                                const _errs18 = errors;
+                                if(!(validateWebhookCustomHeader(data8[i1], {instancePath:instancePath+"/customHeaders/" + i1,parentData:data8,parentDataProperty:i1,rootData}))){
+                                  vErrors = vErrors === null ? validateWebhookCustomHeader.errors : vErrors.concat(validateWebhookCustomHeader.errors);
+                                  errors = vErrors.length;
+                                }
+                                var valid3 = _errs18 === errors;
+                                if(!valid3){
+                                  break;
                                 }
                               }
                             }
                           }
                           else {
-                            validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                            validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/type",keyword:"type",params:{type: "array"},message:"must be array"}];
                             return false;
                           }
                         }
@@ -6609,18 +6658,18 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                         var valid0 = true;
                       }
                       if(valid0){
-                        if(data.signingSecrets !== undefined){
-                          let data10 = data.signingSecrets;
+                        if(data.signatureSchemes !== undefined){
+                          let data10 = data.signatureSchemes;
                           const _errs19 = errors;
                           if(errors === _errs19){
                             if(Array.isArray(data10)){
-                              if(data10.length > 10){
-                                validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                              if(data10.length > 2){
+                                validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
                                 return false;
                               }
                               else {
                                 if(data10.length < 1){
-                                  validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                  validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
                                   return false;
                                 }
                                 else {
@@ -6628,8 +6677,8 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                                   const len2 = data10.length;
                                   for(let i2=0; i2<len2; i2++){
                                     const _errs21 = errors;
-                                    if(!(validateWebhookSigningSecretInfo(data10[i2], {instancePath:instancePath+"/signingSecrets/" + i2,parentData:data10,parentDataProperty:i2,rootData}))){
-                                      vErrors = vErrors === null ? validateWebhookSigningSecretInfo.errors : vErrors.concat(validateWebhookSigningSecretInfo.errors);
+                                    if(!(validateWebhookSignatureScheme(data10[i2], {instancePath:instancePath+"/signatureSchemes/" + i2,parentData:data10,parentDataProperty:i2,rootData}))){
+                                      vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
                                       errors = vErrors.length;
                                     }
                                     var valid4 = _errs21 === errors;
@@ -6641,7 +6690,7 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                               }
                             }
                             else {
-                              validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                              validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
                               return false;
                             }
                           }
@@ -6651,11 +6700,41 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                           var valid0 = true;
                         }
                         if(valid0){
-                          if(data.createdAt !== undefined){
+                          if(data.signingSecrets !== undefined){
+                            let data12 = data.signingSecrets;
                             const _errs22 = errors;
-                            if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
-                              vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
-                              errors = vErrors.length;
+                            if(errors === _errs22){
+                              if(Array.isArray(data12)){
+                                if(data12.length > 10){
+                                  validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                                  return false;
+                                }
+                                else {
+                                  if(data12.length < 1){
+                                    validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                    return false;
+                                  }
+                                  else {
+                                    var valid5 = true;
+                                    const len3 = data12.length;
+                                    for(let i3=0; i3<len3; i3++){
+                                      const _errs24 = errors;
+                                      if(!(validateWebhookSigningSecretInfo(data12[i3], {instancePath:instancePath+"/signingSecrets/" + i3,parentData:data12,parentDataProperty:i3,rootData}))){
+                                        vErrors = vErrors === null ? validateWebhookSigningSecretInfo.errors : vErrors.concat(validateWebhookSigningSecretInfo.errors);
+                                        errors = vErrors.length;
+                                      }
+                                      var valid5 = _errs24 === errors;
+                                      if(!valid5){
+                                        break;
+                                      }
+                                    }
+                                  }
+                                }
+                              }
+                              else {
+                                validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                return false;
+                              }
                             }
                             var valid0 = _errs22 === errors;
                           }
@@ -6663,28 +6742,41 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                             var valid0 = true;
                           }
                           if(valid0){
-                            if(data.updatedAt !== undefined){
-                              const _errs23 = errors;
-                              if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                            if(data.createdAt !== undefined){
+                              const _errs25 = errors;
+                              if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
                                 vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                                 errors = vErrors.length;
                               }
-                              var valid0 = _errs23 === errors;
+                              var valid0 = _errs25 === errors;
                             }
                             else {
                               var valid0 = true;
                             }
                             if(valid0){
-                              if(data.revision !== undefined){
-                                const _errs24 = errors;
-                                if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
-                                  vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                              if(data.updatedAt !== undefined){
+                                const _errs26 = errors;
+                                if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                                  vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                                   errors = vErrors.length;
                                 }
-                                var valid0 = _errs24 === errors;
+                                var valid0 = _errs26 === errors;
                               }
                               else {
                                 var valid0 = true;
+                              }
+                              if(valid0){
+                                if(data.revision !== undefined){
+                                  const _errs27 = errors;
+                                  if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
+                                    vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                    errors = vErrors.length;
+                                  }
+                                  var valid0 = _errs27 === errors;
+                                }
+                                else {
+                                  var valid0 = true;
+                                }
                               }
                             }
                           }

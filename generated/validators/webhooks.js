@@ -9,6 +9,7 @@ import {
   validateRevision,
   validateTimestamp,
   validateTimestampOrNull,
+  validateWebhookCustomHeader,
   validateWebhookEndpointDisabledReason,
   validateWebhookEndpointId,
   validateWebhookEndpointInfo,
@@ -34,7 +35,10 @@ const validateWebhookDeliveryId_0 = new RegExp("^whd_[0-6][0-9a-hjkmnp-tv-z]{25}
 const validateWebhookEndpointCreated_0 = formats["uri"]
 const validateWebhookEndpointCreated_1 = new RegExp("^whsec_[A-Za-z0-9+/]+={0,2}$", "u")
 const validateWebhookEndpointInput_1 = new RegExp("^https?://[!-~]+$", "u")
-const validateWebhookEndpointInput_2 = new RegExp("^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$", "u")
+const validateWebhookEndpointInput_2 = new RegExp("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", "u")
+const validateWebhookEndpointInput_3 = new RegExp("^[!-~]([ !-~]*[!-~])?$", "u")
+const validateWebhookEndpointInput_4 = new RegExp("^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$", "u")
+const validateWebhookEndpointPatch_5 = ["object","null"]
 const validateWebhookKey_0 = new RegExp("^Ed25519$", "u")
 const validateWebhookKey_2 = new RegExp("^sig$", "u")
 const validateWebhookKey_3 = new RegExp("^EdDSA$", "u")
@@ -1596,7 +1600,7 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
   if(errors === 0){
     if(data && typeof data == "object" && !Array.isArray(data)){
       let missing0;
-      if((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.signatureSchemes === undefined) && (missing0 = "signatureSchemes"))) || ((data.signingSecrets === undefined) && (missing0 = "signingSecrets"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))) || ((data.secret === undefined) && (missing0 = "secret"))){
+      if(((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.customHeaders === undefined) && (missing0 = "customHeaders"))) || ((data.signatureSchemes === undefined) && (missing0 = "signatureSchemes"))) || ((data.signingSecrets === undefined) && (missing0 = "signingSecrets"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))) || ((data.secret === undefined) && (missing0 = "secret"))){
         validateWebhookEndpointCreated.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
         return false;
       }
@@ -1785,39 +1789,33 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                       var valid0 = true;
                     }
                     if(valid0){
-                      if(data.signatureSchemes !== undefined){
-                        let data8 = data.signatureSchemes;
+                      if(data.customHeaders !== undefined){
+                        let data8 = data.customHeaders;
                         const _errs16 = errors;
                         if(errors === _errs16){
                           if(Array.isArray(data8)){
-                            if(data8.length > 2){
-                              validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
+                            if(data8.length > 10){
+                              validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
                               return false;
                             }
                             else {
-                              if(data8.length < 1){
-                                validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
-                                return false;
-                              }
-                              else {
-                                var valid3 = true;
-                                const len1 = data8.length;
-                                for(let i1=0; i1<len1; i1++){
-                                  const _errs18 = errors;
-                                  if(!(validateWebhookSignatureScheme(data8[i1], {instancePath:instancePath+"/signatureSchemes/" + i1,parentData:data8,parentDataProperty:i1,rootData}))){
-                                    vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
-                                    errors = vErrors.length;
-                                  }
-                                  var valid3 = _errs18 === errors;
-                                  if(!valid3){
-                                    break;
-                                  }
+                              var valid3 = true;
+                              const len1 = data8.length;
+                              for(let i1=0; i1<len1; i1++){
+                                const _errs18 = errors;
+                                if(!(validateWebhookCustomHeader(data8[i1], {instancePath:instancePath+"/customHeaders/" + i1,parentData:data8,parentDataProperty:i1,rootData}))){
+                                  vErrors = vErrors === null ? validateWebhookCustomHeader.errors : vErrors.concat(validateWebhookCustomHeader.errors);
+                                  errors = vErrors.length;
+                                }
+                                var valid3 = _errs18 === errors;
+                                if(!valid3){
+                                  break;
                                 }
                               }
                             }
                           }
                           else {
-                            validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                            validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/type",keyword:"type",params:{type: "array"},message:"must be array"}];
                             return false;
                           }
                         }
@@ -1827,18 +1825,18 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                         var valid0 = true;
                       }
                       if(valid0){
-                        if(data.signingSecrets !== undefined){
-                          let data10 = data.signingSecrets;
+                        if(data.signatureSchemes !== undefined){
+                          let data10 = data.signatureSchemes;
                           const _errs19 = errors;
                           if(errors === _errs19){
                             if(Array.isArray(data10)){
-                              if(data10.length > 10){
-                                validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                              if(data10.length > 2){
+                                validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
                                 return false;
                               }
                               else {
                                 if(data10.length < 1){
-                                  validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                  validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
                                   return false;
                                 }
                                 else {
@@ -1846,8 +1844,8 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                                   const len2 = data10.length;
                                   for(let i2=0; i2<len2; i2++){
                                     const _errs21 = errors;
-                                    if(!(validateWebhookSigningSecretInfo(data10[i2], {instancePath:instancePath+"/signingSecrets/" + i2,parentData:data10,parentDataProperty:i2,rootData}))){
-                                      vErrors = vErrors === null ? validateWebhookSigningSecretInfo.errors : vErrors.concat(validateWebhookSigningSecretInfo.errors);
+                                    if(!(validateWebhookSignatureScheme(data10[i2], {instancePath:instancePath+"/signatureSchemes/" + i2,parentData:data10,parentDataProperty:i2,rootData}))){
+                                      vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
                                       errors = vErrors.length;
                                     }
                                     var valid4 = _errs21 === errors;
@@ -1859,7 +1857,7 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                               }
                             }
                             else {
-                              validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                              validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
                               return false;
                             }
                           }
@@ -1869,11 +1867,41 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                           var valid0 = true;
                         }
                         if(valid0){
-                          if(data.createdAt !== undefined){
+                          if(data.signingSecrets !== undefined){
+                            let data12 = data.signingSecrets;
                             const _errs22 = errors;
-                            if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
-                              vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
-                              errors = vErrors.length;
+                            if(errors === _errs22){
+                              if(Array.isArray(data12)){
+                                if(data12.length > 10){
+                                  validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                                  return false;
+                                }
+                                else {
+                                  if(data12.length < 1){
+                                    validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                    return false;
+                                  }
+                                  else {
+                                    var valid5 = true;
+                                    const len3 = data12.length;
+                                    for(let i3=0; i3<len3; i3++){
+                                      const _errs24 = errors;
+                                      if(!(validateWebhookSigningSecretInfo(data12[i3], {instancePath:instancePath+"/signingSecrets/" + i3,parentData:data12,parentDataProperty:i3,rootData}))){
+                                        vErrors = vErrors === null ? validateWebhookSigningSecretInfo.errors : vErrors.concat(validateWebhookSigningSecretInfo.errors);
+                                        errors = vErrors.length;
+                                      }
+                                      var valid5 = _errs24 === errors;
+                                      if(!valid5){
+                                        break;
+                                      }
+                                    }
+                                  }
+                                }
+                              }
+                              else {
+                                validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                return false;
+                              }
                             }
                             var valid0 = _errs22 === errors;
                           }
@@ -1881,61 +1909,74 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                             var valid0 = true;
                           }
                           if(valid0){
-                            if(data.updatedAt !== undefined){
-                              const _errs23 = errors;
-                              if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                            if(data.createdAt !== undefined){
+                              const _errs25 = errors;
+                              if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
                                 vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                                 errors = vErrors.length;
                               }
-                              var valid0 = _errs23 === errors;
+                              var valid0 = _errs25 === errors;
                             }
                             else {
                               var valid0 = true;
                             }
                             if(valid0){
-                              if(data.revision !== undefined){
-                                const _errs24 = errors;
-                                if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
-                                  vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                              if(data.updatedAt !== undefined){
+                                const _errs26 = errors;
+                                if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                                  vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                                   errors = vErrors.length;
                                 }
-                                var valid0 = _errs24 === errors;
+                                var valid0 = _errs26 === errors;
                               }
                               else {
                                 var valid0 = true;
                               }
                               if(valid0){
-                                if(data.secret !== undefined){
-                                  let data15 = data.secret;
-                                  const _errs25 = errors;
-                                  if(errors === _errs25){
-                                    if(typeof data15 === "string"){
-                                      if(ucs2length(data15) > 100){
-                                        validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
-                                        return false;
-                                      }
-                                      else {
-                                        if(ucs2length(data15) < 38){
-                                          validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/minLength",keyword:"minLength",params:{limit: 38},message:"must NOT have fewer than 38 characters"}];
-                                          return false;
-                                        }
-                                        else {
-                                          if(!validateWebhookEndpointCreated_1.test(data15)){
-                                            validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/pattern",keyword:"pattern",params:{pattern: "^whsec_[A-Za-z0-9+/]+={0,2}$"},message:"must match pattern \""+"^whsec_[A-Za-z0-9+/]+={0,2}$"+"\""}];
-                                            return false;
-                                          }
-                                        }
-                                      }
-                                    }
-                                    else {
-                                      validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                                      return false;
-                                    }
+                                if(data.revision !== undefined){
+                                  const _errs27 = errors;
+                                  if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
+                                    vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                    errors = vErrors.length;
                                   }
-                                  var valid0 = _errs25 === errors;
+                                  var valid0 = _errs27 === errors;
                                 }
                                 else {
                                   var valid0 = true;
+                                }
+                                if(valid0){
+                                  if(data.secret !== undefined){
+                                    let data17 = data.secret;
+                                    const _errs28 = errors;
+                                    if(errors === _errs28){
+                                      if(typeof data17 === "string"){
+                                        if(ucs2length(data17) > 100){
+                                          validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
+                                          return false;
+                                        }
+                                        else {
+                                          if(ucs2length(data17) < 38){
+                                            validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/minLength",keyword:"minLength",params:{limit: 38},message:"must NOT have fewer than 38 characters"}];
+                                            return false;
+                                          }
+                                          else {
+                                            if(!validateWebhookEndpointCreated_1.test(data17)){
+                                              validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/pattern",keyword:"pattern",params:{pattern: "^whsec_[A-Za-z0-9+/]+={0,2}$"},message:"must match pattern \""+"^whsec_[A-Za-z0-9+/]+={0,2}$"+"\""}];
+                                              return false;
+                                            }
+                                          }
+                                        }
+                                      }
+                                      else {
+                                        validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                        return false;
+                                      }
+                                    }
+                                    var valid0 = _errs28 === errors;
+                                  }
+                                  else {
+                                    var valid0 = true;
+                                  }
                                 }
                               }
                             }
@@ -1973,7 +2014,7 @@ export function validateWebhookEndpointInput(data, {instancePath="", parentData,
       else {
         const _errs1 = errors;
         for(const key0 in data){
-          if(!((((key0 === "url") || (key0 === "eventTypes")) || (key0 === "signatureSchemes")) || (key0 === "description"))){
+          if(!(((((key0 === "url") || (key0 === "eventTypes")) || (key0 === "signatureSchemes")) || (key0 === "headers")) || (key0 === "description"))){
             validateWebhookEndpointInput.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
             return false;
             break;
@@ -2137,30 +2178,119 @@ export function validateWebhookEndpointInput(data, {instancePath="", parentData,
                 var valid0 = true;
               }
               if(valid0){
-                if(data.description !== undefined){
-                  let data5 = data.description;
+                if(data.headers !== undefined){
+                  let data5 = data.headers;
                   const _errs10 = errors;
                   if(errors === _errs10){
-                    if(typeof data5 === "string"){
-                      if(ucs2length(data5) > 500){
-                        validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                    if(data5 && typeof data5 == "object" && !Array.isArray(data5)){
+                      if(Object.keys(data5).length > 10){
+                        validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/headers",schemaPath:"#/properties/headers/maxProperties",keyword:"maxProperties",params:{limit: 10},message:"must NOT have more than 10 properties"}];
                         return false;
                       }
                       else {
-                        if(ucs2length(data5) < 1){
-                          validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
-                          return false;
-                        }
-                        else {
-                          if(!validateWebhookEndpointInput_2.test(data5)){
-                            validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
+                        for(const key1 in data5){
+                          const _errs12 = errors;
+                          if(errors === _errs12){
+                            if(typeof key1 === "string"){
+                              if(ucs2length(key1) > 64){
+                                const err0 = {instancePath:instancePath+"/headers",schemaPath:"#/properties/headers/propertyNames/maxLength",keyword:"maxLength",params:{limit: 64},message:"must NOT have more than 64 characters",propertyName:key1};
+                                if(vErrors === null){
+                                  vErrors = [err0];
+                                }
+                                else {
+                                  vErrors.push(err0);
+                                }
+                                errors++;
+                              }
+                              else {
+                                if(ucs2length(key1) < 1){
+                                  const err1 = {instancePath:instancePath+"/headers",schemaPath:"#/properties/headers/propertyNames/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters",propertyName:key1};
+                                  if(vErrors === null){
+                                    vErrors = [err1];
+                                  }
+                                  else {
+                                    vErrors.push(err1);
+                                  }
+                                  errors++;
+                                }
+                                else {
+                                  if(!validateWebhookEndpointInput_2.test(key1)){
+                                    const err2 = {instancePath:instancePath+"/headers",schemaPath:"#/properties/headers/propertyNames/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"},message:"must match pattern \""+"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"+"\"",propertyName:key1};
+                                    if(vErrors === null){
+                                      vErrors = [err2];
+                                    }
+                                    else {
+                                      vErrors.push(err2);
+                                    }
+                                    errors++;
+                                  }
+                                }
+                              }
+                            }
+                            else {
+                              const err3 = {instancePath:instancePath+"/headers",schemaPath:"#/properties/headers/propertyNames/type",keyword:"type",params:{type: "string"},message:"must be string",propertyName:key1};
+                              if(vErrors === null){
+                                vErrors = [err3];
+                              }
+                              else {
+                                vErrors.push(err3);
+                              }
+                              errors++;
+                            }
+                          }
+                          var valid5 = _errs12 === errors;
+                          if(!valid5){
+                            const err4 = {instancePath:instancePath+"/headers",schemaPath:"#/properties/headers/propertyNames",keyword:"propertyNames",params:{propertyName: key1},message:"property name must be valid"};
+                            if(vErrors === null){
+                              vErrors = [err4];
+                            }
+                            else {
+                              vErrors.push(err4);
+                            }
+                            errors++;
+                            validateWebhookEndpointInput.errors = vErrors;
                             return false;
+                            break;
+                          }
+                        }
+                        if(valid5){
+                          for(const key2 in data5){
+                            let data6 = data5[key2];
+                            const _errs15 = errors;
+                            if(errors === _errs15){
+                              if(typeof data6 === "string"){
+                                if(ucs2length(data6) > 1024){
+                                  validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/headers/" + key2.replace(/~/g, "~0").replace(/\//g, "~1"),schemaPath:"#/properties/headers/additionalProperties/maxLength",keyword:"maxLength",params:{limit: 1024},message:"must NOT have more than 1024 characters"}];
+                                  return false;
+                                }
+                                else {
+                                  if(ucs2length(data6) < 1){
+                                    validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/headers/" + key2.replace(/~/g, "~0").replace(/\//g, "~1"),schemaPath:"#/properties/headers/additionalProperties/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                                    return false;
+                                  }
+                                  else {
+                                    if(!validateWebhookEndpointInput_3.test(data6)){
+                                      validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/headers/" + key2.replace(/~/g, "~0").replace(/\//g, "~1"),schemaPath:"#/properties/headers/additionalProperties/pattern",keyword:"pattern",params:{pattern: "^[!-~]([ !-~]*[!-~])?$"},message:"must match pattern \""+"^[!-~]([ !-~]*[!-~])?$"+"\""}];
+                                      return false;
+                                    }
+                                  }
+                                }
+                              }
+                              else {
+                                validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/headers/" + key2.replace(/~/g, "~0").replace(/\//g, "~1"),schemaPath:"#/properties/headers/additionalProperties/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                return false;
+                              }
+                            }
+                            var valid6 = _errs15 === errors;
+                            if(!valid6){
+                              break;
+                            }
                           }
                         }
                       }
                     }
                     else {
-                      validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                      validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/headers",schemaPath:"#/properties/headers/type",keyword:"type",params:{type: "object"},message:"must be object"}];
                       return false;
                     }
                   }
@@ -2168,6 +2298,40 @@ export function validateWebhookEndpointInput(data, {instancePath="", parentData,
                 }
                 else {
                   var valid0 = true;
+                }
+                if(valid0){
+                  if(data.description !== undefined){
+                    let data7 = data.description;
+                    const _errs17 = errors;
+                    if(errors === _errs17){
+                      if(typeof data7 === "string"){
+                        if(ucs2length(data7) > 500){
+                          validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                          return false;
+                        }
+                        else {
+                          if(ucs2length(data7) < 1){
+                            validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                            return false;
+                          }
+                          else {
+                            if(!validateWebhookEndpointInput_4.test(data7)){
+                              validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
+                              return false;
+                            }
+                          }
+                        }
+                      }
+                      else {
+                        validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                        return false;
+                      }
+                    }
+                    var valid0 = _errs17 === errors;
+                  }
+                  else {
+                    var valid0 = true;
+                  }
                 }
               }
             }
@@ -2261,7 +2425,7 @@ export function validateWebhookEndpointPatch(data, {instancePath="", parentData,
     if(data && typeof data == "object" && !Array.isArray(data)){
       const _errs1 = errors;
       for(const key0 in data){
-        if(!(((((key0 === "url") || (key0 === "eventTypes")) || (key0 === "signatureSchemes")) || (key0 === "description")) || (key0 === "status"))){
+        if(!((((((key0 === "url") || (key0 === "eventTypes")) || (key0 === "signatureSchemes")) || (key0 === "headers")) || (key0 === "description")) || (key0 === "status"))){
           validateWebhookEndpointPatch.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
           return false;
           break;
@@ -2425,28 +2589,117 @@ export function validateWebhookEndpointPatch(data, {instancePath="", parentData,
               var valid0 = true;
             }
             if(valid0){
-              if(data.description !== undefined){
-                let data5 = data.description;
+              if(data.headers !== undefined){
+                let data5 = data.headers;
                 const _errs10 = errors;
-                if((typeof data5 !== "string") && (data5 !== null)){
-                  validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: validateWebhookAttemptInfo_2},message:"must be string,null"}];
+                if((!(data5 && typeof data5 == "object" && !Array.isArray(data5))) && (data5 !== null)){
+                  validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/headers",schemaPath:"#/properties/headers/type",keyword:"type",params:{type: validateWebhookEndpointPatch_5},message:"must be object,null"}];
                   return false;
                 }
                 if(errors === _errs10){
-                  if(typeof data5 === "string"){
-                    if(ucs2length(data5) > 500){
-                      validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                  if(data5 && typeof data5 == "object" && !Array.isArray(data5)){
+                    if(Object.keys(data5).length > 10){
+                      validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/headers",schemaPath:"#/properties/headers/maxProperties",keyword:"maxProperties",params:{limit: 10},message:"must NOT have more than 10 properties"}];
                       return false;
                     }
                     else {
-                      if(ucs2length(data5) < 1){
-                        validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
-                        return false;
-                      }
-                      else {
-                        if(!validateWebhookEndpointInput_2.test(data5)){
-                          validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
+                      for(const key1 in data5){
+                        const _errs12 = errors;
+                        if(errors === _errs12){
+                          if(typeof key1 === "string"){
+                            if(ucs2length(key1) > 64){
+                              const err0 = {instancePath:instancePath+"/headers",schemaPath:"#/properties/headers/propertyNames/maxLength",keyword:"maxLength",params:{limit: 64},message:"must NOT have more than 64 characters",propertyName:key1};
+                              if(vErrors === null){
+                                vErrors = [err0];
+                              }
+                              else {
+                                vErrors.push(err0);
+                              }
+                              errors++;
+                            }
+                            else {
+                              if(ucs2length(key1) < 1){
+                                const err1 = {instancePath:instancePath+"/headers",schemaPath:"#/properties/headers/propertyNames/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters",propertyName:key1};
+                                if(vErrors === null){
+                                  vErrors = [err1];
+                                }
+                                else {
+                                  vErrors.push(err1);
+                                }
+                                errors++;
+                              }
+                              else {
+                                if(!validateWebhookEndpointInput_2.test(key1)){
+                                  const err2 = {instancePath:instancePath+"/headers",schemaPath:"#/properties/headers/propertyNames/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"},message:"must match pattern \""+"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"+"\"",propertyName:key1};
+                                  if(vErrors === null){
+                                    vErrors = [err2];
+                                  }
+                                  else {
+                                    vErrors.push(err2);
+                                  }
+                                  errors++;
+                                }
+                              }
+                            }
+                          }
+                          else {
+                            const err3 = {instancePath:instancePath+"/headers",schemaPath:"#/properties/headers/propertyNames/type",keyword:"type",params:{type: "string"},message:"must be string",propertyName:key1};
+                            if(vErrors === null){
+                              vErrors = [err3];
+                            }
+                            else {
+                              vErrors.push(err3);
+                            }
+                            errors++;
+                          }
+                        }
+                        var valid5 = _errs12 === errors;
+                        if(!valid5){
+                          const err4 = {instancePath:instancePath+"/headers",schemaPath:"#/properties/headers/propertyNames",keyword:"propertyNames",params:{propertyName: key1},message:"property name must be valid"};
+                          if(vErrors === null){
+                            vErrors = [err4];
+                          }
+                          else {
+                            vErrors.push(err4);
+                          }
+                          errors++;
+                          validateWebhookEndpointPatch.errors = vErrors;
                           return false;
+                          break;
+                        }
+                      }
+                      if(valid5){
+                        for(const key2 in data5){
+                          let data6 = data5[key2];
+                          const _errs15 = errors;
+                          if((typeof data6 !== "string") && (data6 !== null)){
+                            validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/headers/" + key2.replace(/~/g, "~0").replace(/\//g, "~1"),schemaPath:"#/properties/headers/additionalProperties/type",keyword:"type",params:{type: validateWebhookAttemptInfo_2},message:"must be string,null"}];
+                            return false;
+                          }
+                          if(errors === _errs15){
+                            if(typeof data6 === "string"){
+                              if(ucs2length(data6) > 1024){
+                                validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/headers/" + key2.replace(/~/g, "~0").replace(/\//g, "~1"),schemaPath:"#/properties/headers/additionalProperties/maxLength",keyword:"maxLength",params:{limit: 1024},message:"must NOT have more than 1024 characters"}];
+                                return false;
+                              }
+                              else {
+                                if(ucs2length(data6) < 1){
+                                  validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/headers/" + key2.replace(/~/g, "~0").replace(/\//g, "~1"),schemaPath:"#/properties/headers/additionalProperties/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                                  return false;
+                                }
+                                else {
+                                  if(!validateWebhookEndpointInput_3.test(data6)){
+                                    validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/headers/" + key2.replace(/~/g, "~0").replace(/\//g, "~1"),schemaPath:"#/properties/headers/additionalProperties/pattern",keyword:"pattern",params:{pattern: "^[!-~]([ !-~]*[!-~])?$"},message:"must match pattern \""+"^[!-~]([ !-~]*[!-~])?$"+"\""}];
+                                    return false;
+                                  }
+                                }
+                              }
+                            }
+                          }
+                          var valid6 = _errs15 === errors;
+                          if(!valid6){
+                            break;
+                          }
                         }
                       }
                     }
@@ -2458,16 +2711,50 @@ export function validateWebhookEndpointPatch(data, {instancePath="", parentData,
                 var valid0 = true;
               }
               if(valid0){
-                if(data.status !== undefined){
-                  const _errs12 = errors;
-                  if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
-                    vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
-                    errors = vErrors.length;
+                if(data.description !== undefined){
+                  let data7 = data.description;
+                  const _errs17 = errors;
+                  if((typeof data7 !== "string") && (data7 !== null)){
+                    validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: validateWebhookAttemptInfo_2},message:"must be string,null"}];
+                    return false;
                   }
-                  var valid0 = _errs12 === errors;
+                  if(errors === _errs17){
+                    if(typeof data7 === "string"){
+                      if(ucs2length(data7) > 500){
+                        validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                        return false;
+                      }
+                      else {
+                        if(ucs2length(data7) < 1){
+                          validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                          return false;
+                        }
+                        else {
+                          if(!validateWebhookEndpointInput_4.test(data7)){
+                            validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
+                            return false;
+                          }
+                        }
+                      }
+                    }
+                  }
+                  var valid0 = _errs17 === errors;
                 }
                 else {
                   var valid0 = true;
+                }
+                if(valid0){
+                  if(data.status !== undefined){
+                    const _errs19 = errors;
+                    if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
+                      vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
+                      errors = vErrors.length;
+                    }
+                    var valid0 = _errs19 === errors;
+                  }
+                  else {
+                    var valid0 = true;
+                  }
                 }
               }
             }

@@ -5,6 +5,7 @@ import type {
   WebhookSignatureScheme,
 } from '#generated/types.ts'
 import type { Id } from '#ids.ts'
+import { type CustomHeader, toCustomHeaders } from './custom-header.ts'
 import { firstSecretId, type SecretHistory, toSigningSecrets } from './secret.ts'
 
 /**
@@ -17,6 +18,7 @@ export interface Endpoint extends SecretHistory {
   url: string
   description: string | null
   eventTypes: readonly EventTypeSelector[]
+  headers: readonly CustomHeader[]
   signatureSchemes: readonly WebhookSignatureScheme[]
   status: WebhookEndpointInfo['status']
   disabledReason: WebhookEndpointInfo['disabledReason']
@@ -37,6 +39,7 @@ export function newEndpoint(id: Id<'whe'>, input: WebhookEndpointInput, now: Dat
     url: input.url,
     description: input.description ?? null,
     eventTypes: input.eventTypes ?? ['*'],
+    headers: [],
     signatureSchemes: input.signatureSchemes ?? ['V1'],
     status: 'ENABLED',
     disabledReason: null,
@@ -91,6 +94,7 @@ export function toEndpoint(endpoint: Endpoint): WebhookEndpointInfo {
     status: endpoint.status,
     disabledReason: endpoint.disabledReason,
     disabledAt: endpoint.disabledAt?.toISOString() ?? null,
+    customHeaders: toCustomHeaders(endpoint.headers),
     signatureSchemes: [...endpoint.signatureSchemes],
     signingSecrets: toSigningSecrets(endpoint),
     createdAt: endpoint.createdAt.toISOString(),
