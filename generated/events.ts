@@ -1410,6 +1410,7 @@ export const eventTypes: Record<EventType, EventTypeInfo> = {
         status: 'ENABLED',
         disabledReason: null,
         disabledAt: null,
+        customHeaders: [],
         signatureSchemes: ['V1'],
         signingSecrets: [
           {
@@ -1444,6 +1445,7 @@ export const eventTypes: Record<EventType, EventTypeInfo> = {
         status: 'ENABLED',
         disabledReason: null,
         disabledAt: null,
+        customHeaders: [],
         signatureSchemes: ['V1'],
         signingSecrets: [
           {
@@ -1478,6 +1480,7 @@ export const eventTypes: Record<EventType, EventTypeInfo> = {
         status: 'DISABLED',
         disabledReason: 'GONE',
         disabledAt: '2026-02-04T10:10:00.000Z',
+        customHeaders: [],
         signatureSchemes: ['V1'],
         signingSecrets: [
           {
@@ -1512,6 +1515,7 @@ export const eventTypes: Record<EventType, EventTypeInfo> = {
         status: 'ENABLED',
         disabledReason: null,
         disabledAt: null,
+        customHeaders: [],
         signatureSchemes: ['V1'],
         signingSecrets: [
           {
@@ -1546,6 +1550,7 @@ export const eventTypes: Record<EventType, EventTypeInfo> = {
         status: 'ENABLED',
         disabledReason: null,
         disabledAt: null,
+        customHeaders: [],
         signatureSchemes: ['V1'],
         signingSecrets: [
           {

@@ -124,6 +124,7 @@ import type {
   WebhookReplayPreview,
   WebhookReplayRequest,
   WebhookSecretRotationInput,
+  WebhookSenderInfo,
 } from './types.ts'
 import type { Readable } from 'node:stream'
 
@@ -1591,6 +1592,26 @@ export interface GetWebhookKeySet200 {
   status: 200
   headers?: { traceparent?: string }
   body: WebhookKeySet
+}
+
+/** GET /api/v1/webhook-sender */
+export interface GetWebhookSenderRequest {
+  path: Record<never, never>
+  query: Record<never, never>
+  headers: {
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetWebhookSenderReply = GetWebhookSender200
+
+export interface GetWebhookSender200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: WebhookSenderInfo
 }
 
 /** POST /api/v1/invoices/{invoiceId}/issuance */
@@ -3178,6 +3199,12 @@ export interface Operations {
   getWebhookKeySet: {
     request: GetWebhookKeySetRequest
     reply: GetWebhookKeySetReply
+    kind: 'read'
+    access: 'key'
+  }
+  getWebhookSender: {
+    request: GetWebhookSenderRequest
+    reply: GetWebhookSenderReply
     kind: 'read'
     access: 'key'
   }

@@ -711,6 +711,9 @@ export type WebhookAttemptInfo = components['schemas']['WebhookAttemptInfo']
 /** One page of attempts. */
 export type WebhookAttemptList = components['schemas']['WebhookAttemptList']
 
+/** A header of your own that goes with each webhook, without its value. */
+export type WebhookCustomHeader = components['schemas']['WebhookCustomHeader']
+
 /** Identifies a webhook delivery. Ids are made by us, never reused, and sort by time of creation. */
 export type WebhookDeliveryId = components['schemas']['WebhookDeliveryId']
 
@@ -806,6 +809,9 @@ export type WebhookReplayShare = components['schemas']['WebhookReplayShare']
 
 /** How long the secrets so far go on signing beside the new one. */
 export type WebhookSecretRotationInput = components['schemas']['WebhookSecretRotationInput']
+
+/** How you know a webhook of ours before you verify it, for firewalls and logs. */
+export type WebhookSenderInfo = components['schemas']['WebhookSenderInfo']
 
 /** `V1`: HMAC-SHA256 by the secrets of the endpoint. `V1A`: Ed25519 by the key pairs of your tenant, which whoever has the public key can verify and nobody else can make. */
 export type WebhookSignatureScheme = components['schemas']['WebhookSignatureScheme']

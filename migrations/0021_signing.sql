@@ -19,6 +19,11 @@ alter table webhook_endpoint add column signature_schemes text[] not null defaul
 comment on column webhook_endpoint.signature_schemes is
   'What webhook-signature holds: V1 by the secrets, V1A by the key pairs of the tenant.';
 
+alter table webhook_endpoint add column headers jsonb;
+comment on column webhook_endpoint.headers is
+  'Headers of the tenant''s own that go with each webhook: name, sealed (base64; the value), updatedAt. '
+  'Null means that there are none.';
+
 create table webhook_key_set (
   tenant_id text collate "C" not null,
   keys jsonb not null,

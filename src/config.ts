@@ -20,6 +20,8 @@ export interface Config {
   readonly profile: Profile
   /** Where receivers may be, by the profile. */
   readonly egress: EgressPolicy
+  /** What receivers are told that we send from, as addresses and ranges; we cannot know it ourselves. */
+  readonly egressAddresses: readonly string[]
   readonly trustProxy: boolean | string
   readonly metricsToken: string | undefined
   /** How long a process that stops still takes calls, so that whoever sends them can notice. */
@@ -75,6 +77,7 @@ export function readConfig(env: Environment = process.env): Config {
     masterKey,
     profile,
     egress: { allowLoopback: profile === 'development', httpsOnly: profile === 'production' },
+    egressAddresses: addressesOf(text('UBOS_EGRESS_ADDRESSES')),
     trustProxy: trustOf(text('UBOS_TRUST_PROXY')),
     metricsToken: text('UBOS_METRICS_TOKEN'),
     awayMs: secondsOf(env, 'UBOS_DRAIN_SECONDS', profile === 'production' ? 5 : 0) * 1_000,
@@ -136,6 +139,26 @@ function trustOf(text: string | undefined): boolean | string {
   const isList = text.split(',').every((address) => isIP(address.trim().split('/')[0] ?? '') !== 0)
   if (isList) return text
   throw new ConfigRefusal(`UBOS_TRUST_PROXY is "${text}"; it must be true, false, or addresses`)
+}
+
+const addressesMax = 100
+
+function addressesOf(text: string | undefined): string[] {
+  const addresses = text?.split(',').map((address) => address.trim()) ?? []
+  const wrong = addresses.find((address) => !isRange(address))
+  if (wrong === undefined && addresses.length <= addressesMax) return addresses
+  throw new ConfigRefusal(
+    `UBOS_EGRESS_ADDRESSES must be at most ${addressesMax} addresses or ranges, separated by commas` +
+      `${wrong === undefined ? '' : `; "${wrong}" is none`}`,
+  )
+}
+
+/** An address, or one with the length of its prefix behind a slash. */
+function isRange(text: string): boolean {
+  const [address = '', prefix, ...rest] = text.split('/')
+  const bits = { 4: 32, 6: 128 }[isIP(address)]
+  if (bits === undefined || address.includes('%') || rest.length > 0) return false
+  return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits)
 }
 
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']

@@ -103,6 +103,7 @@ import { getWebhookKeySet, rotateWebhookKeySet } from './webhooks/key-set.http.t
 import { createWebhookPreview } from './webhooks/preview.http.ts'
 import { createWebhookReplay, createWebhookReplayPreview } from './webhooks/replay.http.ts'
 import { revokeFormerWebhookSecrets, rotateWebhookSecret } from './webhooks/secret.http.ts'
+import { getWebhookSender } from './webhooks/sender.http.ts'
 
 /** Every operation of the contract, and who answers it. */
 export const operations = {
@@ -172,6 +173,7 @@ export const operations = {
   getWebhookDelivery,
   getWebhookEndpoint,
   getWebhookKeySet,
+  getWebhookSender,
   issueInvoice,
   listApiKeys,
   listApiSecurityEvents,

@@ -33,3 +33,4 @@ export declare const validateWebhookReplayPreview: Validate
 export declare const validateWebhookReplayRequest: Validate
 export declare const validateWebhookReplayShare: Validate
 export declare const validateWebhookSecretRotationInput: Validate
+export declare const validateWebhookSenderInfo: Validate

@@ -11,6 +11,7 @@ const singletons = new Set([
   'risk',
   'usage',
   'webhook-key-set',
+  'webhook-sender',
 ])
 const noun = /^[a-z]+(-[a-z]+)*$/
 const parameter = /^\{[a-z][A-Za-z]*(Id|Type|Code|Name)\}$/

@@ -50,7 +50,7 @@ export async function admit(
   const principal = await identify(door, route, request, cause, bearer)
   trailOf(request).leave = await requireQuota(door, route, principal, cause.now, reply)
   requireMedia(route, media, request)
-  const isStillLetIn = () => mayGoOn(door, route, bearer, ip)
+  const isStillLetIn = () => mayGoOn(door, route, bearer, cause.ip)
   return { ...principal, ...cause, actor: actorOf(principal), isStillLetIn }
 }
 

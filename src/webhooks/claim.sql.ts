@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { flushQueue } from '#db/worker.ts'
 import type { TenantId } from '#ids.ts'
+import type { CustomHeader } from './custom-header.ts'
 import type { KeyPair } from './key-set.ts'
 import type { FormerSecret } from './secret.ts'
 
@@ -26,6 +27,7 @@ export interface Claimed {
   /** The newest, sealed. */
   secret: Buffer
   formerSecrets: readonly FormerSecret[] | null
+  headers: readonly CustomHeader[] | null
   signatureSchemes: readonly ('V1' | 'V1A')[]
   /** Of the tenant, for an endpoint that wants `V1A`. */
   keyPairs: readonly KeyPair[] | null
@@ -218,10 +220,10 @@ const claimText = `
     returning due.*, picked.tenant_rank
   ), complete as (
     select claimed.*, endpoint.url, endpoint.secret, endpoint.former_secrets,
-      endpoint.signature_schemes, endpoint.key_pairs,
+      endpoint.signature_schemes, endpoint.key_pairs, endpoint.headers,
       event.correlation_id, event.traceparent, event.body
     from claimed cross join lateral (
-      select url, secret, former_secrets, signature_schemes,
+      select url, secret, former_secrets, signature_schemes, headers,
         case when 'V1A' = any (signature_schemes) then (
           select keys from webhook_key_set where tenant_id = claimed.tenant_id
         ) end as key_pairs
@@ -244,6 +246,6 @@ const claimText = `
     complete.interrupted_at as "interruptedAt",
     complete.url, complete.secret, complete.former_secrets as "formerSecrets",
     complete.signature_schemes as "signatureSchemes", complete.key_pairs as "keyPairs",
-    complete.body
+    complete.headers, complete.body
   from deleted_lanes left join last_lane on true left join complete on true
   order by complete.tenant_rank`

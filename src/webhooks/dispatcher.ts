@@ -10,6 +10,7 @@ import { runLoop } from '#jobs/loop.ts'
 import { leaseToken, type Presence } from '#jobs/presence.ts'
 import { signatureHeaders } from '#secrets/signature.ts'
 import { type Claimed, claimDeliveries, noLane } from './claim.sql.ts'
+import { headersToSend } from './custom-header.ts'
 import {
   cancelDeliveries,
   type Recorded,
@@ -19,7 +20,9 @@ import {
   releaseLeases,
 } from './dispatch.sql.ts'
 import { nameOutcome, nextStep } from './dispatch.ts'
+import { headerKeeper } from './header-keeper.ts'
 import { createPatience } from './patience.ts'
+import { userAgent } from './sender.ts'
 import { createSigners } from './signers.ts'
 
 /*
@@ -156,8 +159,9 @@ export function runDispatcher(
       url,
       body,
       headers: {
+        ...ownHeadersOf(ctx, claimed),
         'content-type': 'application/json',
-        'user-agent': 'UBOS-Webhooks/1',
+        'user-agent': userAgent,
         'x-correlation-id': claimed.correlationId,
         ...(traceparent === null ? {} : { traceparent }),
         ...signatureHeaders({
@@ -215,6 +219,13 @@ export function runDispatcher(
       await finish().catch((error) => ctx.log.warn({ err: error }, 'leases were not given back'))
     },
   }
+}
+
+/** The tenant's own; ours, which are written after them, stand. */
+function ownHeadersOf({ secrets }: Context, claimed: Claimed): Record<string, string> {
+  if (claimed.headers === null) return {}
+  const { open } = headerKeeper(secrets, claimed.tenantId, claimed.endpointId)
+  return headersToSend(claimed.headers, open)
 }
 
 /** How many more each tenant may have that has some: half of what is free but for its own. */

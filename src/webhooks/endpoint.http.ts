@@ -3,11 +3,13 @@ import type { Context } from '#context.ts'
 import { judgeUrl } from '#egress/address.ts'
 import { typeNames } from '#events/event.ts'
 import { publish } from '#events/publish.ts'
+import type { WebhookEndpointPatch } from '#generated/types.ts'
 import { changedFieldsOf, pick } from '#http/merge-patch.ts'
-import type { Operation } from '#http/operation.ts'
+import type { Call, Operation } from '#http/operation.ts'
 import { pageOf, toPage } from '#http/page.ts'
 import { found, problem } from '#http/problem.ts'
 import { requireMatch } from '#http/revision.ts'
+import { faultsOf, headersMax, patchHeaders } from './custom-header.ts'
 import { hastenRetries } from './delivery.sql.ts'
 import {
   countEndpoints,
@@ -18,7 +20,8 @@ import {
   pageEndpoints,
   updateEndpoint,
 } from './endpoint.sql.ts'
-import { endpointsMax, newEndpoint, patchEndpoint, toEndpoint } from './endpoint.ts'
+import { type Endpoint, endpointsMax, newEndpoint, patchEndpoint, toEndpoint } from './endpoint.ts'
+import { headerKeeper } from './header-keeper.ts'
 import { requireKeyPair } from './key-pair.ts'
 import { secretPlace } from './secret.ts'
 import { requireSense } from './subscription.ts'
@@ -34,7 +37,8 @@ export const createWebhookEndpoint: Operation<'createWebhookEndpoint'> = async (
   if ((await countEndpoints(tx, call.tenantId)) >= endpointsMax) {
     throw problem('limit_reached', { detail: `A tenant has at most ${endpointsMax} endpoints.` })
   }
-  const endpoint = newEndpoint(tx.newId('whe'), body, call.now)
+  const plain = newEndpoint(tx.newId('whe'), body, call.now)
+  const endpoint = withHeaders(ctx, call, plain, body.headers)
   await requireKeyPair(ctx, tx, call, endpoint.signatureSchemes)
   const secret = ctx.secrets.newSigningSecret()
   const view = toEndpoint(endpoint)
@@ -86,7 +90,7 @@ export const updateWebhookEndpoint: Operation<'updateWebhookEndpoint'> = async (
   requireMatch(headers['if-match'], endpoint.revision)
   if (body.url !== undefined) requireUrl(ctx, body.url)
 
-  const patched = patchEndpoint(endpoint, body, call.now)
+  const patched = withHeaders(ctx, call, patchEndpoint(endpoint, body, call.now), body.headers)
   const [before, view] = [toEndpoint(endpoint), toEndpoint(patched)]
   const changedFields = changedFieldsOf(before, view)
   if (changedFields.length === 0) return { status: 200, body: before }
@@ -133,6 +137,28 @@ export const createTestEvent: Operation<'createTestEvent'> = async (_ctx, call, 
   })
   record(tx, call, 'webhook_endpoint.tested', endpoint.id, { after: { eventId: event.id } })
   return { status: 202, body: { ...event, position: null } }
+}
+
+function withHeaders(
+  { secrets }: Context,
+  { tenantId, now }: Call,
+  endpoint: Endpoint,
+  patch: WebhookEndpointPatch['headers'],
+): Endpoint {
+  if (patch === undefined) return endpoint
+  const keeper = headerKeeper(secrets, tenantId, endpoint.id)
+  const faults = faultsOf(patch ?? {})
+  const headers = faults.length > 0 ? [] : patchHeaders(endpoint.headers, patch, keeper, now)
+  if (headers.length > headersMax) {
+    const message = `must have at most ${headersMax} names`
+    faults.push({ pointer: '/headers', code: 'too_many', message })
+  }
+  const [first] = faults
+  if (first === undefined) return { ...endpoint, headers }
+  throw problem('invalid_request', {
+    detail: `${first.pointer} ${first.message}.`,
+    errors: faults,
+  })
 }
 
 function requireUrl(ctx: Context, url: string): void {

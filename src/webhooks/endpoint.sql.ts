@@ -7,7 +7,7 @@ import { type CreationFilter, inOrderOfCreation } from '#http/page.sql.ts'
 import type { PageRequest } from '#http/page.ts'
 import type { Id, TenantId } from '#ids.ts'
 import type { Endpoint } from './endpoint.ts'
-import { firstSecretId, type SecretHistory } from './secret.ts'
+import { firstSecretId } from './secret.ts'
 
 const columns = [
   'id',
@@ -18,6 +18,7 @@ const columns = [
   'status',
   'disabled_reason',
   'disabled_at',
+  'headers',
   'signature_schemes',
   'secret_id',
   'secret_created_at',
@@ -40,6 +41,7 @@ function fromRow(row: Row): Endpoint {
     status: row.status as Endpoint['status'],
     disabledReason: row.disabled_reason as Endpoint['disabledReason'],
     disabledAt: row.disabled_at,
+    headers: (row.headers ?? []) as Endpoint['headers'],
     signatureSchemes: row.signature_schemes as Endpoint['signatureSchemes'][number][],
     secretId: (row.secret_id as Id<'whs'> | null) ?? firstSecretId(id),
     secretCreatedAt: row.secret_created_at ?? row.created_at,
@@ -51,24 +53,21 @@ function fromRow(row: Row): Endpoint {
 }
 
 /** Its secrets are written when it is made and by rotations, and by nothing else. */
-type Written = { tenantId: TenantId } & Omit<
-  Endpoint,
-  'eventTypes' | 'filter' | 'signatureSchemes' | keyof SecretHistory
-> & {
-    eventTypes: string[]
-    filter: string
-    signatureSchemes: string[]
+type Written = { tenantId: TenantId } & ReturnType<typeof toRow>
+
+function toRow(endpoint: Endpoint) {
+  const { secretId, secretCreatedAt, formerSecrets, ...rest } = endpoint
+  return {
+    ...rest,
+    eventTypes: [...endpoint.eventTypes] as string[],
+    filter: JSON.stringify(endpoint.filter),
+    signatureSchemes: [...endpoint.signatureSchemes] as string[],
+    headers: endpoint.headers.length === 0 ? null : JSON.stringify(endpoint.headers),
   }
+}
 
 function written(tenantId: TenantId, endpoint: Endpoint): Written {
-  const { secretId, secretCreatedAt, formerSecrets, eventTypes, signatureSchemes, ...rest } =
-    endpoint
-  return {
-    ...{ tenantId, ...rest },
-    eventTypes: [...eventTypes],
-    filter: JSON.stringify(endpoint.filter),
-    signatureSchemes: [...signatureSchemes],
-  }
+  return { tenantId, ...toRow(endpoint) }
 }
 
 /** Queues a new endpoint; `secret` is sealed for its place. */
@@ -114,6 +113,7 @@ function columnsOf(a: Written) {
     url: a.url,
     description: a.description,
     event_types: a.eventTypes,
+    headers: a.headers,
     signature_schemes: a.signatureSchemes,
     filter: a.filter,
     status: a.status,

@@ -6,6 +6,7 @@ import type {
 } from '#generated/types.ts'
 import type { Id } from '#ids.ts'
 import type { Filter } from './filter.ts'
+import { type CustomHeader, toCustomHeaders } from './custom-header.ts'
 import { firstSecretId, type SecretHistory, toSigningSecrets } from './secret.ts'
 
 /**
@@ -18,6 +19,7 @@ export interface Endpoint extends SecretHistory {
   url: string
   description: string | null
   eventTypes: readonly string[]
+  headers: readonly CustomHeader[]
   signatureSchemes: readonly WebhookSignatureScheme[]
   /** What its events must say; empty lets all through. */
   filter: Filter
@@ -38,6 +40,7 @@ export function newEndpoint(id: Id<'whe'>, input: WebhookEndpointInput, now: Dat
     url: input.url,
     description: input.description ?? null,
     eventTypes: input.eventTypes ?? ['*'],
+    headers: [],
     signatureSchemes: input.signatureSchemes ?? ['V1'],
     filter: input.filter ?? [],
     status: 'ENABLED',
@@ -95,6 +98,7 @@ export function toEndpoint(endpoint: Endpoint): WebhookEndpointInfo {
     status: endpoint.status,
     disabledReason: endpoint.disabledReason,
     disabledAt: endpoint.disabledAt?.toISOString() ?? null,
+    customHeaders: toCustomHeaders(endpoint.headers),
     signatureSchemes: [...endpoint.signatureSchemes],
     signingSecrets: toSigningSecrets(endpoint),
     createdAt: endpoint.createdAt.toISOString(),
