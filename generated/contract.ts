@@ -1372,6 +1372,26 @@ export interface paths {
         patch: operations["updateWebhookEndpoint"];
         trace?: never;
     };
+    "/api/v1/webhook-endpoints/{webhookEndpointId}/balance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the balance of a webhook endpoint
+         * @description What became of every event that was for this endpoint, over the last 29 days: `matched`, counted when it was decided, is the sum of all that follows, counted from the deliveries. We check this law for all endpoints once an hour, and write into your audit if it is ever broken.
+         */
+        get: operations["getWebhookEndpointBalance"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/webhook-endpoints/{webhookEndpointId}/test-events": {
         parameters: {
             query?: never;
@@ -7122,6 +7142,49 @@ export interface components {
             /** @description The page, in the order asked for. */
             data: components["schemas"]["WebhookDeliveryInfo"][];
             nextCursor: components["schemas"]["NextCursor"];
+        };
+        /** @description What became of every event that was for an endpoint. */
+        WebhookEndpointBalance: {
+            /**
+             * Format: int64
+             * @description Deliveries that will not be made any more.
+             */
+            cancelled: number;
+            /**
+             * Format: int64
+             * @description Deliveries that it accepted.
+             */
+            delivered: number;
+            endpointId: components["schemas"]["WebhookEndpointId"];
+            /**
+             * Format: int64
+             * @description Deliveries that failed in all attempts.
+             */
+            exhausted: number;
+            /**
+             * Format: int64
+             * @description Deliveries that are held until it is enabled.
+             */
+            held: number;
+            /** @description Whether the sum of what became of them is `matched`. If not, we have made a mistake. */
+            isBalanced: boolean;
+            /**
+             * Format: int64
+             * @description Events that it was to be told of, counted when that was decided.
+             */
+            matched: number;
+            /**
+             * Format: int64
+             * @description Deliveries that wait for their first attempt, or for the next.
+             */
+            pending: number;
+            /**
+             * Format: int64
+             * @description Deliveries that are being sent.
+             */
+            sending: number;
+            /** @description The first day, in UTC, of which deliveries are counted. */
+            since: components["schemas"]["CalendarDate"];
         };
         /** @description A webhook endpoint with its signing secret, shown this once and never again. */
         WebhookEndpointCreated: {
@@ -12937,6 +13000,54 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getWebhookEndpointBalance: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which webhook endpoint. */
+                webhookEndpointId: components["parameters"]["WebhookEndpointId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The balance. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookEndpointBalance"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];

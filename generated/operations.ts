@@ -108,6 +108,7 @@ import type {
   WebhookDeliveryId,
   WebhookDeliveryInfo,
   WebhookDeliveryList,
+  WebhookEndpointBalance,
   WebhookEndpointCreated,
   WebhookEndpointId,
   WebhookEndpointInfo,
@@ -1493,6 +1494,29 @@ export interface GetWebhookEndpoint200 {
   status: 200
   headers?: { traceparent?: string }
   body: WebhookEndpointInfo
+}
+
+/** GET /api/v1/webhook-endpoints/{webhookEndpointId}/balance */
+export interface GetWebhookEndpointBalanceRequest {
+  path: {
+    /** Which webhook endpoint. */
+    webhookEndpointId: WebhookEndpointId
+  }
+  query: Record<never, never>
+  headers: {
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetWebhookEndpointBalanceReply = GetWebhookEndpointBalance200
+
+export interface GetWebhookEndpointBalance200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: WebhookEndpointBalance
 }
 
 /** POST /api/v1/invoices/{invoiceId}/issuance */
@@ -2982,6 +3006,12 @@ export interface Operations {
   getWebhookEndpoint: {
     request: GetWebhookEndpointRequest
     reply: GetWebhookEndpointReply
+    kind: 'read'
+    access: 'key'
+  }
+  getWebhookEndpointBalance: {
+    request: GetWebhookEndpointBalanceRequest
+    reply: GetWebhookEndpointBalanceReply
     kind: 'read'
     access: 'key'
   }

@@ -660,6 +660,9 @@ export type WebhookDeliveryInfo = components['schemas']['WebhookDeliveryInfo']
 /** One page of webhook deliveries. */
 export type WebhookDeliveryList = components['schemas']['WebhookDeliveryList']
 
+/** What became of every event that was for an endpoint. */
+export type WebhookEndpointBalance = components['schemas']['WebhookEndpointBalance']
+
 /** A webhook endpoint with its signing secret, shown this once and never again. */
 export type WebhookEndpointCreated = components['schemas']['WebhookEndpointCreated']
 

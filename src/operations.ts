@@ -71,6 +71,7 @@ import {
 import { getRequestLogPolicy, updateRequestLogPolicy } from './request-log/policy.http.ts'
 import { getRequestLog, listRequestLogs } from './request-log/request-log.http.ts'
 import { getRetentionPolicy, updateRetentionPolicy } from './retention/policy.http.ts'
+import { getWebhookEndpointBalance } from './webhooks/balance.http.ts'
 import {
   getWebhookDelivery,
   listDeliveryAttempts,
@@ -145,6 +146,7 @@ export const operations = {
   getTenantLimits,
   getWebhookDelivery,
   getWebhookEndpoint,
+  getWebhookEndpointBalance,
   issueInvoice,
   listApiKeys,
   listApiSecurityEvents,

@@ -18,6 +18,7 @@ export declare const validateWebhookAttemptList: Validate
 export declare const validateWebhookDeliveryId: Validate
 export declare const validateWebhookDeliveryInfo: Validate
 export declare const validateWebhookDeliveryList: Validate
+export declare const validateWebhookEndpointBalance: Validate
 export declare const validateWebhookEndpointCreated: Validate
 export declare const validateWebhookEndpointInput: Validate
 export declare const validateWebhookEndpointList: Validate
