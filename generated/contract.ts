@@ -7004,6 +7004,22 @@ export interface components {
             /** @description What is to be paid: subtotal and tax. */
             total: components["schemas"]["Amount"];
         };
+        /** @description Why a delivery was not accepted so far. */
+        UndeliveredInfo: {
+            reason: components["schemas"]["UndeliveredReason"];
+            /**
+             * Format: int32
+             * @description Which retry it waits for, from 1; `null` where it waits for none.
+             */
+            retryNumber: number | null;
+            /** @description Since when that is so; `null` where we do not know. */
+            since: components["schemas"]["TimestampOrNull"];
+        };
+        /**
+         * @description Why a delivery was not accepted. `DUE`: a worker is about to send it. `ENDPOINT_BUSY`: as many attempts at its endpoint are under way as may be, so it waits for one to end. `SENDING`: it is being sent. `RETRY`: it failed, and waits for `nextAttemptAt`. `HELD`: its endpoint is disabled. `EXHAUSTED`: it failed in all attempts. `CANCELLED`: its endpoint was deleted, it waited for too long, or the payload of its event was erased.
+         * @enum {string}
+         */
+        UndeliveredReason: "DUE" | "ENDPOINT_BUSY" | "SENDING" | "RETRY" | "HELD" | "EXHAUSTED" | "CANCELLED";
         /** @description What you used in a period. What is no longer kept (calls after 400 days, events after 90, deliveries after 30, unless you have other policies) is not counted. */
         UsageReport: {
             calls: components["schemas"]["ApiFigures"];
@@ -7136,6 +7152,8 @@ export interface components {
             /** @description When we try next; `null` where no attempt is planned. */
             nextAttemptAt: components["schemas"]["TimestampOrNull"];
             status: components["schemas"]["DeliveryStatus"];
+            /** @description Why it was not accepted so far; `null` once it was. */
+            undelivered: components["schemas"]["UndeliveredInfo"] | null;
         };
         /** @description One page of webhook deliveries. */
         WebhookDeliveryList: {
@@ -12507,6 +12525,8 @@ export interface operations {
                 eventId?: components["schemas"]["EventId"];
                 /** @description Only deliveries of this type of event. */
                 eventType?: components["schemas"]["EventType"];
+                /** @description Only deliveries that were accepted, or with `false` those that were not; `undelivered` says why. */
+                isDelivered?: boolean;
                 /** @description How many to return at most. */
                 limit?: components["parameters"]["Limit"];
                 /** @description In which order: newest first, or with `createdAt` oldest first. */

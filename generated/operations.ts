@@ -2152,6 +2152,8 @@ export interface ListWebhookDeliveriesRequest {
     eventType?: EventType
     /** Only deliveries in this state. */
     status?: DeliveryStatus
+    /** Only deliveries that were accepted, or with `false` those that were not; `undelivered` says why. */
+    isDelivered?: boolean
     /** Only what was made at this moment or later. */
     createdAfter?: Timestamp
     /** Only what was made before this moment. */

@@ -475,6 +475,16 @@ const invoiceIdInQuery: Parameter = {
   type: 'string',
 }
 
+const isDeliveredInQuery: Parameter = {
+  name: 'isDelivered',
+  in: 'query',
+  key: 'isDelivered',
+  isRequired: false,
+  style: 'form',
+  explode: true,
+  type: 'boolean',
+}
+
 const jobIdInPath: Parameter = {
   name: 'jobId',
   in: 'path',
@@ -5075,6 +5085,7 @@ export const routes: Record<OperationId, Route> = {
       eventIdInQuery,
       eventTypeInQuery2,
       statusInQuery,
+      isDeliveredInQuery,
       createdAfterInQuery,
       createdBeforeInQuery,
       limitInQuery,

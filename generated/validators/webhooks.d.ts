@@ -12,6 +12,8 @@ export declare const listWebhookDeliveriesQuery: Validate
 export declare const listWebhookEndpointsQuery: Validate
 export declare const validateAttemptOutcome: Validate
 export declare const validateDeliveryStatus: Validate
+export declare const validateUndeliveredInfo: Validate
+export declare const validateUndeliveredReason: Validate
 export declare const validateWebhookAttemptId: Validate
 export declare const validateWebhookAttemptInfo: Validate
 export declare const validateWebhookAttemptList: Validate

@@ -21,12 +21,13 @@ const deleteWebhookEndpointHeaders_0 = new RegExp("^(\\*|(W/)?\"[!#-~]*\"( *, *(
 const listDeliveryAttemptsQuery_0 = formats["int32"]
 const listDeliveryAttemptsQuery_1 = new RegExp("^[A-Za-z0-9_-]+$", "u")
 const listDeliveryAttemptsQuery_2 = ["number","-number"]
-const listWebhookDeliveriesQuery_2 = { "endpointId": 0, "eventId": 0, "eventType": 0, "status": 0, "createdAfter": 0, "createdBefore": 0, "limit": 0, "cursor": 0, "sort": 0 }
+const listWebhookDeliveriesQuery_2 = { "endpointId": 0, "eventId": 0, "eventType": 0, "status": 0, "isDelivered": 0, "createdAfter": 0, "createdBefore": 0, "limit": 0, "cursor": 0, "sort": 0 }
 const listWebhookDeliveriesQuery_3 = ["-createdAt","createdAt"]
 const validateAttemptOutcome_0 = ["DELIVERED","REFUSED","THROTTLED","GONE","REDIRECTED","TIMED_OUT","NAME_UNRESOLVED","CONNECTION_FAILED","TLS_FAILED","PROTOCOL_ERROR","ADDRESS_FORBIDDEN","INTERRUPTED"]
 const validateDeliveryStatus_0 = ["PENDING","SENDING","DELIVERED","HELD","EXHAUSTED","CANCELLED"]
+const validateUndeliveredInfo_1 = ["integer","null"]
+const validateUndeliveredReason_0 = ["DUE","ENDPOINT_BUSY","SENDING","RETRY","HELD","EXHAUSTED","CANCELLED"]
 const validateWebhookAttemptId_0 = new RegExp("^att_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
-const validateWebhookAttemptInfo_1 = ["integer","null"]
 const validateWebhookAttemptInfo_2 = ["string","null"]
 const validateWebhookDeliveryId_0 = new RegExp("^whd_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateWebhookEndpointBalance_0 = formats["int64"]
@@ -694,11 +695,11 @@ export function listWebhookDeliveriesQuery(data, {instancePath="", parentData, p
                 var valid0 = true;
               }
               if(valid0){
-                if(data.createdAfter !== undefined){
+                if(data.isDelivered !== undefined){
                   const _errs6 = errors;
-                  if(!(validateTimestamp(data.createdAfter, {instancePath:instancePath+"/createdAfter",parentData:data,parentDataProperty:"createdAfter",rootData}))){
-                    vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
-                    errors = vErrors.length;
+                  if(typeof data.isDelivered !== "boolean"){
+                    listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/isDelivered",schemaPath:"#/properties/isDelivered/type",keyword:"type",params:{type: "boolean"},message:"must be boolean"}];
+                    return false;
                   }
                   var valid0 = _errs6 === errors;
                 }
@@ -706,76 +707,55 @@ export function listWebhookDeliveriesQuery(data, {instancePath="", parentData, p
                   var valid0 = true;
                 }
                 if(valid0){
-                  if(data.createdBefore !== undefined){
-                    const _errs7 = errors;
-                    if(!(validateTimestamp(data.createdBefore, {instancePath:instancePath+"/createdBefore",parentData:data,parentDataProperty:"createdBefore",rootData}))){
+                  if(data.createdAfter !== undefined){
+                    const _errs8 = errors;
+                    if(!(validateTimestamp(data.createdAfter, {instancePath:instancePath+"/createdAfter",parentData:data,parentDataProperty:"createdAfter",rootData}))){
                       vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                       errors = vErrors.length;
                     }
-                    var valid0 = _errs7 === errors;
+                    var valid0 = _errs8 === errors;
                   }
                   else {
                     var valid0 = true;
                   }
                   if(valid0){
-                    if(data.limit !== undefined){
-                      let data6 = data.limit;
-                      const _errs8 = errors;
-                      if(!(((typeof data6 == "number") && (!(data6 % 1) && !isNaN(data6))) && (isFinite(data6)))){
-                        listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
-                        return false;
+                    if(data.createdBefore !== undefined){
+                      const _errs9 = errors;
+                      if(!(validateTimestamp(data.createdBefore, {instancePath:instancePath+"/createdBefore",parentData:data,parentDataProperty:"createdBefore",rootData}))){
+                        vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                        errors = vErrors.length;
                       }
-                      if(errors === _errs8){
-                        if((typeof data6 == "number") && (isFinite(data6))){
-                          if(data6 > 200 || isNaN(data6)){
-                            listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/maximum",keyword:"maximum",params:{comparison: "<=", limit: 200},message:"must be <= 200"}];
-                            return false;
-                          }
-                          else {
-                            if(data6 < 1 || isNaN(data6)){
-                              listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
-                              return false;
-                            }
-                            else {
-                              if(!(listDeliveryAttemptsQuery_0.validate(data6))){
-                                listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
-                                return false;
-                              }
-                            }
-                          }
-                        }
-                      }
-                      var valid0 = _errs8 === errors;
+                      var valid0 = _errs9 === errors;
                     }
                     else {
                       var valid0 = true;
                     }
                     if(valid0){
-                      if(data.cursor !== undefined){
-                        let data7 = data.cursor;
+                      if(data.limit !== undefined){
+                        let data7 = data.limit;
                         const _errs10 = errors;
+                        if(!(((typeof data7 == "number") && (!(data7 % 1) && !isNaN(data7))) && (isFinite(data7)))){
+                          listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                          return false;
+                        }
                         if(errors === _errs10){
-                          if(typeof data7 === "string"){
-                            if(ucs2length(data7) > 512){
-                              listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                          if((typeof data7 == "number") && (isFinite(data7))){
+                            if(data7 > 200 || isNaN(data7)){
+                              listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/maximum",keyword:"maximum",params:{comparison: "<=", limit: 200},message:"must be <= 200"}];
                               return false;
                             }
                             else {
-                              if(ucs2length(data7) < 1){
-                                listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                              if(data7 < 1 || isNaN(data7)){
+                                listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
                                 return false;
                               }
                               else {
-                                if(!listDeliveryAttemptsQuery_1.test(data7)){
-                                  listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_-]+$"+"\""}];
+                                if(!(listDeliveryAttemptsQuery_0.validate(data7))){
+                                  listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
                                   return false;
                                 }
                               }
                             }
-                          }
-                          else {
-                            listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                            return false;
                           }
                         }
                         var valid0 = _errs10 === errors;
@@ -784,21 +764,55 @@ export function listWebhookDeliveriesQuery(data, {instancePath="", parentData, p
                         var valid0 = true;
                       }
                       if(valid0){
-                        if(data.sort !== undefined){
-                          let data8 = data.sort;
+                        if(data.cursor !== undefined){
+                          let data8 = data.cursor;
                           const _errs12 = errors;
-                          if(typeof data8 !== "string"){
-                            listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                            return false;
-                          }
-                          if(!((data8 === "-createdAt") || (data8 === "createdAt"))){
-                            listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/enum",keyword:"enum",params:{allowedValues: listWebhookDeliveriesQuery_3},message:"must be equal to one of the allowed values"}];
-                            return false;
+                          if(errors === _errs12){
+                            if(typeof data8 === "string"){
+                              if(ucs2length(data8) > 512){
+                                listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                                return false;
+                              }
+                              else {
+                                if(ucs2length(data8) < 1){
+                                  listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                                  return false;
+                                }
+                                else {
+                                  if(!listDeliveryAttemptsQuery_1.test(data8)){
+                                    listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_-]+$"+"\""}];
+                                    return false;
+                                  }
+                                }
+                              }
+                            }
+                            else {
+                              listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                              return false;
+                            }
                           }
                           var valid0 = _errs12 === errors;
                         }
                         else {
                           var valid0 = true;
+                        }
+                        if(valid0){
+                          if(data.sort !== undefined){
+                            let data9 = data.sort;
+                            const _errs14 = errors;
+                            if(typeof data9 !== "string"){
+                              listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                              return false;
+                            }
+                            if(!((data9 === "-createdAt") || (data9 === "createdAt"))){
+                              listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/enum",keyword:"enum",params:{allowedValues: listWebhookDeliveriesQuery_3},message:"must be equal to one of the allowed values"}];
+                              return false;
+                            }
+                            var valid0 = _errs14 === errors;
+                          }
+                          else {
+                            var valid0 = true;
+                          }
                         }
                       }
                     }
@@ -971,6 +985,101 @@ export function validateDeliveryStatus(data, {instancePath="", parentData, paren
   return errors === 0;
 }
 
+export function validateUndeliveredInfo(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((((data.reason === undefined) && (missing0 = "reason")) || ((data.since === undefined) && (missing0 = "since"))) || ((data.retryNumber === undefined) && (missing0 = "retryNumber"))){
+        validateUndeliveredInfo.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.reason !== undefined){
+          const _errs1 = errors;
+          if(!(validateUndeliveredReason(data.reason, {instancePath:instancePath+"/reason",parentData:data,parentDataProperty:"reason",rootData}))){
+            vErrors = vErrors === null ? validateUndeliveredReason.errors : vErrors.concat(validateUndeliveredReason.errors);
+            errors = vErrors.length;
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.since !== undefined){
+            const _errs2 = errors;
+            if(!(validateTimestampOrNull(data.since, {instancePath:instancePath+"/since",parentData:data,parentDataProperty:"since",rootData}))){
+              vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.retryNumber !== undefined){
+              let data2 = data.retryNumber;
+              const _errs3 = errors;
+              if((!(((typeof data2 == "number") && (!(data2 % 1) && !isNaN(data2))) && (isFinite(data2)))) && (data2 !== null)){
+                validateUndeliveredInfo.errors = [{instancePath:instancePath+"/retryNumber",schemaPath:"#/properties/retryNumber/type",keyword:"type",params:{type: validateUndeliveredInfo_1},message:"must be integer,null"}];
+                return false;
+              }
+              if(errors === _errs3){
+                if((typeof data2 == "number") && (isFinite(data2))){
+                  if(data2 > 1000 || isNaN(data2)){
+                    validateUndeliveredInfo.errors = [{instancePath:instancePath+"/retryNumber",schemaPath:"#/properties/retryNumber/maximum",keyword:"maximum",params:{comparison: "<=", limit: 1000},message:"must be <= 1000"}];
+                    return false;
+                  }
+                  else {
+                    if(data2 < 1 || isNaN(data2)){
+                      validateUndeliveredInfo.errors = [{instancePath:instancePath+"/retryNumber",schemaPath:"#/properties/retryNumber/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
+                      return false;
+                    }
+                    else {
+                      if(!(listDeliveryAttemptsQuery_0.validate(data2))){
+                        validateUndeliveredInfo.errors = [{instancePath:instancePath+"/retryNumber",schemaPath:"#/properties/retryNumber/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                        return false;
+                      }
+                    }
+                  }
+                }
+              }
+              var valid0 = _errs3 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateUndeliveredInfo.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateUndeliveredInfo.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateUndeliveredReason(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(typeof data !== "string"){
+    validateUndeliveredReason.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+    return false;
+  }
+  if(!(((((((data === "DUE") || (data === "ENDPOINT_BUSY")) || (data === "SENDING")) || (data === "RETRY")) || (data === "HELD")) || (data === "EXHAUSTED")) || (data === "CANCELLED"))){
+    validateUndeliveredReason.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateUndeliveredReason_0},message:"must be equal to one of the allowed values"}];
+    return false;
+  }
+  validateUndeliveredReason.errors = vErrors;
+  return errors === 0;
+}
+
 export function validateWebhookAttemptId(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
@@ -1125,7 +1234,7 @@ export function validateWebhookAttemptInfo(data, {instancePath="", parentData, p
                       let data6 = data.responseStatus;
                       const _errs9 = errors;
                       if((!(((typeof data6 == "number") && (!(data6 % 1) && !isNaN(data6))) && (isFinite(data6)))) && (data6 !== null)){
-                        validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/responseStatus",schemaPath:"#/properties/responseStatus/type",keyword:"type",params:{type: validateWebhookAttemptInfo_1},message:"must be integer,null"}];
+                        validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/responseStatus",schemaPath:"#/properties/responseStatus/type",keyword:"type",params:{type: validateUndeliveredInfo_1},message:"must be integer,null"}];
                         return false;
                       }
                       if(errors === _errs9){
@@ -1315,7 +1424,7 @@ export function validateWebhookDeliveryInfo(data, {instancePath="", parentData, 
   if(errors === 0){
     if(data && typeof data == "object" && !Array.isArray(data)){
       let missing0;
-      if((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.endpointId === undefined) && (missing0 = "endpointId"))) || ((data.eventId === undefined) && (missing0 = "eventId"))) || ((data.eventType === undefined) && (missing0 = "eventType"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.attemptCount === undefined) && (missing0 = "attemptCount"))) || ((data.nextAttemptAt === undefined) && (missing0 = "nextAttemptAt"))) || ((data.lastAttemptAt === undefined) && (missing0 = "lastAttemptAt"))) || ((data.deliveredAt === undefined) && (missing0 = "deliveredAt"))) || ((data.lastResponseStatus === undefined) && (missing0 = "lastResponseStatus"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))){
+      if(((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.endpointId === undefined) && (missing0 = "endpointId"))) || ((data.eventId === undefined) && (missing0 = "eventId"))) || ((data.eventType === undefined) && (missing0 = "eventType"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.attemptCount === undefined) && (missing0 = "attemptCount"))) || ((data.nextAttemptAt === undefined) && (missing0 = "nextAttemptAt"))) || ((data.lastAttemptAt === undefined) && (missing0 = "lastAttemptAt"))) || ((data.deliveredAt === undefined) && (missing0 = "deliveredAt"))) || ((data.lastResponseStatus === undefined) && (missing0 = "lastResponseStatus"))) || ((data.undelivered === undefined) && (missing0 = "undelivered"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))){
         validateWebhookDeliveryInfo.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
         return false;
       }
@@ -1453,7 +1562,7 @@ export function validateWebhookDeliveryInfo(data, {instancePath="", parentData, 
                             let data9 = data.lastResponseStatus;
                             const _errs11 = errors;
                             if((!(((typeof data9 == "number") && (!(data9 % 1) && !isNaN(data9))) && (isFinite(data9)))) && (data9 !== null)){
-                              validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/lastResponseStatus",schemaPath:"#/properties/lastResponseStatus/type",keyword:"type",params:{type: validateWebhookAttemptInfo_1},message:"must be integer,null"}];
+                              validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/lastResponseStatus",schemaPath:"#/properties/lastResponseStatus/type",keyword:"type",params:{type: validateUndeliveredInfo_1},message:"must be integer,null"}];
                               return false;
                             }
                             if(errors === _errs11){
@@ -1482,16 +1591,73 @@ export function validateWebhookDeliveryInfo(data, {instancePath="", parentData, 
                             var valid0 = true;
                           }
                           if(valid0){
-                            if(data.createdAt !== undefined){
+                            if(data.undelivered !== undefined){
+                              let data10 = data.undelivered;
                               const _errs13 = errors;
-                              if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
-                                vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                              const _errs14 = errors;
+                              let valid1 = false;
+                              const _errs15 = errors;
+                              if(!(validateUndeliveredInfo(data10, {instancePath:instancePath+"/undelivered",parentData:data,parentDataProperty:"undelivered",rootData}))){
+                                vErrors = vErrors === null ? validateUndeliveredInfo.errors : vErrors.concat(validateUndeliveredInfo.errors);
                                 errors = vErrors.length;
+                              }
+                              var _valid0 = _errs15 === errors;
+                              valid1 = valid1 || _valid0;
+                              if(!valid1){
+                                const _errs16 = errors;
+                                if(data10 !== null){
+                                  const err0 = {instancePath:instancePath+"/undelivered",schemaPath:"#/properties/undelivered/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                                  if(vErrors === null){
+                                    vErrors = [err0];
+                                  }
+                                  else {
+                                    vErrors.push(err0);
+                                  }
+                                  errors++;
+                                }
+                                var _valid0 = _errs16 === errors;
+                                valid1 = valid1 || _valid0;
+                              }
+                              if(!valid1){
+                                const err1 = {instancePath:instancePath+"/undelivered",schemaPath:"#/properties/undelivered/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                                if(vErrors === null){
+                                  vErrors = [err1];
+                                }
+                                else {
+                                  vErrors.push(err1);
+                                }
+                                errors++;
+                                validateWebhookDeliveryInfo.errors = vErrors;
+                                return false;
+                              }
+                              else {
+                                errors = _errs14;
+                                if(vErrors !== null){
+                                  if(_errs14){
+                                    vErrors.length = _errs14;
+                                  }
+                                  else {
+                                    vErrors = null;
+                                  }
+                                }
                               }
                               var valid0 = _errs13 === errors;
                             }
                             else {
                               var valid0 = true;
+                            }
+                            if(valid0){
+                              if(data.createdAt !== undefined){
+                                const _errs18 = errors;
+                                if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
+                                  vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                                  errors = vErrors.length;
+                                }
+                                var valid0 = _errs18 === errors;
+                              }
+                              else {
+                                var valid0 = true;
+                              }
                             }
                           }
                         }

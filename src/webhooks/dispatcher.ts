@@ -20,6 +20,7 @@ import {
 import { nameOutcome, nextStep } from './dispatch.ts'
 import { createPatience } from './patience.ts'
 import { createSigners } from './signers.ts'
+import { endpointInFlightMax } from './undelivered.ts'
 
 /*
  * The *dispatcher* claims what is due, sends it, and records what came of it. Between claim and
@@ -30,7 +31,6 @@ import { createSigners } from './signers.ts'
  */
 
 const slotsMax = 1_024
-const endpointInFlightMax = 10
 const deadlineMs = 15_000
 const connectMs = 5_000
 const responseBytesMax = 16 * 1024
