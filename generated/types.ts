@@ -690,6 +690,12 @@ export type TimestampOrNull = components['schemas']['TimestampOrNull']
 /** What the lines add up to. Each line's amount and tax are rounded first, then added. */
 export type Totals = components['schemas']['Totals']
 
+/** Why a delivery was not accepted so far. */
+export type UndeliveredInfo = components['schemas']['UndeliveredInfo']
+
+/** Why a delivery was not accepted. `DUE`: a worker is about to send it. `ENDPOINT_BUSY`: as many attempts at its endpoint are under way as may be, so it waits for one to end. `SENDING`: it is being sent. `RETRY`: it failed, and waits for `nextAttemptAt`. `HELD`: its endpoint is disabled. `EXHAUSTED`: it failed in all attempts. `CANCELLED`: its endpoint was deleted, it waited for too long, or the payload of its event was erased. */
+export type UndeliveredReason = components['schemas']['UndeliveredReason']
+
 /** What you used in a period. What is no longer kept (calls after 400 days, events after 90, deliveries after 30, unless you have other policies) is not counted. */
 export type UsageReport = components['schemas']['UsageReport']
 
@@ -722,6 +728,9 @@ export type WebhookDeliveryInfo = components['schemas']['WebhookDeliveryInfo']
 
 /** One page of webhook deliveries. */
 export type WebhookDeliveryList = components['schemas']['WebhookDeliveryList']
+
+/** What became of every event that was for an endpoint. */
+export type WebhookEndpointBalance = components['schemas']['WebhookEndpointBalance']
 
 /** A webhook endpoint with its signing secret, shown this once and never again. */
 export type WebhookEndpointCreated = components['schemas']['WebhookEndpointCreated']

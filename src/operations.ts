@@ -85,6 +85,7 @@ import {
 import { getRequestLogPolicy, updateRequestLogPolicy } from './request-log/policy.http.ts'
 import { getRequestLog, listRequestLogs } from './request-log/request-log.http.ts'
 import { getRetentionPolicy, updateRetentionPolicy } from './retention/policy.http.ts'
+import { getWebhookEndpointBalance } from './webhooks/balance.http.ts'
 import {
   getWebhookDelivery,
   listDeliveryAttempts,
@@ -174,6 +175,7 @@ export const operations = {
   getWebhookEndpoint,
   getWebhookKeySet,
   getWebhookSender,
+  getWebhookEndpointBalance,
   issueInvoice,
   listApiKeys,
   listApiSecurityEvents,

@@ -19,6 +19,7 @@ import {
 } from './retention/prune.sql.ts'
 import { keepPartitionsAhead, sweepOldRows } from './retention/sweep.task.ts'
 import { replayWebhooks } from './webhooks/replay.task.ts'
+import { checkBalance } from './webhooks/balance.task.ts'
 
 const second = 1_000
 const minute = 60 * second
@@ -52,5 +53,6 @@ export const timetable: readonly Recurring[] = [
   { name: 'prune-beats', everyMs: hour, run: pruneBeats },
   // Days end at midnight in UTC, and whoever waits for it should not wait for long.
   { name: 'expire-proposals', everyMs: 5 * minute, run: expireProposals },
+  { name: 'check-webhook-balance', everyMs: hour, run: checkBalance },
   { name: 'warn-of-expiry', everyMs: 5 * minute, run: warnOfExpiry },
 ]

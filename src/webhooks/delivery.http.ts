@@ -29,9 +29,10 @@ export const listWebhookDeliveries: Operation<'listWebhookDeliveries'> = async (
   const page = pageOf(ctx, call, 'webhook-deliveries', query)
   const deliveries = await pageDeliveries(db, call.tenantId, query, page)
   const placeOf = ({ id }: Delivery) => [id]
+  const toItem = (delivery: Delivery) => toDelivery(delivery, call.now)
   return {
     status: 200,
-    body: toPage(ctx, call, 'webhook-deliveries', query, deliveries, placeOf, toDelivery),
+    body: toPage(ctx, call, 'webhook-deliveries', query, deliveries, placeOf, toItem),
   }
 }
 
@@ -42,7 +43,7 @@ export const getWebhookDelivery: Operation<'getWebhookDelivery'> = async (
   db,
 ) => {
   const delivery = found(await findDelivery(db, call.tenantId, path.webhookDeliveryId))
-  return { status: 200, body: toDelivery(delivery) }
+  return { status: 200, body: toDelivery(delivery, call.now) }
 }
 
 export const listDeliveryAttempts: Operation<'listDeliveryAttempts'> = async (
@@ -87,11 +88,15 @@ export const redeliverWebhookDelivery: Operation<'redeliverWebhookDelivery'> = a
   })
   return {
     status: 202,
-    body: toDelivery({
-      ...delivery,
-      status: 'PENDING',
-      nextAttemptAt: call.now,
-      deliveredAt: null,
-    }),
+    body: toDelivery(
+      {
+        ...delivery,
+        status: 'PENDING',
+        nextAttemptAt: call.now,
+        deliveredAt: null,
+        retryCount: 0,
+      },
+      call.now,
+    ),
   }
 }

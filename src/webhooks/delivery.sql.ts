@@ -34,6 +34,10 @@ function selectDeliveries(db: Db, tenantId: TenantId) {
       'delivery.delivered_at as deliveredAt',
       'delivery.last_response_status as lastResponseStatus',
       'delivery.created_at as createdAt',
+      'due.retry_count as retryCount',
+      inFlightAtEndpoint.as('inFlight'),
+      'endpoint.disabled_at as endpointDisabledAt',
+      'endpoint.deleted_at as endpointDeletedAt',
     ])
     .where('delivery.tenant_id', '=', tenantId)
 }
@@ -48,6 +52,12 @@ const statusOfDelivery = sql<string>`case
   when endpoint.deleted_at is not null then 'CANCELLED'
   when endpoint.status = 'DISABLED' then 'HELD'
   else 'PENDING' end`
+
+/** Attempts at the endpoint that are under way; only what waits asks. */
+const inFlightAtEndpoint = sql<number>`case when due.delivery_id is null then 0 else (
+  select count(*)::int from delivery_due as leased
+  where leased.tenant_id = due.tenant_id and leased.endpoint_id = due.endpoint_id
+    and leased.lease_token is not null and leased.leased_until > clock_timestamp()) end`
 
 /** What is held or cancelled has no next attempt. */
 const nextAttemptOfDelivery = sql<Date | null>`case
@@ -84,6 +94,7 @@ export interface DeliveryFilter extends CreationFilter {
   eventId?: string | undefined
   eventType?: string | undefined
   status?: Delivery['status'] | undefined
+  isDelivered?: boolean | undefined
 }
 
 export async function pageDeliveries(
@@ -94,11 +105,14 @@ export async function pageDeliveries(
 ): Promise<Delivery[]> {
   const columns = { prefix: 'whd', id: 'delivery.id', createdAt: 'delivery.created_at' } as const
   let query = inOrderOfCreation(selectDeliveries(db, tenantId), columns, filter, page)
-  const { endpointId, eventId, eventType, status } = filter
+  const { endpointId, eventId, eventType, status, isDelivered } = filter
   if (endpointId !== undefined) query = query.where('delivery.endpoint_id', '=', endpointId)
   if (eventId !== undefined) query = query.where('delivery.event_id', '=', eventId)
   if (eventType !== undefined) query = query.where('delivery.event_type', '=', eventType)
   if (status !== undefined) query = query.where(statusOfDelivery, '=', status)
+  if (isDelivered !== undefined) {
+    query = query.where('delivery.status', isDelivered ? '=' : '<>', 'DELIVERED')
+  }
   return (await query.execute()) as Delivery[]
 }
 

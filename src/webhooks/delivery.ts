@@ -1,4 +1,5 @@
 import type { WebhookAttemptInfo, WebhookDeliveryInfo } from '#generated/types.ts'
+import { undeliveredOf } from './undelivered.ts'
 
 /** A delivery as it is read: its row, and what `delivery_due` says of the work still to be done. */
 export interface Delivery {
@@ -14,6 +15,10 @@ export interface Delivery {
   deliveredAt: Date | null
   lastResponseStatus: number | null
   createdAt: Date
+  retryCount: number | null
+  inFlight: number
+  endpointDisabledAt: Date | null
+  endpointDeletedAt: Date | null
 }
 
 export interface Attempt {
@@ -40,9 +45,11 @@ export function isTooOld({ createdAt }: Pick<Delivery, 'createdAt'>, now: Date):
   return now.getTime() - createdAt.getTime() >= waitDaysMax * 24 * 60 * 60 * 1_000
 }
 
-export function toDelivery(delivery: Delivery): WebhookDeliveryInfo {
+export function toDelivery(delivery: Delivery, now: Date): WebhookDeliveryInfo {
+  const { id, endpointId, eventId, eventType, status, attemptCount, lastResponseStatus } = delivery
   return {
-    ...delivery,
+    ...{ id, endpointId, eventId, eventType, status, attemptCount, lastResponseStatus },
+    undelivered: undeliveredOf(delivery, now),
     nextAttemptAt: delivery.nextAttemptAt?.toISOString() ?? null,
     lastAttemptAt: delivery.lastAttemptAt?.toISOString() ?? null,
     deliveredAt: delivery.deliveredAt?.toISOString() ?? null,

@@ -24,6 +24,7 @@ import { headerKeeper } from './header-keeper.ts'
 import { createPatience } from './patience.ts'
 import { userAgent } from './sender.ts'
 import { createSigners } from './signers.ts'
+import { endpointInFlightMax } from './undelivered.ts'
 
 /*
  * The *dispatcher* claims what is due, sends it, and records what came of it. Between claim and
@@ -34,7 +35,6 @@ import { createSigners } from './signers.ts'
  */
 
 const slotsMax = 1_024
-const endpointInFlightMax = 10
 const deadlineMs = 15_000
 const connectMs = 5_000
 const responseBytesMax = 16 * 1024

@@ -38,8 +38,49 @@ export function fanOutTo({ clock }: Context): FanOut {
     const statements = Array.from(byDay, ([day, made]) =>
       deliveriesOf(taken, made, day, clock.now()),
     )
-    return { taken, statements }
+    return { taken, statements: [...statements, ...matchedOf(promised)] }
   }
+}
+
+/**
+ * Counts what was decided, apart from the deliveries that are made of it: what is matched must be
+ * found in one state or another, or was lost (`balance.ts`).
+ */
+function matchedOf(promised: readonly Promised[]): pg.QueryConfig[] {
+  if (promised.length === 0) return []
+  const lanes = new Map<string, Matched>()
+  for (const { event, listener, id } of promised) {
+    const day = dayOf(id)
+    const key = `${listener.id} ${day}`
+    const lane = lanes.get(key) ?? {
+      tenantId: event.tenantId,
+      endpointId: listener.id,
+      day,
+      count: 0,
+    }
+    lanes.set(key, { ...lane, count: lane.count + 1 })
+  }
+  const counts = [...lanes.values()]
+  return [
+    {
+      name: 'fan_out_matched',
+      text: matchedText,
+      values: [
+        counts.map(({ tenantId }) => tenantId),
+        counts.map(({ endpointId }) => endpointId),
+        counts.map(({ day }) => day),
+        counts.map(({ count }) => count),
+      ],
+    },
+  ]
+}
+
+/** How many deliveries of an endpoint were decided for a day. */
+interface Matched {
+  tenantId: string
+  endpointId: string
+  day: string
+  count: number
 }
 
 /** Of each tenant as many events as fit into its share of the deliveries, at least one. */
@@ -163,6 +204,12 @@ function listenersOf(events: readonly SequencedEvent[]): pg.QueryConfig {
     values: [[...new Set(events.map((event) => event.tenantId))]],
   }
 }
+
+const matchedText = `
+  insert into webhook_matched as known (tenant_id, endpoint_id, day, matched)
+  select * from unnest($1::text[], $2::text[], $3::date[], $4::bigint[])
+  on conflict (tenant_id, endpoint_id, day)
+    do update set matched = known.matched + excluded.matched`
 
 const fanOutText = `
   with sequenced as (

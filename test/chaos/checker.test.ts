@@ -106,6 +106,16 @@ const planted: [name: string, found: RegExp, ...statements: string[]][] = [
       where ${one('webhook_delivery', `${ours} and event_type = 'client.updated'`)}`,
   ],
   [
+    'a delivery that nobody was to get',
+    /^DOUBLED 1 deliveries that do not add up/,
+    `update webhook_matched set matched = matched - 1 where ${one('webhook_matched', ours)}`,
+  ],
+  [
+    'a delivery that was matched and never made',
+    /^LOST 1 deliveries that do not add up/,
+    `update webhook_matched set matched = matched + 1 where ${one('webhook_matched', ours)}`,
+  ],
+  [
     'a delivery that was given up',
     /^LOST a delivery that is EXHAUSTED/,
     `update webhook_delivery set status = 'EXHAUSTED' where ${one('webhook_delivery', ours)}`,

@@ -117,4 +117,9 @@ const rowsText = `
   select 'BROKEN', 'attempts without a delivery', tries.delivery_id
   from tries where not exists (
     select from webhook_delivery as delivery
-    where delivery.tenant_id = tries.tenant_id and delivery.id = tries.delivery_id)`
+    where delivery.tenant_id = tries.tenant_id and delivery.id = tries.delivery_id)
+  union all
+  select case when missing > 0 then 'LOST' else 'DOUBLED' end,
+    abs(missing) || ' deliveries that do not add up with what was matched',
+    endpoint_id || ' ' || day
+  from webhook_balance where tenant_id = any($1) and missing <> 0`

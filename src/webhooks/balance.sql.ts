@@ -1,0 +1,71 @@
+import { sql } from 'kysely'
+import type pg from 'pg'
+import type { Db } from '#db/database.ts'
+import type { TenantId } from '#ids.ts'
+import type { Balance } from './balance.ts'
+
+const counted = [
+  'matched',
+  'pending',
+  'sending',
+  'delivered',
+  'held',
+  'exhausted',
+  'cancelled',
+  'missing',
+] as const
+
+const sums = counted.map((name) => `coalesce(sum(${name}), 0)::float8 as ${name}`).join(', ')
+
+/** What was matched with the endpoint since a day, and what became of it. */
+export async function findBalance(
+  db: Db,
+  tenantId: TenantId,
+  endpointId: string,
+  since: string,
+): Promise<Balance> {
+  const { rows } = await sql<Balance>`select ${sql.raw(sums)} from webhook_balance
+    where tenant_id = ${tenantId} and endpoint_id = ${endpointId} and day >= ${since}`.execute(db)
+  return rows[0] as Balance
+}
+
+/** An endpoint with a day on which more, or less, became of what was matched. */
+export interface Imbalance extends Balance {
+  tenantId: TenantId
+  endpointId: string
+  day: string
+  /** How much was told to be missing before. */
+  told: number
+}
+
+/** What is out of balance on one day, and what was and is not any more. */
+export async function findImbalances(pool: pg.Pool, day: string): Promise<Imbalance[]> {
+  const { rows } = await pool.query<Imbalance>(
+    `select balance.tenant_id as "tenantId", balance.endpoint_id as "endpointId",
+       to_char(day, 'YYYY-MM-DD') as day,
+       ${counted.map((name) => `balance.${name}::float8`).join(', ')},
+       coalesce(known.told, 0)::float8 as told
+     from webhook_balance as balance left join webhook_matched as known
+       using (tenant_id, endpoint_id, day)
+     where day = $1 and (balance.missing <> 0 or known.told <> 0)
+     order by 1, 2`,
+    [day],
+  )
+  return rows
+}
+
+/** Remembers what was told, so that it is told once. */
+export async function noteTold(pool: pg.Pool, imbalance: Imbalance): Promise<void> {
+  const { tenantId, endpointId, day, missing } = imbalance
+  await pool.query(
+    `insert into webhook_matched (tenant_id, endpoint_id, day, matched, told)
+     values ($1, $2, $3, 0, $4)
+     on conflict (tenant_id, endpoint_id, day) do update set told = excluded.told`,
+    [tenantId, endpointId, day, missing],
+  )
+}
+
+/** Forgets what was matched on days whose deliveries may be gone. */
+export async function pruneMatched(pool: pg.Pool, before: string): Promise<void> {
+  await pool.query('delete from webhook_matched where day < $1', [before])
+}

@@ -1,0 +1,48 @@
+import type { UndeliveredInfo } from '#generated/types.ts'
+import type { Delivery } from './delivery.ts'
+
+/** Attempts at one endpoint that may be under way at once, over all workers. */
+export const endpointInFlightMax = 10
+
+/** What decides why a delivery has not been accepted. */
+export type Waiting = Pick<Delivery, 'status' | 'nextAttemptAt' | 'lastAttemptAt' | 'createdAt'> & {
+  /** How far along the schedule of retries it is; null once nothing is to be done. */
+  retryCount: number | null
+  /** Attempts at its endpoint that are under way. */
+  inFlight: number
+  endpointDisabledAt: Date | null
+  endpointDeletedAt: Date | null
+}
+
+/** Why a delivery has not been accepted, since when, and which retry comes next; null once it was. */
+export function undeliveredOf(waiting: Waiting, now: Date): UndeliveredInfo | null {
+  const { status, nextAttemptAt, lastAttemptAt, createdAt } = waiting
+  const told = (reason: UndeliveredInfo['reason'], since: Date | null): UndeliveredInfo => ({
+    reason,
+    since: since?.toISOString() ?? null,
+    retryNumber: waiting.retryCount === 0 ? null : waiting.retryCount,
+  })
+  switch (status) {
+    case 'DELIVERED':
+      return null
+    case 'EXHAUSTED':
+      return told('EXHAUSTED', lastAttemptAt)
+    case 'CANCELLED':
+      return told('CANCELLED', waiting.endpointDeletedAt)
+    case 'SENDING':
+      return told('SENDING', null)
+    case 'HELD':
+      return told('HELD', later(waiting.endpointDisabledAt, createdAt))
+    case 'PENDING': {
+      if (nextAttemptAt !== null && nextAttemptAt > now) return told('RETRY', lastAttemptAt)
+      const isFull = waiting.inFlight >= endpointInFlightMax
+      return told(isFull ? 'ENDPOINT_BUSY' : 'DUE', nextAttemptAt)
+    }
+    default:
+      return status satisfies never
+  }
+}
+
+function later(one: Date | null, other: Date): Date {
+  return one !== null && one > other ? one : other
+}

@@ -1,0 +1,55 @@
+import { expect, test } from 'vitest'
+import { undeliveredOf, type Waiting } from '#webhooks/undelivered.ts'
+
+const at = (minute: number) => new Date(Date.UTC(2026, 1, 4, 10, minute))
+const now = at(30)
+const waiting: Waiting = {
+  ...{ status: 'PENDING', createdAt: at(0), nextAttemptAt: at(1), lastAttemptAt: null },
+  ...{ retryCount: 0, inFlight: 0, endpointDisabledAt: null, endpointDeletedAt: null },
+}
+
+test.each<[string, Partial<Waiting>, ReturnType<typeof undeliveredOf>]>([
+  ['what was accepted is not told', { status: 'DELIVERED' }, null],
+  ['what is due waits for a worker', {}, told('DUE', at(1))],
+  ['what is due this moment is due', { nextAttemptAt: now }, told('DUE', now)],
+  ['nine under way are no cap', { inFlight: 9 }, told('DUE', at(1))],
+  ['ten under way are', { inFlight: 10 }, told('ENDPOINT_BUSY', at(1))],
+  [
+    'what comes later waits for its retry, whatever is under way',
+    { nextAttemptAt: at(31), lastAttemptAt: at(20), retryCount: 3, inFlight: 10 },
+    told('RETRY', at(20), 3),
+  ],
+  [
+    'what is held is so since its endpoint was disabled',
+    { status: 'HELD', endpointDisabledAt: at(5), nextAttemptAt: null },
+    told('HELD', at(5)),
+  ],
+  [
+    '… or since it was made, where that came later',
+    { status: 'HELD', endpointDisabledAt: at(5), createdAt: at(6), nextAttemptAt: null },
+    told('HELD', at(6)),
+  ],
+  [
+    'what is being sent is under way',
+    { status: 'SENDING', retryCount: 2 },
+    told('SENDING', null, 2),
+  ],
+  [
+    'what has failed for good did so at the last attempt',
+    { status: 'EXHAUSTED', lastAttemptAt: at(9), nextAttemptAt: null, retryCount: null },
+    told('EXHAUSTED', at(9)),
+  ],
+  [
+    'what was cancelled was so with its endpoint',
+    { status: 'CANCELLED', endpointDeletedAt: at(7), nextAttemptAt: null, retryCount: null },
+    told('CANCELLED', at(7)),
+  ],
+])('%s', (_, change, expected) => {
+  expect(undeliveredOf({ ...waiting, ...change }, now)).toEqual(expected)
+})
+
+function told(reason: string, since: Date | null, retryNumber: number | null = null) {
+  return { reason, since: since?.toISOString() ?? null, retryNumber } as ReturnType<
+    typeof undeliveredOf
+  >
+}
