@@ -207,7 +207,7 @@ function listenersOf(events: readonly SequencedEvent[]): pg.QueryConfig {
 
 const matchedText = `
   insert into webhook_matched as known (tenant_id, endpoint_id, day, matched)
-  select * from unnest($1::text[], $2::text[], $3::date[], $4::bigint[])
+  select * from unnest($1::text[], $2::text[], $3::date[], $4::bigint[]) order by 1, 2, 3
   on conflict (tenant_id, endpoint_id, day)
     do update set matched = known.matched + excluded.matched`
 

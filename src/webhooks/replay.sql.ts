@@ -220,8 +220,24 @@ export function makeDue(
         eventTypes: fresh.map(({ event }) => event.type),
       }),
     )
+    for (const [day, made] of Map.groupBy(fresh, (_, at) => dayOf(ids[at] ?? ''))) {
+      const endpointIds = made.map(({ endpointId }) => endpointId)
+      tx.queue(deliveriesMatched.bind({ tenantId, day, endpointIds }))
+    }
   }
 }
+
+/** What is decided here is counted as what fan-out decides (`balance.ts`). */
+const deliveriesMatched = statement(
+  'webhook_deliveries_matched',
+  (a: { tenantId: TenantId; day: string; endpointIds: readonly string[] }) =>
+    raw(sql`
+      insert into webhook_matched as known (tenant_id, endpoint_id, day, matched)
+      select ${a.tenantId}, endpoint_id, ${a.day}::date, count(*)
+      from unnest(${a.endpointIds}::text[]) as made (endpoint_id) group by endpoint_id order by 2
+      on conflict (tenant_id, endpoint_id, day)
+        do update set matched = known.matched + excluded.matched`),
+)
 
 interface Again {
   tenantId: TenantId

@@ -58,6 +58,8 @@ test('an endpoint that was made too late is told of everything that it missed, b
   expect([...told.keys()].sort()).toEqual(stored.map((event) => event.id).sort())
   expect(receiver.requests).toHaveLength(30)
   for (const event of stored) expect(told.get(event.id)?.equals(event.body)).toBe(true)
+  const { body: balance } = await api.get(`/api/v1/webhook-endpoints/${id}/balance`)
+  expect(balance).toMatchObject({ matched: 30, delivered: 30, isBalanced: true })
   // Nothing is missing any more.
   expect((await replayed(api, request)).result).toEqual({ eventCount: 0, deliveryCount: 0 })
   expect(receiver.requests).toHaveLength(30)

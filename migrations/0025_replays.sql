@@ -26,6 +26,7 @@ grant select, insert, update, delete on webhook_replay to ubos_worker;
 
 -- A replay makes deliveries that fan-out did not.
 grant insert on webhook_delivery to ubos_api;
+grant insert, update on webhook_matched to ubos_api;
 
 alter table webhook_delivery add column message_id text collate "C";
 comment on column webhook_delivery.message_id is
