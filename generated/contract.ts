@@ -524,6 +524,138 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/inbound-receipts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List inbound receipts
+         * @description The webhooks that others sent you, newest first, without headers and bodies: a row for each that was verified, kept for 90 days. Those with the status `QUARANTINED` wait for you.
+         */
+        get: operations["listInboundReceipts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/inbound-receipts/{inboundReceiptId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get an inbound receipt
+         * @description One webhook with its headers and its body, byte for byte. Since a body can be anything, reading it is audited, as `inbound_receipt.read`.
+         */
+        get: operations["getInboundReceipt"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/inbound-receipts/{inboundReceiptId}/reprocessings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pass a receipt on once more
+         * @description Makes another `inbound.received` event of a receipt, with the same receipt in it: after you mended what works on those, or to let one out of quarantine. Refused with `invalid_state` while it is on its way, and once its payload was erased.
+         */
+        post: operations["retryInboundReceipt"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/inbound-reprocessings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pass many receipts on once more
+         * @description Does for many receipts what can be done for each: makes another `inbound.received` event of them. Those whose payload was erased are left out. It is a job, which tells in `result` how many receipts it put on their way. Since it shows a job, this takes the scope `jobs:write` as well.
+         */
+        post: operations["createInboundReprocessing"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/inbound-sources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List inbound sources
+         * @description Who sends you webhooks through us, without their secrets.
+         */
+        get: operations["listInboundSources"];
+        put?: never;
+        /**
+         * Make an inbound source
+         * @description Makes an address to which somebody sends webhooks, and says how they are verified. The `url` of the answer is for the sender. A tenant may have 100 sources (`limit_reached`). Since what comes in becomes an event of yours, a second one for each webhook that is sent is kept out.
+         */
+        post: operations["createInboundSource"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/inbound-sources/{inboundSourceId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get an inbound source
+         * @description One source, without its secrets.
+         */
+        get: operations["getInboundSource"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove an inbound source
+         * @description Removes a source. What is sent to it from then on gets 404; what it has sent stays.
+         */
+        delete: operations["deleteInboundSource"];
+        options?: never;
+        head?: never;
+        /**
+         * Change an inbound source
+         * @description Changes anything but the scheme. Secrets are replaced as a whole: while a sender changes them, give the new one and the old one. A webhook that is under way is verified by the one or the other state.
+         */
+        patch: operations["updateInboundSource"];
+        trace?: never;
+    };
     "/api/v1/invoices": {
         parameters: {
             query?: never;
@@ -1372,6 +1504,26 @@ export interface paths {
         patch: operations["updateWebhookEndpoint"];
         trace?: never;
     };
+    "/api/v1/webhook-endpoints/{webhookEndpointId}/balance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the balance of a webhook endpoint
+         * @description What became of every event that was for this endpoint, over the last 29 days: `matched`, counted when it was decided, is the sum of all that follows, counted from the deliveries. We check this law for all endpoints once an hour, and write into your audit if it is ever broken.
+         */
+        get: operations["getWebhookEndpointBalance"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/webhook-endpoints/{webhookEndpointId}/secret-revocation": {
         parameters: {
             query?: never;
@@ -1526,6 +1678,50 @@ export interface paths {
          * @description Tells endpoints again what they were told, or should have been: the same bytes, signed anew, with a fresh series of attempts. It is a job, whose progress counts events: read it with `getJob`, stop it with `cancelJob`, wait for `job.succeeded`. It goes on where it was after any restart, makes each delivery due once, and one of a tenant runs at a time (`conflict`). Refused with `endpoint_disabled` when an endpoint that it names is disabled.
          */
         post: operations["createWebhookReplay"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhook-sender": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get where webhooks come from
+         * @description The addresses that we send from and the `User-Agent` that we send. The operator of the installation names the addresses, and changes them only after telling you.
+         */
+        get: operations["getWebhookSender"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/hooks/{sourceId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Answer a challenge
+         * @description Some senders ask by GET, before they send anything, whether this is the right address. They are answered as they demand; nothing is taken by GET.
+         */
+        get: operations["getWebhookChallenge"];
+        put?: never;
+        /**
+         * Receive a webhook
+         * @description Takes a webhook in whatever form its sender gives it. It is verified over the raw bytes, by the scheme of its source; a second copy of one that was taken is answered like the first, and not taken again. What is taken is kept, and passed on as an `inbound.received` event. The answer is the one that the sender demands: status, headers and body. What is refused (`webhook_refused`) is not kept.
+         */
+        post: operations["submitWebhook"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2405,6 +2601,310 @@ export interface webhooks {
             requestBody: {
                 content: {
                     "application/json": components["schemas"]["EventConsumerDeletedEvent"];
+                };
+            };
+            responses: {
+                /** @description You have it. We do not send it to you again. */
+                "2XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description You do not want any more. We disable the endpoint. */
+                410: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "inbound_source.created": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * An inbound source was made
+         * @description An inbound source was made. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
+                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    "webhook-id": components["parameters"]["WebhookId"];
+                    /**
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
+                     * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
+                     */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                    /**
+                     * @description When this attempt was sent, in seconds since 1970. Refuse what is more than five minutes off.
+                     * @example 1770199200
+                     */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
+                    /**
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
+                     */
+                    "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["InboundSourceCreatedEvent"];
+                };
+            };
+            responses: {
+                /** @description You have it. We do not send it to you again. */
+                "2XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description You do not want any more. We disable the endpoint. */
+                410: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "inbound_source.deleted": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * An inbound source was removed
+         * @description An inbound source was removed. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
+                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    "webhook-id": components["parameters"]["WebhookId"];
+                    /**
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
+                     * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
+                     */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                    /**
+                     * @description When this attempt was sent, in seconds since 1970. Refuse what is more than five minutes off.
+                     * @example 1770199200
+                     */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
+                    /**
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
+                     */
+                    "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["InboundSourceDeletedEvent"];
+                };
+            };
+            responses: {
+                /** @description You have it. We do not send it to you again. */
+                "2XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description You do not want any more. We disable the endpoint. */
+                410: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "inbound_source.updated": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * An inbound source changed
+         * @description An inbound source changed. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
+                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    "webhook-id": components["parameters"]["WebhookId"];
+                    /**
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
+                     * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
+                     */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                    /**
+                     * @description When this attempt was sent, in seconds since 1970. Refuse what is more than five minutes off.
+                     * @example 1770199200
+                     */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
+                    /**
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
+                     */
+                    "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["InboundSourceUpdatedEvent"];
+                };
+            };
+            responses: {
+                /** @description You have it. We do not send it to you again. */
+                "2XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description You do not want any more. We disable the endpoint. */
+                410: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "inbound.received": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Somebody sent you a webhook
+         * @description Somebody sent you a webhook. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
+                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    "webhook-id": components["parameters"]["WebhookId"];
+                    /**
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
+                     * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
+                     */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                    /**
+                     * @description When this attempt was sent, in seconds since 1970. Refuse what is more than five minutes off.
+                     * @example 1770199200
+                     */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
+                    /**
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
+                     */
+                    "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["InboundReceivedEvent"];
                 };
             };
             responses: {
@@ -4966,7 +5466,7 @@ export interface components {
          * @description What a key may do: `noun:read` or `noun:write`. Writing does not include reading. `*` is everything within the tenant, and is meant for admin keys. `organizations:*` and `operators:*` belong to the operator of the installation alone.
          * @enum {string}
          */
-        ApiKeyScope: "*" | "api_keys:read" | "api_keys:write" | "api_metrics:read" | "audit:read" | "clients:read" | "clients:write" | "event_consumers:read" | "event_consumers:write" | "events:read" | "invoices:read" | "invoices:write" | "jobs:read" | "jobs:write" | "operators:read" | "operators:write" | "organizations:read" | "organizations:write" | "payments:read" | "payments:write" | "proposals:read" | "proposals:write" | "request_logs:read" | "request_logs:write" | "retention:read" | "retention:write" | "service_accounts:read" | "service_accounts:write" | "webhook_deliveries:read" | "webhook_deliveries:write" | "webhook_endpoints:read" | "webhook_endpoints:write";
+        ApiKeyScope: "*" | "api_keys:read" | "api_keys:write" | "api_metrics:read" | "audit:read" | "clients:read" | "clients:write" | "event_consumers:read" | "event_consumers:write" | "events:read" | "inbound:read" | "inbound:write" | "invoices:read" | "invoices:write" | "jobs:read" | "jobs:write" | "operators:read" | "operators:write" | "organizations:read" | "organizations:write" | "payments:read" | "payments:write" | "proposals:read" | "proposals:write" | "request_logs:read" | "request_logs:write" | "retention:read" | "retention:write" | "service_accounts:read" | "service_accounts:write" | "webhook_deliveries:read" | "webhook_deliveries:write" | "webhook_endpoints:read" | "webhook_endpoints:write";
         /**
          * @description `ACTIVE` keys work. `EXPIRED` ones have passed their `expiresAt`. `DISABLED` ones rest with their service account. `REVOKED` ones were withdrawn and never work again.
          * @enum {string}
@@ -5618,7 +6118,7 @@ export interface components {
          * @description What happened: a noun and a verb in the past tense. New types are added over time, so ignore those that you do not know.
          * @enum {string}
          */
-        EventType: "organization.created" | "api_key.created" | "api_key.updated" | "api_key.rotated" | "api_key.revoked" | "api_key.expiring" | "api_key.suspicious" | "service_account.created" | "service_account.updated" | "service_account.deleted" | "client.created" | "client.updated" | "client.deleted" | "proposal.created" | "proposal.updated" | "proposal.deleted" | "proposal.sent" | "proposal.accepted" | "proposal.declined" | "proposal.expired" | "invoice.created" | "invoice.updated" | "invoice.issued" | "invoice.paid" | "invoice.voided" | "payment.received" | "payment.refunded" | "webhook_endpoint.created" | "webhook_endpoint.updated" | "webhook_endpoint.deleted" | "webhook_endpoint.disabled" | "webhook_endpoint.tested" | "event_consumer.created" | "event_consumer.deleted" | "job.succeeded" | "job.failed" | "job.cancelled" | "job_schedule.created" | "job_schedule.updated" | "job_schedule.deleted";
+        EventType: "organization.created" | "api_key.created" | "api_key.updated" | "api_key.rotated" | "api_key.revoked" | "api_key.expiring" | "api_key.suspicious" | "service_account.created" | "service_account.updated" | "service_account.deleted" | "client.created" | "client.updated" | "client.deleted" | "proposal.created" | "proposal.updated" | "proposal.deleted" | "proposal.sent" | "proposal.accepted" | "proposal.declined" | "proposal.expired" | "invoice.created" | "invoice.updated" | "invoice.issued" | "invoice.paid" | "invoice.voided" | "payment.received" | "payment.refunded" | "webhook_endpoint.created" | "webhook_endpoint.updated" | "webhook_endpoint.deleted" | "webhook_endpoint.disabled" | "webhook_endpoint.tested" | "event_consumer.created" | "event_consumer.deleted" | "inbound_source.created" | "inbound_source.updated" | "inbound_source.deleted" | "inbound.received" | "job.succeeded" | "job.failed" | "job.cancelled" | "job_schedule.created" | "job_schedule.updated" | "job_schedule.deleted";
         /** @description One kind of event that you can subscribe to. */
         EventTypeInfo: {
             /** @description What has happened when you receive it. */
@@ -5653,6 +6153,481 @@ export interface components {
          * @example POST
          */
         HttpMethod: string;
+        /** @description One webhook with what it consisted of. */
+        InboundReceiptDetail: {
+            /** @description The body as text; `null` where it is not UTF-8, and once it was erased. */
+            body: string | null;
+            /** @description The body, byte for byte, in base64; `null` once it was erased. */
+            bodyBase64: string | null;
+            /**
+             * Format: int32
+             * @description How long the body is, or was before it was erased.
+             */
+            bodyBytes: number;
+            /** @description Ties the receipt to the event that is made of it. */
+            correlationId: string;
+            /** @description What the sender calls the kind of event; `null` if it does not say. */
+            eventType: string | null;
+            /**
+             * Format: int32
+             * @description How many events were made of it; more than one after it was reprocessed.
+             */
+            forwardCount: number;
+            /** @description Its headers, without those that show who the sender is (`Authorization`, cookies, whatever holds a secret of the source). `null` once they were erased, after 30 days. */
+            headers: {
+                [key: string]: string;
+            } | null;
+            id: components["schemas"]["InboundReceiptId"];
+            /** @description The address that it came from; `null` where we do not know it. */
+            ip: string | null;
+            /** @description Whether a second copy of it is known as one, and not taken again. */
+            isDeduplicated: boolean;
+            /** @description Whether the payload is not what the scheme promises, such as no JSON where JSON is due. */
+            isDrift: boolean;
+            /** @description When it was last passed on or kept back; `null` until then. */
+            processedAt: components["schemas"]["TimestampOrNull"];
+            /** @description What the sender calls the event, the same each time it is sent; `null` if it does not say. */
+            providerEventId: string | null;
+            /** @description When it came. */
+            receivedAt: components["schemas"]["Timestamp"];
+            scheme: components["schemas"]["InboundScheme"];
+            /** @description When the sender signed it; `null` where that is not signed. */
+            signedAt: components["schemas"]["TimestampOrNull"];
+            sourceId: components["schemas"]["InboundSourceId"];
+            status: components["schemas"]["InboundReceiptStatus"];
+        };
+        /**
+         * @description Identifies an inbound receipt. Ids are made by us, never reused, and sort by time of creation.
+         * @example rcp_01kgm1k44geeprdpe8jq6t36xx
+         */
+        InboundReceiptId: string;
+        /** @description One webhook that somebody sent you, once it was verified. */
+        InboundReceiptInfo: {
+            /**
+             * Format: int32
+             * @description How long the body is, or was before it was erased.
+             */
+            bodyBytes: number;
+            /** @description Ties the receipt to the event that is made of it. */
+            correlationId: string;
+            /** @description What the sender calls the kind of event; `null` if it does not say. */
+            eventType: string | null;
+            /**
+             * Format: int32
+             * @description How many events were made of it; more than one after it was reprocessed.
+             */
+            forwardCount: number;
+            id: components["schemas"]["InboundReceiptId"];
+            /** @description The address that it came from; `null` where we do not know it. */
+            ip: string | null;
+            /** @description Whether a second copy of it is known as one, and not taken again. */
+            isDeduplicated: boolean;
+            /** @description Whether the payload is not what the scheme promises, such as no JSON where JSON is due. */
+            isDrift: boolean;
+            /** @description When it was last passed on or kept back; `null` until then. */
+            processedAt: components["schemas"]["TimestampOrNull"];
+            /** @description What the sender calls the event, the same each time it is sent; `null` if it does not say. */
+            providerEventId: string | null;
+            /** @description When it came. */
+            receivedAt: components["schemas"]["Timestamp"];
+            scheme: components["schemas"]["InboundScheme"];
+            /** @description When the sender signed it; `null` where that is not signed. */
+            signedAt: components["schemas"]["TimestampOrNull"];
+            sourceId: components["schemas"]["InboundSourceId"];
+            status: components["schemas"]["InboundReceiptStatus"];
+        };
+        /** @description One page of inbound receipts. */
+        InboundReceiptList: {
+            /** @description The page, in the order asked for. */
+            data: components["schemas"]["InboundReceiptInfo"][];
+            nextCursor: components["schemas"]["NextCursor"];
+        };
+        /**
+         * @description `RECEIVED`: taken, and about to be passed on. `FORWARDED`: there is an `inbound.received` event of it. `QUARANTINED`: kept back, because its payload is not what its scheme promises.
+         * @enum {string}
+         */
+        InboundReceiptStatus: "RECEIVED" | "FORWARDED" | "QUARANTINED";
+        /** @description Somebody sent you a webhook. */
+        InboundReceivedEvent: {
+            data: components["schemas"]["InboundReceiptInfo"];
+            id: components["schemas"]["EventId"];
+            /** @description When it happened. */
+            timestamp: components["schemas"]["Timestamp"];
+            /**
+             * @description What happened.
+             * @constant
+             */
+            type: "inbound.received";
+            /**
+             * @description The version of the shape of `data`.
+             * @constant
+             */
+            version: 1;
+        };
+        /** @description Which receipts to pass on once more. */
+        InboundReprocessingInput: {
+            /** @description Only what came at this moment or later. */
+            receivedAfter?: components["schemas"]["Timestamp"];
+            /** @description Only what came before this moment; all until now unless you say. */
+            receivedBefore?: components["schemas"]["Timestamp"];
+            /** @description Only what this source sent. */
+            sourceId?: components["schemas"]["InboundSourceId"];
+            /**
+             * @description Those that were passed on before, or those in quarantine.
+             * @enum {string}
+             */
+            status: "FORWARDED" | "QUARANTINED";
+        };
+        /**
+         * @description How the webhooks of a source are verified. Those named after a provider are as that provider signs; `STANDARD_WEBHOOKS` is for all that sign by that standard, `HMAC`, `SHARED_SECRET`, `BASIC` and `JWT` are for everybody else.
+         * @enum {string}
+         */
+        InboundScheme: "STANDARD_WEBHOOKS" | "STRIPE" | "GITHUB" | "SHOPIFY" | "SLACK" | "XERO" | "QUICKBOOKS" | "SENDGRID" | "SNS" | "MICROSOFT_GRAPH" | "PUBSUB" | "HMAC" | "SHARED_SECRET" | "BASIC" | "JWT";
+        /** @description An inbound source was made. */
+        InboundSourceCreatedEvent: {
+            data: components["schemas"]["InboundSourceInfo"];
+            id: components["schemas"]["EventId"];
+            /** @description When it happened. */
+            timestamp: components["schemas"]["Timestamp"];
+            /**
+             * @description What happened.
+             * @constant
+             */
+            type: "inbound_source.created";
+            /**
+             * @description The version of the shape of `data`.
+             * @constant
+             */
+            version: 1;
+        };
+        /** @description An inbound source was removed. */
+        InboundSourceDeletedEvent: {
+            data: components["schemas"]["InboundSourceInfo"];
+            id: components["schemas"]["EventId"];
+            /** @description When it happened. */
+            timestamp: components["schemas"]["Timestamp"];
+            /**
+             * @description What happened.
+             * @constant
+             */
+            type: "inbound_source.deleted";
+            /**
+             * @description The version of the shape of `data`.
+             * @constant
+             */
+            version: 1;
+        };
+        /**
+         * @description Identifies an inbound source. Ids are made by us, never reused, and sort by time of creation.
+         * @example src_01kgm1k44geeprdpe8jq6t36xx
+         */
+        InboundSourceId: string;
+        /** @description Somebody who sends you webhooks, and how we verify them. */
+        InboundSourceInfo: {
+            /** @description Whether a webhook is taken of which a second copy could not be told from another event. */
+            acceptsUndedupable: boolean;
+            /** @description From which addresses it may send, in canonical form; none is from anywhere. */
+            allowedIps: components["schemas"]["AllowedIp"][];
+            /** @description When the source was created. */
+            createdAt: components["schemas"]["Timestamp"];
+            id: components["schemas"]["InboundSourceId"];
+            /**
+             * Format: int32
+             * @description A webhook with a longer body is refused.
+             */
+            maxBodyBytes: number;
+            /** @description What you call the source. */
+            name: string;
+            revision: components["schemas"]["Revision"];
+            scheme: components["schemas"]["InboundScheme"];
+            /**
+             * Format: int32
+             * @description How many secrets it has. They are never shown.
+             */
+            secretCount: number;
+            /** @description When the secrets were last replaced. */
+            secretsChangedAt: components["schemas"]["Timestamp"];
+            settings: components["schemas"]["InboundSourceSettings"];
+            status: components["schemas"]["InboundSourceStatus"];
+            /** @description When the source last changed. */
+            updatedAt: components["schemas"]["Timestamp"];
+            /**
+             * Format: uri
+             * @description Where the webhooks are to be sent. Give it to the sender.
+             */
+            url: string;
+        };
+        /** @description A new source of webhooks. */
+        InboundSourceInput: {
+            /**
+             * @description Whether to take a webhook that has neither an id nor a signed moment, of which a second copy could not be told from another event. Yes, unless you say.
+             * @default true
+             */
+            acceptsUndedupable?: boolean;
+            /** @description From which addresses it may send; none is from anywhere. */
+            allowedIps?: components["schemas"]["AllowedIp"][];
+            /**
+             * Format: int32
+             * @description A webhook with a longer body is refused (413); 1 MiB unless you say.
+             * @default 1048576
+             */
+            maxBodyBytes?: number;
+            /** @description What you call the source. */
+            name: string;
+            scheme: components["schemas"]["InboundScheme"];
+            /** @description What the webhooks are verified with, the current one first; a second one is for the time in which the sender changes them. Public keys go here too. They are never shown again. */
+            secrets?: string[];
+            settings?: components["schemas"]["InboundSourceSettingsInput"];
+        };
+        /** @description One page of inbound sources. */
+        InboundSourceList: {
+            /** @description The page, in the order asked for. */
+            data: components["schemas"]["InboundSourceInfo"][];
+            nextCursor: components["schemas"]["NextCursor"];
+        };
+        /** @description Changes to a source, as a JSON merge patch: what is absent stays. Its scheme stays in any case. */
+        InboundSourcePatch: {
+            /** @description Whether to take a webhook that has neither an id nor a signed moment, of which a second copy could not be told from another event. Yes, unless you say. */
+            acceptsUndedupable?: boolean;
+            /** @description From which addresses it may send; none is from anywhere. */
+            allowedIps?: components["schemas"]["AllowedIp"][];
+            /**
+             * Format: int32
+             * @description A webhook with a longer body is refused (413); 1 MiB unless you say.
+             */
+            maxBodyBytes?: number;
+            /** @description What you call the source. */
+            name?: string;
+            /** @description What the webhooks are verified with, the current one first; a second one is for the time in which the sender changes them. Public keys go here too. They are never shown again. */
+            secrets?: string[];
+            settings?: components["schemas"]["InboundSourceSettingsPatch"];
+            status?: components["schemas"]["InboundSourceStatus"];
+        };
+        /** @description What the scheme has to know beside its secrets; what is absent is as the scheme has it. */
+        InboundSourceSettings: {
+            /**
+             * @description `HMAC`: the hash; SHA256 unless you say.
+             * @enum {string}
+             */
+            algorithm?: "SHA1" | "SHA256" | "SHA512";
+            /** @description `MICROSOFT_GRAPH`: the application that subscribed, for notifications with content. */
+            appId?: string;
+            /** @description `JWT`, `PUBSUB`: for whom the token must be. */
+            audience?: string;
+            /** @description `JWT`: the claim with the SHA-256 of the body, where the token has one. */
+            bodyDigestClaim?: string;
+            /**
+             * @description `HMAC`: how the signature is written; HEX unless you say.
+             * @enum {string}
+             */
+            encoding?: "HEX" | "BASE64" | "BASE64URL";
+            /** @description The header with the sender's id of the event, for schemes that know of none. */
+            eventIdHeader?: string;
+            /**
+             * @description The place of that id in the body, as a JSON Pointer.
+             * @example /event/id
+             */
+            eventIdPointer?: string;
+            /** @description The header with the sender's type of the event, likewise. */
+            eventTypeHeader?: string;
+            /**
+             * @description The place of that type in the body, as a JSON Pointer.
+             * @example /event/id
+             */
+            eventTypePointer?: string;
+            /** @description `HMAC`: the header with the signature, `X-Webhook-Signature` unless you say; `SHARED_SECRET`: the one with the secret, `X-Webhook-Secret` unless you say; `JWT`: the one with the token, `Authorization` unless you say. */
+            header?: string;
+            /** @description `JWT`: who must have issued the token. */
+            issuer?: string;
+            /**
+             * Format: uri
+             * @description `JWT`: where the issuer publishes its keys, as a JSON Web Key Set.
+             */
+            jwksUrl?: string;
+            /** @description `HMAC`, `SHARED_SECRET`: what stands before the signature or the secret in its header, such as `sha256=`. */
+            prefix?: string;
+            /**
+             * @description `HMAC`: how the key is written in the secret; TEXT, which is itself the key, unless you say.
+             * @enum {string}
+             */
+            secretEncoding?: "TEXT" | "BASE64" | "HEX";
+            /** @description `PUBSUB`: the account that pushes, of which the token must be. */
+            serviceAccountEmail?: string;
+            /** @description `HMAC`: what is signed, with `{body}`, `{timestamp}` and `{id}` in it; `{body}` unless you say. */
+            signedContent?: string;
+            /** @description `JWT`: of whom the token must be, where that is to be looked at. */
+            subject?: string;
+            /** @description `PUBSUB`: the full name of the subscription, where that is to be looked at. */
+            subscription?: string;
+            /** @description `MICROSOFT_GRAPH`: the directory that the tokens of such notifications must be of. */
+            tenantId?: string;
+            /** @description `HMAC`: the header with the moment of signing, where it is not the one with the signature. */
+            timestampHeader?: string;
+            /** @description `HMAC`: what stands before that moment in its header, such as `t=`. */
+            timestampPrefix?: string;
+            /**
+             * Format: int32
+             * @description How old the moment of signing may be, where there is one; 300 unless you say.
+             */
+            toleranceSeconds?: number;
+            /** @description `SNS`: the topics that messages may be of. */
+            topicArns?: unknown[];
+        };
+        /** @description What the scheme has to know beside its secrets. A field that names schemes is for these; the others do not look at it. */
+        InboundSourceSettingsInput: {
+            /**
+             * @description `HMAC`: the hash; SHA256 unless you say.
+             * @enum {string}
+             */
+            algorithm?: "SHA1" | "SHA256" | "SHA512";
+            /** @description `MICROSOFT_GRAPH`: the application that subscribed, for notifications with content. */
+            appId?: string;
+            /** @description `JWT`, `PUBSUB`: for whom the token must be. */
+            audience?: string;
+            /** @description `JWT`: the claim with the SHA-256 of the body, where the token has one. */
+            bodyDigestClaim?: string;
+            /**
+             * @description `HMAC`: how the signature is written; HEX unless you say.
+             * @enum {string}
+             */
+            encoding?: "HEX" | "BASE64" | "BASE64URL";
+            /** @description The header with the sender's id of the event, for schemes that know of none. */
+            eventIdHeader?: string;
+            /**
+             * @description The place of that id in the body, as a JSON Pointer.
+             * @example /event/id
+             */
+            eventIdPointer?: string;
+            /** @description The header with the sender's type of the event, likewise. */
+            eventTypeHeader?: string;
+            /**
+             * @description The place of that type in the body, as a JSON Pointer.
+             * @example /event/id
+             */
+            eventTypePointer?: string;
+            /** @description `HMAC`: the header with the signature, `X-Webhook-Signature` unless you say; `SHARED_SECRET`: the one with the secret, `X-Webhook-Secret` unless you say; `JWT`: the one with the token, `Authorization` unless you say. */
+            header?: string;
+            /** @description `JWT`: who must have issued the token. */
+            issuer?: string;
+            /**
+             * Format: uri
+             * @description `JWT`: where the issuer publishes its keys, as a JSON Web Key Set.
+             */
+            jwksUrl?: string;
+            /** @description `HMAC`, `SHARED_SECRET`: what stands before the signature or the secret in its header, such as `sha256=`. */
+            prefix?: string;
+            /**
+             * @description `HMAC`: how the key is written in the secret; TEXT, which is itself the key, unless you say.
+             * @enum {string}
+             */
+            secretEncoding?: "TEXT" | "BASE64" | "HEX";
+            /** @description `PUBSUB`: the account that pushes, of which the token must be. */
+            serviceAccountEmail?: string;
+            /** @description `HMAC`: what is signed, with `{body}`, `{timestamp}` and `{id}` in it; `{body}` unless you say. */
+            signedContent?: string;
+            /** @description `JWT`: of whom the token must be, where that is to be looked at. */
+            subject?: string;
+            /** @description `PUBSUB`: the full name of the subscription, where that is to be looked at. */
+            subscription?: string;
+            /** @description `MICROSOFT_GRAPH`: the directory that the tokens of such notifications must be of. */
+            tenantId?: string;
+            /** @description `HMAC`: the header with the moment of signing, where it is not the one with the signature. */
+            timestampHeader?: string;
+            /** @description `HMAC`: what stands before that moment in its header, such as `t=`. */
+            timestampPrefix?: string;
+            /**
+             * Format: int32
+             * @description How old the moment of signing may be, where there is one; 300 unless you say.
+             */
+            toleranceSeconds?: number;
+            /** @description `SNS`: the topics that messages may be of. */
+            topicArns?: string[];
+        };
+        /** @description Changes to the settings: what is absent stays, `null` goes back to the usual. */
+        InboundSourceSettingsPatch: {
+            /** @description `HMAC`: the hash; SHA256 unless you say. */
+            algorithm?: ("SHA1" | "SHA256" | "SHA512") | null;
+            /** @description `MICROSOFT_GRAPH`: the application that subscribed, for notifications with content. */
+            appId?: string | null;
+            /** @description `JWT`, `PUBSUB`: for whom the token must be. */
+            audience?: string | null;
+            /** @description `JWT`: the claim with the SHA-256 of the body, where the token has one. */
+            bodyDigestClaim?: string | null;
+            /** @description `HMAC`: how the signature is written; HEX unless you say. */
+            encoding?: ("HEX" | "BASE64" | "BASE64URL") | null;
+            /** @description The header with the sender's id of the event, for schemes that know of none. */
+            eventIdHeader?: string | null;
+            /**
+             * @description The place of that id in the body, as a JSON Pointer.
+             * @example /event/id
+             */
+            eventIdPointer?: string | null;
+            /** @description The header with the sender's type of the event, likewise. */
+            eventTypeHeader?: string | null;
+            /**
+             * @description The place of that type in the body, as a JSON Pointer.
+             * @example /event/id
+             */
+            eventTypePointer?: string | null;
+            /** @description `HMAC`: the header with the signature, `X-Webhook-Signature` unless you say; `SHARED_SECRET`: the one with the secret, `X-Webhook-Secret` unless you say; `JWT`: the one with the token, `Authorization` unless you say. */
+            header?: string | null;
+            /** @description `JWT`: who must have issued the token. */
+            issuer?: string | null;
+            /**
+             * Format: uri
+             * @description `JWT`: where the issuer publishes its keys, as a JSON Web Key Set.
+             */
+            jwksUrl?: string | null;
+            /** @description `HMAC`, `SHARED_SECRET`: what stands before the signature or the secret in its header, such as `sha256=`. */
+            prefix?: string | null;
+            /** @description `HMAC`: how the key is written in the secret; TEXT, which is itself the key, unless you say. */
+            secretEncoding?: ("TEXT" | "BASE64" | "HEX") | null;
+            /** @description `PUBSUB`: the account that pushes, of which the token must be. */
+            serviceAccountEmail?: string | null;
+            /** @description `HMAC`: what is signed, with `{body}`, `{timestamp}` and `{id}` in it; `{body}` unless you say. */
+            signedContent?: string | null;
+            /** @description `JWT`: of whom the token must be, where that is to be looked at. */
+            subject?: string | null;
+            /** @description `PUBSUB`: the full name of the subscription, where that is to be looked at. */
+            subscription?: string | null;
+            /** @description `MICROSOFT_GRAPH`: the directory that the tokens of such notifications must be of. */
+            tenantId?: string | null;
+            /** @description `HMAC`: the header with the moment of signing, where it is not the one with the signature. */
+            timestampHeader?: string | null;
+            /** @description `HMAC`: what stands before that moment in its header, such as `t=`. */
+            timestampPrefix?: string | null;
+            /**
+             * Format: int32
+             * @description How old the moment of signing may be, where there is one; 300 unless you say.
+             */
+            toleranceSeconds?: number | null;
+            /** @description `SNS`: the topics that messages may be of. */
+            topicArns?: (string | null)[] | null;
+        };
+        /**
+         * @description Whether a source is listened to: `DISABLED` ones get 404, as if they were not there.
+         * @enum {string}
+         */
+        InboundSourceStatus: "ENABLED" | "DISABLED";
+        /** @description An inbound source changed. */
+        InboundSourceUpdatedEvent: {
+            /** @description The names of the fields of `data` that changed. */
+            changedFields: string[];
+            data: components["schemas"]["InboundSourceInfo"];
+            id: components["schemas"]["EventId"];
+            /** @description When it happened. */
+            timestamp: components["schemas"]["Timestamp"];
+            /**
+             * @description What happened.
+             * @constant
+             */
+            type: "inbound_source.updated";
+            /**
+             * @description The version of the shape of `data`.
+             * @constant
+             */
+            version: 1;
+        };
         /** @description An invoice was drafted. */
         InvoiceCreatedEvent: {
             data: components["schemas"]["InvoiceInfo"];
@@ -6474,7 +7449,7 @@ export interface components {
          * @description The kind of problem, for programs. Codes keep their meaning; new ones are added over time, so fall back on `status` for those that you do not know.
          * @enum {string}
          */
-        ProblemCode: "invalid_request" | "malformed_json" | "unknown_parameter" | "invalid_cursor" | "idempotency_key_required" | "currency_unknown" | "amount_precision" | "amount_out_of_range" | "endpoint_url_forbidden" | "unauthorized" | "key_expired" | "key_revoked" | "key_disabled" | "insufficient_scope" | "scope_escalation" | "key_escalation" | "ip_not_allowed" | "forbidden_address" | "not_found" | "route_not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "idempotency_in_progress" | "conflict" | "external_id_taken" | "unique_key_taken" | "reference_unknown" | "reference_mismatch" | "invalid_state" | "resource_in_use" | "limit_reached" | "amount_exceeds_rest" | "delivery_in_progress" | "batch_leased" | "lease_lost" | "endpoint_disabled" | "self_lockout" | "precondition_failed" | "payload_too_large" | "uri_too_long" | "unsupported_media_type" | "idempotency_key_reused" | "precondition_required" | "quota_exceeded" | "headers_too_large" | "internal_error" | "commit_unknown" | "overloaded" | "unavailable";
+        ProblemCode: "invalid_request" | "malformed_json" | "unknown_parameter" | "invalid_cursor" | "idempotency_key_required" | "currency_unknown" | "amount_precision" | "amount_out_of_range" | "endpoint_url_forbidden" | "unauthorized" | "key_expired" | "key_revoked" | "key_disabled" | "webhook_refused" | "insufficient_scope" | "scope_escalation" | "key_escalation" | "ip_not_allowed" | "forbidden_address" | "sender_not_allowed" | "not_found" | "route_not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "idempotency_in_progress" | "conflict" | "external_id_taken" | "unique_key_taken" | "reference_unknown" | "reference_mismatch" | "invalid_state" | "resource_in_use" | "limit_reached" | "amount_exceeds_rest" | "delivery_in_progress" | "batch_leased" | "lease_lost" | "endpoint_disabled" | "self_lockout" | "precondition_failed" | "payload_too_large" | "uri_too_long" | "unsupported_media_type" | "idempotency_key_reused" | "precondition_required" | "quota_exceeded" | "headers_too_large" | "internal_error" | "commit_unknown" | "overloaded" | "unavailable";
         /** @description One thing that is wrong, and where: `pointer` for the body, or else `parameter` or `header`. */
         ProblemError: {
             /** @description What is wrong, for programs: `required`, `unknown_field`, `wrong_type`, `format`, `too_long` and the like. */
@@ -7129,6 +8104,22 @@ export interface components {
             /** @description What is to be paid: subtotal and tax. */
             total: components["schemas"]["Amount"];
         };
+        /** @description Why a delivery was not accepted so far. */
+        UndeliveredInfo: {
+            reason: components["schemas"]["UndeliveredReason"];
+            /**
+             * Format: int32
+             * @description Which retry it waits for, from 1; `null` where it waits for none.
+             */
+            retryNumber: number | null;
+            /** @description Since when that is so; `null` where we do not know. */
+            since: components["schemas"]["TimestampOrNull"];
+        };
+        /**
+         * @description Why a delivery was not accepted. `DUE`: a worker is about to send it. `ENDPOINT_BUSY`: as many attempts at its endpoint are under way as may be, so it waits for one to end. `SENDING`: it is being sent. `RETRY`: it failed, and waits for `nextAttemptAt`. `HELD`: its endpoint is disabled. `EXHAUSTED`: it failed in all attempts. `CANCELLED`: its endpoint was deleted, it waited for too long, or the payload of its event was erased.
+         * @enum {string}
+         */
+        UndeliveredReason: "DUE" | "ENDPOINT_BUSY" | "SENDING" | "RETRY" | "HELD" | "EXHAUSTED" | "CANCELLED";
         /** @description What you used in a period. What is no longer kept (calls after 400 days, events after 90, deliveries after 30, unless you have other policies) is not counted. */
         UsageReport: {
             calls: components["schemas"]["ApiFigures"];
@@ -7231,6 +8222,13 @@ export interface components {
             data: components["schemas"]["WebhookAttemptInfo"][];
             nextCursor: components["schemas"]["NextCursor"];
         };
+        /** @description A header of your own that goes with each webhook, without its value. */
+        WebhookCustomHeader: {
+            /** @description Its name, in lower case. */
+            name: string;
+            /** @description When its value was last set. */
+            updatedAt: components["schemas"]["Timestamp"];
+        };
         /**
          * @description Identifies a webhook delivery. Ids are made by us, never reused, and sort by time of creation.
          * @example whd_01kgm1m2d8epmre9cgy6w6gpxe
@@ -7261,6 +8259,8 @@ export interface components {
             /** @description When we try next; `null` where no attempt is planned. */
             nextAttemptAt: components["schemas"]["TimestampOrNull"];
             status: components["schemas"]["DeliveryStatus"];
+            /** @description Why it was not accepted so far; `null` once it was. */
+            undelivered: components["schemas"]["UndeliveredInfo"] | null;
             /** @description What the endpoint hears as `webhook-id`: the id of the event, unless a replay asked for another. */
             webhookId: string;
         };
@@ -7270,10 +8270,55 @@ export interface components {
             data: components["schemas"]["WebhookDeliveryInfo"][];
             nextCursor: components["schemas"]["NextCursor"];
         };
+        /** @description What became of every event that was for an endpoint. */
+        WebhookEndpointBalance: {
+            /**
+             * Format: int64
+             * @description Deliveries that will not be made any more.
+             */
+            cancelled: number;
+            /**
+             * Format: int64
+             * @description Deliveries that it accepted.
+             */
+            delivered: number;
+            endpointId: components["schemas"]["WebhookEndpointId"];
+            /**
+             * Format: int64
+             * @description Deliveries that failed in all attempts.
+             */
+            exhausted: number;
+            /**
+             * Format: int64
+             * @description Deliveries that are held until it is enabled.
+             */
+            held: number;
+            /** @description Whether the sum of what became of them is `matched`. If not, we have made a mistake. */
+            isBalanced: boolean;
+            /**
+             * Format: int64
+             * @description Events that it was to be told of, counted when that was decided.
+             */
+            matched: number;
+            /**
+             * Format: int64
+             * @description Deliveries that wait for their first attempt, or for the next.
+             */
+            pending: number;
+            /**
+             * Format: int64
+             * @description Deliveries that are being sent.
+             */
+            sending: number;
+            /** @description The first day, in UTC, of which deliveries are counted. */
+            since: components["schemas"]["CalendarDate"];
+        };
         /** @description A webhook endpoint with its signing secret, shown this once and never again. */
         WebhookEndpointCreated: {
             /** @description When the endpoint was created. */
             createdAt: components["schemas"]["Timestamp"];
+            /** @description The headers of your own that go with each webhook, by name; their values are not shown. */
+            customHeaders: components["schemas"]["WebhookCustomHeader"][];
             /** @description What the endpoint is for. */
             description: string | null;
             /** @description Since when it is disabled; `null` while it is enabled. */
@@ -7366,6 +8411,8 @@ export interface components {
         WebhookEndpointInfo: {
             /** @description When the endpoint was created. */
             createdAt: components["schemas"]["Timestamp"];
+            /** @description The headers of your own that go with each webhook, by name; their values are not shown. */
+            customHeaders: components["schemas"]["WebhookCustomHeader"][];
             /** @description What the endpoint is for. */
             description: string | null;
             /** @description Since when it is disabled; `null` while it is enabled. */
@@ -7407,6 +8454,10 @@ export interface components {
              * @default []
              */
             filter?: components["schemas"]["WebhookFilterRuleInput"][];
+            /** @description Headers of your own that go with each webhook, such as `Authorization`; at most ten. Values are kept sealed and never shown again. Names are taken in any case, and refused where they are ours to write or would change how a request is read: `host`, `connection`, `cookie`, `user-agent`, `content-…`, `webhook-…`, `x-ubos-…` and their like. */
+            headers?: {
+                [key: string]: string;
+            };
             /**
              * @description Which kinds of signature `webhook-signature` holds. Without it, `V1`, which every library verifies.
              * @default [
@@ -7434,6 +8485,10 @@ export interface components {
             eventTypes?: components["schemas"]["EventTypeSelector"][];
             /** @description Which of these events you want from now on, in place of the rules so far: all must hold. An event that is filtered out makes no delivery. Altogether there may be 50 rules and 100 values under `in`, five levels deep. When it is empty, every event passes. */
             filter?: components["schemas"]["WebhookFilterRuleInput"][];
+            /** @description Changes to the headers of your own: a name with a value is set, a name with `null` is removed, all others stay, and `null` in place of the whole removes them all; at most ten may remain. Values are kept sealed and never shown again. Names are taken in any case, and refused where they are ours to write or would change how a request is read: `host`, `connection`, `cookie`, `user-agent`, `content-…`, `webhook-…`, `x-ubos-…` and their like. */
+            headers?: {
+                [key: string]: string | null;
+            } | null;
             /** @description Which kinds of signature `webhook-signature` holds from now on, in place of those so far. */
             signatureSchemes?: components["schemas"]["WebhookSignatureScheme"][];
             status?: components["schemas"]["WebhookEndpointStatus"];
@@ -7700,6 +8755,13 @@ export interface components {
              * @default 86400
              */
             overlapSeconds?: number;
+        };
+        /** @description How you know a webhook of ours before you verify it, for firewalls and logs. */
+        WebhookSenderInfo: {
+            /** @description The addresses and ranges that we send from. Empty means that the operator of the installation has not named any: then let nothing depend on them. They are no proof of who sent something; its signature is. */
+            addresses: components["schemas"]["AllowedIp"][];
+            /** @description What we send as `User-Agent`. */
+            userAgent: string;
         };
         /**
          * @description `V1`: HMAC-SHA256 by the secrets of the endpoint. `V1A`: Ed25519 by the key pairs of your tenant, which whoever has the public key can verify and nobody else can make.
@@ -8011,6 +9073,10 @@ export interface components {
          * @example "1"
          */
         IfNoneMatch: string;
+        /** @description Which inbound receipt. */
+        InboundReceiptId: components["schemas"]["InboundReceiptId"];
+        /** @description Which inbound source. */
+        InboundSourceId: components["schemas"]["InboundSourceId"];
         /** @description Which invoice. */
         InvoiceId: components["schemas"]["InvoiceId"];
         /** @description Which job. */
@@ -9887,6 +10953,515 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listInboundReceipts: {
+        parameters: {
+            query?: {
+                /** @description Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description How many to return at most. */
+                limit?: components["parameters"]["Limit"];
+                /** @description Only what came at this moment or later. */
+                receivedAfter?: components["schemas"]["Timestamp"];
+                /** @description Only what came before this moment. */
+                receivedBefore?: components["schemas"]["Timestamp"];
+                /** @description In which order: newest first, or with `receivedAt` oldest first. */
+                sort?: "-receivedAt" | "receivedAt";
+                /** @description Only what this source sent. */
+                sourceId?: components["schemas"]["InboundSourceId"];
+                /** @description Only receipts of this status. */
+                status?: components["schemas"]["InboundReceiptStatus"];
+            };
+            header?: {
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of receipts. */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InboundReceiptList"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getInboundReceipt: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which inbound receipt. */
+                inboundReceiptId: components["parameters"]["InboundReceiptId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The receipt. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InboundReceiptDetail"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    retryInboundReceipt: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which inbound receipt. */
+                inboundReceiptId: components["parameters"]["InboundReceiptId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The receipt, which is on its way. */
+            202: {
+                headers: {
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InboundReceiptInfo"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createInboundReprocessing: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InboundReprocessingInput"];
+            };
+        };
+        responses: {
+            /** @description The job, which is going to be done. */
+            202: {
+                headers: {
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobInfo"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listInboundSources: {
+        parameters: {
+            query?: {
+                /** @description Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description How many to return at most. */
+                limit?: components["parameters"]["Limit"];
+                /** @description In which order: newest first, or with `createdAt` oldest first. */
+                sort?: components["parameters"]["SortByCreation"];
+                /** @description Only sources that are enabled, or disabled. */
+                status?: components["schemas"]["InboundSourceStatus"];
+            };
+            header?: {
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of sources. */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InboundSourceList"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createInboundSource: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InboundSourceInput"];
+            };
+        };
+        responses: {
+            /** @description The source. */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InboundSourceInfo"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getInboundSource: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The `ETag` of what you have. If it is still current you get 304 without a body.
+                 * @example "1"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which inbound source. */
+                inboundSourceId: components["parameters"]["InboundSourceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The source. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InboundSourceInfo"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    deleteInboundSource: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412.
+                 * @example "1"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which inbound source. */
+                inboundSourceId: components["parameters"]["InboundSourceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The source is removed. */
+            204: {
+                headers: {
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    updateInboundSource: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412.
+                 * @example "1"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which inbound source. */
+                inboundSourceId: components["parameters"]["InboundSourceId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InboundSourcePatch"];
+                "application/merge-patch+json": components["schemas"]["InboundSourcePatch"];
+            };
+        };
+        responses: {
+            /** @description The source as it is now. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InboundSourceInfo"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -12825,6 +14400,8 @@ export interface operations {
                 eventId?: components["schemas"]["EventId"];
                 /** @description Only deliveries of this type of event. */
                 eventType?: components["schemas"]["EventType"];
+                /** @description Only deliveries that were accepted, or with `false` those that were not; `undelivered` says why. */
+                isDelivered?: boolean;
                 /** @description How many to return at most. */
                 limit?: components["parameters"]["Limit"];
                 /** @description In which order: newest first, or with `createdAt` oldest first. */
@@ -13323,6 +14900,54 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    getWebhookEndpointBalance: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which webhook endpoint. */
+                webhookEndpointId: components["parameters"]["WebhookEndpointId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The balance. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookEndpointBalance"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     revokeFormerWebhookSecrets: {
         parameters: {
             query?: never;
@@ -13769,6 +15394,168 @@ export interface operations {
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["UnprocessableContent"];
             429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getWebhookSender: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Where webhooks come from. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookSenderInfo"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getWebhookChallenge: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description The source, as its `url` has it. */
+                sourceId: components["schemas"]["InboundSourceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer that the sender demands. */
+            200: {
+                headers: {
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["PayloadTooLarge"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    submitWebhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description The source, as its `url` has it. */
+                sourceId: components["schemas"]["InboundSourceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "*/*": string;
+            };
+        };
+        responses: {
+            /** @description It is taken, was taken before, or was a challenge, which is answered. */
+            200: {
+                headers: {
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description The same, where the sender demands this status. */
+            202: {
+                headers: {
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description The same, where the sender demands this status. */
+            204: {
+                headers: {
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["PayloadTooLarge"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
         };

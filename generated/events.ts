@@ -4,6 +4,8 @@ import type {
   ApiSecurityAuditEvent,
   ClientInfo,
   EventConsumerInfo,
+  InboundReceiptInfo,
+  InboundSourceInfo,
   InvoiceInfo,
   JobInfo,
   JobScheduleInfo,
@@ -40,6 +42,14 @@ export interface EventData {
   'event_consumer.created': EventConsumerInfo
   /** An event consumer was deleted */
   'event_consumer.deleted': EventConsumerInfo
+  /** Somebody sent you a webhook */
+  'inbound.received': InboundReceiptInfo
+  /** An inbound source was made */
+  'inbound_source.created': InboundSourceInfo
+  /** An inbound source was removed */
+  'inbound_source.deleted': InboundSourceInfo
+  /** An inbound source changed */
+  'inbound_source.updated': InboundSourceInfo
   /** An invoice was drafted */
   'invoice.created': InvoiceInfo
   /** An invoice was issued */
@@ -443,6 +453,124 @@ export const eventTypes: Record<EventType, EventTypeInfo> = {
     },
     hasChangedFields: false,
     validate: events.validateEventConsumerDeletedEvent,
+  },
+  'inbound.received': {
+    version: 1,
+    summary: 'Somebody sent you a webhook',
+    description: 'Somebody sent you a webhook. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.',
+    example: {
+      id: 'evt_01kgm25qv0fzjtwk0yhjmwr1x7',
+      type: 'inbound.received',
+      version: 1,
+      timestamp: '2026-02-04T10:11:40.000Z',
+      data: {
+        id: 'rcp_01kgm1m2d8epmre9cgy6w6gpxe',
+        sourceId: 'src_01kgm1k44geeprdpe8jq6t36xx',
+        scheme: 'STANDARD_WEBHOOKS',
+        status: 'FORWARDED',
+        providerEventId: 'msg_p5jXN8AQM9LWM0D4loKWxJek',
+        eventType: 'order.paid',
+        signedAt: '2026-02-04T10:02:00.000Z',
+        isDrift: false,
+        isDeduplicated: true,
+        ip: '203.0.113.7',
+        bodyBytes: 44,
+        forwardCount: 1,
+        correlationId: 'req_01kgm1m6a8er19p2mfeb7vm7k2',
+        receivedAt: '2026-02-04T10:02:01.000Z',
+        processedAt: '2026-02-04T10:02:01.120Z',
+      },
+    },
+    hasChangedFields: false,
+    validate: events.validateInboundReceivedEvent,
+  },
+  'inbound_source.created': {
+    version: 1,
+    summary: 'An inbound source was made',
+    description: 'An inbound source was made. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.',
+    example: {
+      id: 'evt_01kgm25qv0fzjtwk0yhjmwr1x7',
+      type: 'inbound_source.created',
+      version: 1,
+      timestamp: '2026-02-04T10:11:40.000Z',
+      data: {
+        id: 'src_01kgm1k44geeprdpe8jq6t36xx',
+        name: 'Shop',
+        url: 'https://api.example.com/hooks/src_01kgm1k44geeprdpe8jq6t36xx',
+        scheme: 'STANDARD_WEBHOOKS',
+        settings: {},
+        secretCount: 1,
+        secretsChangedAt: '2026-02-04T10:01:30.000Z',
+        allowedIps: [],
+        maxBodyBytes: 1048576,
+        acceptsUndedupable: true,
+        status: 'ENABLED',
+        createdAt: '2026-02-04T10:01:30.000Z',
+        updatedAt: '2026-02-04T10:01:30.000Z',
+        revision: 1,
+      },
+    },
+    hasChangedFields: false,
+    validate: events.validateInboundSourceCreatedEvent,
+  },
+  'inbound_source.deleted': {
+    version: 1,
+    summary: 'An inbound source was removed',
+    description: 'An inbound source was removed. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.',
+    example: {
+      id: 'evt_01kgm25qv0fzjtwk0yhjmwr1x7',
+      type: 'inbound_source.deleted',
+      version: 1,
+      timestamp: '2026-02-04T10:11:40.000Z',
+      data: {
+        id: 'src_01kgm1k44geeprdpe8jq6t36xx',
+        name: 'Shop',
+        url: 'https://api.example.com/hooks/src_01kgm1k44geeprdpe8jq6t36xx',
+        scheme: 'STANDARD_WEBHOOKS',
+        settings: {},
+        secretCount: 1,
+        secretsChangedAt: '2026-02-04T10:01:30.000Z',
+        allowedIps: [],
+        maxBodyBytes: 1048576,
+        acceptsUndedupable: true,
+        status: 'ENABLED',
+        createdAt: '2026-02-04T10:01:30.000Z',
+        updatedAt: '2026-02-04T10:01:30.000Z',
+        revision: 1,
+      },
+    },
+    hasChangedFields: false,
+    validate: events.validateInboundSourceDeletedEvent,
+  },
+  'inbound_source.updated': {
+    version: 1,
+    summary: 'An inbound source changed',
+    description: 'An inbound source changed. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.',
+    example: {
+      id: 'evt_01kgm25qv0fzjtwk0yhjmwr1x7',
+      type: 'inbound_source.updated',
+      version: 1,
+      timestamp: '2026-02-04T10:11:40.000Z',
+      data: {
+        id: 'src_01kgm1k44geeprdpe8jq6t36xx',
+        name: 'Web shop',
+        url: 'https://api.example.com/hooks/src_01kgm1k44geeprdpe8jq6t36xx',
+        scheme: 'STANDARD_WEBHOOKS',
+        settings: {},
+        secretCount: 1,
+        secretsChangedAt: '2026-02-04T10:01:30.000Z',
+        allowedIps: [],
+        maxBodyBytes: 1048576,
+        acceptsUndedupable: true,
+        status: 'ENABLED',
+        createdAt: '2026-02-04T10:01:30.000Z',
+        updatedAt: '2026-02-04T10:11:40.000Z',
+        revision: 2,
+      },
+      changedFields: ['name'],
+    },
+    hasChangedFields: true,
+    validate: events.validateInboundSourceUpdatedEvent,
   },
   'invoice.created': {
     version: 1,

@@ -41,6 +41,18 @@ import type {
   EventType,
   EventTypeInfo,
   EventTypeList,
+  InboundReceiptDetail,
+  InboundReceiptId,
+  InboundReceiptInfo,
+  InboundReceiptList,
+  InboundReceiptStatus,
+  InboundReprocessingInput,
+  InboundSourceId,
+  InboundSourceInfo,
+  InboundSourceInput,
+  InboundSourceList,
+  InboundSourcePatch,
+  InboundSourceStatus,
   InvoiceId,
   InvoiceInfo,
   InvoiceInput,
@@ -108,6 +120,7 @@ import type {
   WebhookDeliveryId,
   WebhookDeliveryInfo,
   WebhookDeliveryList,
+  WebhookEndpointBalance,
   WebhookEndpointCreated,
   WebhookEndpointId,
   WebhookEndpointInfo,
@@ -302,6 +315,52 @@ export interface CreateEventConsumer201 {
   status: 201
   headers: { Location: string; traceparent?: string }
   body: EventConsumerInfo
+}
+
+/** POST /api/v1/inbound-reprocessings */
+export interface CreateInboundReprocessingRequest {
+  path: Record<never, never>
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: InboundReprocessingInput
+}
+
+export type CreateInboundReprocessingReply = CreateInboundReprocessing202
+
+export interface CreateInboundReprocessing202 {
+  status: 202
+  headers: { Location: string; traceparent?: string }
+  body: JobInfo
+}
+
+/** POST /api/v1/inbound-sources */
+export interface CreateInboundSourceRequest {
+  path: Record<never, never>
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: InboundSourceInput
+}
+
+export type CreateInboundSourceReply = CreateInboundSource201
+
+export interface CreateInboundSource201 {
+  status: 201
+  headers: { Location: string; traceparent?: string }
+  body: InboundSourceInfo
 }
 
 /** POST /api/v1/invoices */
@@ -712,6 +771,32 @@ export interface DeleteEventConsumer204 {
   headers?: { traceparent?: string }
 }
 
+/** DELETE /api/v1/inbound-sources/{inboundSourceId} */
+export interface DeleteInboundSourceRequest {
+  path: {
+    /** Which inbound source. */
+    inboundSourceId: InboundSourceId
+  }
+  query: Record<never, never>
+  headers: {
+    /** The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412. */
+    'if-match'?: string
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type DeleteInboundSourceReply = DeleteInboundSource204
+
+export interface DeleteInboundSource204 {
+  status: 204
+  headers?: { traceparent?: string }
+}
+
 /** DELETE /api/v1/job-schedules/{jobScheduleId} */
 export interface DeleteJobScheduleRequest {
   path: {
@@ -1109,6 +1194,54 @@ export interface GetEventType200 {
   status: 200
   headers?: { traceparent?: string }
   body: EventTypeInfo
+}
+
+/** GET /api/v1/inbound-receipts/{inboundReceiptId} */
+export interface GetInboundReceiptRequest {
+  path: {
+    /** Which inbound receipt. */
+    inboundReceiptId: InboundReceiptId
+  }
+  query: Record<never, never>
+  headers: {
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetInboundReceiptReply = GetInboundReceipt200
+
+export interface GetInboundReceipt200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: InboundReceiptDetail
+}
+
+/** GET /api/v1/inbound-sources/{inboundSourceId} */
+export interface GetInboundSourceRequest {
+  path: {
+    /** Which inbound source. */
+    inboundSourceId: InboundSourceId
+  }
+  query: Record<never, never>
+  headers: {
+    /** The `ETag` of what you have. If it is still current you get 304 without a body. */
+    'if-none-match'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetInboundSourceReply = GetInboundSource200
+
+export interface GetInboundSource200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: InboundSourceInfo
 }
 
 /** GET /api/v1/invoices/{invoiceId} */
@@ -1524,6 +1657,29 @@ export interface GetTenantLimits200 {
   body: LimitsInfo
 }
 
+/** GET /hooks/{sourceId} */
+export interface GetWebhookChallengeRequest {
+  path: {
+    /** The source, as its `url` has it. */
+    sourceId: InboundSourceId
+  }
+  query: Record<never, never>
+  headers: {
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetWebhookChallengeReply = GetWebhookChallenge200
+
+export interface GetWebhookChallenge200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: string
+}
+
 /** GET /api/v1/webhook-deliveries/{webhookDeliveryId} */
 export interface GetWebhookDeliveryRequest {
   path: {
@@ -1570,6 +1726,29 @@ export interface GetWebhookEndpoint200 {
   status: 200
   headers?: { traceparent?: string }
   body: WebhookEndpointInfo
+}
+
+/** GET /api/v1/webhook-endpoints/{webhookEndpointId}/balance */
+export interface GetWebhookEndpointBalanceRequest {
+  path: {
+    /** Which webhook endpoint. */
+    webhookEndpointId: WebhookEndpointId
+  }
+  query: Record<never, never>
+  headers: {
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetWebhookEndpointBalanceReply = GetWebhookEndpointBalance200
+
+export interface GetWebhookEndpointBalance200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: WebhookEndpointBalance
 }
 
 /** GET /api/v1/webhook-key-set */
@@ -1925,6 +2104,70 @@ export interface ListEvents200 {
   body: WebhookEventList
 }
 
+/** GET /api/v1/inbound-receipts */
+export interface ListInboundReceiptsRequest {
+  path: Record<never, never>
+  query: {
+    /** Only what this source sent. */
+    sourceId?: InboundSourceId
+    /** Only receipts of this status. */
+    status?: InboundReceiptStatus
+    /** Only what came at this moment or later. */
+    receivedAfter?: Timestamp
+    /** Only what came before this moment. */
+    receivedBefore?: Timestamp
+    /** In which order: newest first, or with `receivedAt` oldest first. */
+    sort: '-receivedAt' | 'receivedAt'
+    /** How many to return at most. */
+    limit: number
+    /** Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
+    cursor?: string
+  }
+  headers: {
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type ListInboundReceiptsReply = ListInboundReceipts200
+
+export interface ListInboundReceipts200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: InboundReceiptList
+}
+
+/** GET /api/v1/inbound-sources */
+export interface ListInboundSourcesRequest {
+  path: Record<never, never>
+  query: {
+    /** Only sources that are enabled, or disabled. */
+    status?: InboundSourceStatus
+    /** How many to return at most. */
+    limit: number
+    /** Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
+    cursor?: string
+    /** In which order: newest first, or with `createdAt` oldest first. */
+    sort: '-createdAt' | 'createdAt'
+  }
+  headers: {
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type ListInboundSourcesReply = ListInboundSources200
+
+export interface ListInboundSources200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: InboundSourceList
+}
+
 /** GET /api/v1/invoices */
 export interface ListInvoicesRequest {
   path: Record<never, never>
@@ -2247,6 +2490,8 @@ export interface ListWebhookDeliveriesRequest {
     eventType?: EventType
     /** Only deliveries in this state. */
     status?: DeliveryStatus
+    /** Only deliveries that were accepted, or with `false` those that were not; `undelivered` says why. */
+    isDelivered?: boolean
     /** Only what was made at this moment or later. */
     createdAfter?: Timestamp
     /** Only what was made before this moment. */
@@ -2326,6 +2571,31 @@ export interface RedeliverWebhookDelivery202 {
   status: 202
   headers?: { traceparent?: string }
   body: WebhookDeliveryInfo
+}
+
+/** POST /api/v1/inbound-receipts/{inboundReceiptId}/reprocessings */
+export interface RetryInboundReceiptRequest {
+  path: {
+    /** Which inbound receipt. */
+    inboundReceiptId: InboundReceiptId
+  }
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type RetryInboundReceiptReply = RetryInboundReceipt202
+
+export interface RetryInboundReceipt202 {
+  status: 202
+  headers?: { traceparent?: string }
+  body: InboundReceiptInfo
 }
 
 /** POST /api/v1/jobs/{jobId}/retries */
@@ -2503,6 +2773,41 @@ export interface SubmitProposal200 {
   body: ProposalInfo
 }
 
+/** POST /hooks/{sourceId} */
+export interface SubmitWebhookRequest {
+  path: {
+    /** The source, as its `url` has it. */
+    sourceId: InboundSourceId
+  }
+  query: Record<never, never>
+  headers: {
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: string | undefined
+}
+
+export type SubmitWebhookReply = SubmitWebhook200 | SubmitWebhook202 | SubmitWebhook204
+
+export interface SubmitWebhook200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: string
+}
+
+export interface SubmitWebhook202 {
+  status: 202
+  headers?: { traceparent?: string }
+  body: string
+}
+
+export interface SubmitWebhook204 {
+  status: 204
+  headers?: { traceparent?: string }
+}
+
 /** PATCH /api/v1/api-keys/{apiKeyId} */
 export interface UpdateApiKeyRequest {
   path: {
@@ -2557,6 +2862,34 @@ export interface UpdateClient200 {
   status: 200
   headers?: { traceparent?: string }
   body: ClientInfo
+}
+
+/** PATCH /api/v1/inbound-sources/{inboundSourceId} */
+export interface UpdateInboundSourceRequest {
+  path: {
+    /** Which inbound source. */
+    inboundSourceId: InboundSourceId
+  }
+  query: Record<never, never>
+  headers: {
+    /** The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412. */
+    'if-match'?: string
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: InboundSourcePatch
+}
+
+export type UpdateInboundSourceReply = UpdateInboundSource200
+
+export interface UpdateInboundSource200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: InboundSourceInfo
 }
 
 /** PATCH /api/v1/invoices/{invoiceId} */
@@ -2834,7 +3167,7 @@ export interface VoidInvoice200 {
   body: InvoiceInfo
 }
 
-/** Every operation of the contract; `open` ones need no key. */
+/** Every operation of the contract; `open` ones need no key, `raw` ones come as others send them. */
 export interface Operations {
   acceptProposal: {
     request: AcceptProposalRequest
@@ -2875,6 +3208,18 @@ export interface Operations {
   createEventConsumer: {
     request: CreateEventConsumerRequest
     reply: CreateEventConsumerReply
+    kind: 'write'
+    access: 'key'
+  }
+  createInboundReprocessing: {
+    request: CreateInboundReprocessingRequest
+    reply: CreateInboundReprocessingReply
+    kind: 'write'
+    access: 'key'
+  }
+  createInboundSource: {
+    request: CreateInboundSourceRequest
+    reply: CreateInboundSourceReply
     kind: 'write'
     access: 'key'
   }
@@ -2980,6 +3325,12 @@ export interface Operations {
     kind: 'write'
     access: 'key'
   }
+  deleteInboundSource: {
+    request: DeleteInboundSourceRequest
+    reply: DeleteInboundSourceReply
+    kind: 'write'
+    access: 'key'
+  }
   deleteJobSchedule: {
     request: DeleteJobScheduleRequest
     reply: DeleteJobScheduleReply
@@ -3073,6 +3424,18 @@ export interface Operations {
   getEventType: {
     request: GetEventTypeRequest
     reply: GetEventTypeReply
+    kind: 'read'
+    access: 'key'
+  }
+  getInboundReceipt: {
+    request: GetInboundReceiptRequest
+    reply: GetInboundReceiptReply
+    kind: 'read'
+    access: 'key'
+  }
+  getInboundSource: {
+    request: GetInboundSourceRequest
+    reply: GetInboundSourceReply
     kind: 'read'
     access: 'key'
   }
@@ -3184,6 +3547,12 @@ export interface Operations {
     kind: 'read'
     access: 'key'
   }
+  getWebhookChallenge: {
+    request: GetWebhookChallengeRequest
+    reply: GetWebhookChallengeReply
+    kind: 'read'
+    access: 'raw'
+  }
   getWebhookDelivery: {
     request: GetWebhookDeliveryRequest
     reply: GetWebhookDeliveryReply
@@ -3193,6 +3562,12 @@ export interface Operations {
   getWebhookEndpoint: {
     request: GetWebhookEndpointRequest
     reply: GetWebhookEndpointReply
+    kind: 'read'
+    access: 'key'
+  }
+  getWebhookEndpointBalance: {
+    request: GetWebhookEndpointBalanceRequest
+    reply: GetWebhookEndpointBalanceReply
     kind: 'read'
     access: 'key'
   }
@@ -3268,6 +3643,18 @@ export interface Operations {
     kind: 'read'
     access: 'key'
   }
+  listInboundReceipts: {
+    request: ListInboundReceiptsRequest
+    reply: ListInboundReceiptsReply
+    kind: 'read'
+    access: 'key'
+  }
+  listInboundSources: {
+    request: ListInboundSourcesRequest
+    reply: ListInboundSourcesReply
+    kind: 'read'
+    access: 'key'
+  }
   listInvoices: {
     request: ListInvoicesRequest
     reply: ListInvoicesReply
@@ -3340,6 +3727,12 @@ export interface Operations {
     kind: 'write'
     access: 'key'
   }
+  retryInboundReceipt: {
+    request: RetryInboundReceiptRequest
+    reply: RetryInboundReceiptReply
+    kind: 'write'
+    access: 'key'
+  }
   retryJob: {
     request: RetryJobRequest
     reply: RetryJobReply
@@ -3382,6 +3775,12 @@ export interface Operations {
     kind: 'write'
     access: 'key'
   }
+  submitWebhook: {
+    request: SubmitWebhookRequest
+    reply: SubmitWebhookReply
+    kind: 'write'
+    access: 'raw'
+  }
   updateApiKey: {
     request: UpdateApiKeyRequest
     reply: UpdateApiKeyReply
@@ -3391,6 +3790,12 @@ export interface Operations {
   updateClient: {
     request: UpdateClientRequest
     reply: UpdateClientReply
+    kind: 'write'
+    access: 'key'
+  }
+  updateInboundSource: {
+    request: UpdateInboundSourceRequest
+    reply: UpdateInboundSourceReply
     kind: 'write'
     access: 'key'
   }

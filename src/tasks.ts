@@ -18,8 +18,8 @@ import {
   pruneReplies,
 } from './retention/prune.sql.ts'
 import { keepPartitionsAhead, sweepOldRows } from './retention/sweep.task.ts'
-import { replayWebhooks } from './webhooks/replay.task.ts'
 import { checkBalance } from './webhooks/balance.task.ts'
+import { replayWebhooks } from './webhooks/replay.task.ts'
 
 const second = 1_000
 const minute = 60 * second

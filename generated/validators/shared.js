@@ -8,7 +8,7 @@ const validateAmount_0 = formats["double"]
 const validateApiFigures_0 = formats["int64"]
 const validateApiFigures_1 = ["number","null"]
 const validateApiKeyId_0 = new RegExp("^key_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
-const validateApiKeyScope_0 = ["*","api_keys:read","api_keys:write","api_metrics:read","audit:read","clients:read","clients:write","event_consumers:read","event_consumers:write","events:read","invoices:read","invoices:write","jobs:read","jobs:write","operators:read","operators:write","organizations:read","organizations:write","payments:read","payments:write","proposals:read","proposals:write","request_logs:read","request_logs:write","retention:read","retention:write","service_accounts:read","service_accounts:write","webhook_deliveries:read","webhook_deliveries:write","webhook_endpoints:read","webhook_endpoints:write"]
+const validateApiKeyScope_0 = ["*","api_keys:read","api_keys:write","api_metrics:read","audit:read","clients:read","clients:write","event_consumers:read","event_consumers:write","events:read","inbound:read","inbound:write","invoices:read","invoices:write","jobs:read","jobs:write","operators:read","operators:write","organizations:read","organizations:write","payments:read","payments:write","proposals:read","proposals:write","request_logs:read","request_logs:write","retention:read","retention:write","service_accounts:read","service_accounts:write","webhook_deliveries:read","webhook_deliveries:write","webhook_endpoints:read","webhook_endpoints:write"]
 const validateApiKeyStatus_0 = ["ACTIVE","EXPIRED","DISABLED","REVOKED"]
 const validateApiSecurityEventId_0 = new RegExp("^sec_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateApiSecurityEventKind_0 = ["KEY_CREATED","KEY_UPDATED","KEY_ROTATED","KEY_REVOKED","KEY_REFUSED_REVOKED","KEY_REFUSED_EXPIRED","KEY_REFUSED_DISABLED","KEY_REFUSED_ROTATED","KEY_REFUSED_IP"]
@@ -20,13 +20,22 @@ const validateCronExpression_0 = new RegExp("^[0-9A-Za-z*,/#-]{1,60}( [0-9A-Za-z
 const validateCurrency_0 = new RegExp("^[A-Z]{3}$", "u")
 const validateEnvironment_0 = ["PRODUCTION","SANDBOX"]
 const validateEventId_0 = new RegExp("^evt_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
-const validateEventType_0 = ["organization.created","api_key.created","api_key.updated","api_key.rotated","api_key.revoked","api_key.expiring","api_key.suspicious","service_account.created","service_account.updated","service_account.deleted","client.created","client.updated","client.deleted","proposal.created","proposal.updated","proposal.deleted","proposal.sent","proposal.accepted","proposal.declined","proposal.expired","invoice.created","invoice.updated","invoice.issued","invoice.paid","invoice.voided","payment.received","payment.refunded","webhook_endpoint.created","webhook_endpoint.updated","webhook_endpoint.deleted","webhook_endpoint.disabled","webhook_endpoint.tested","event_consumer.created","event_consumer.deleted","job.succeeded","job.failed","job.cancelled","job_schedule.created","job_schedule.updated","job_schedule.deleted"]
+const validateEventType_0 = ["organization.created","api_key.created","api_key.updated","api_key.rotated","api_key.revoked","api_key.expiring","api_key.suspicious","service_account.created","service_account.updated","service_account.deleted","client.created","client.updated","client.deleted","proposal.created","proposal.updated","proposal.deleted","proposal.sent","proposal.accepted","proposal.declined","proposal.expired","invoice.created","invoice.updated","invoice.issued","invoice.paid","invoice.voided","payment.received","payment.refunded","webhook_endpoint.created","webhook_endpoint.updated","webhook_endpoint.deleted","webhook_endpoint.disabled","webhook_endpoint.tested","event_consumer.created","event_consumer.deleted","inbound_source.created","inbound_source.updated","inbound_source.deleted","inbound.received","job.succeeded","job.failed","job.cancelled","job_schedule.created","job_schedule.updated","job_schedule.deleted"]
 const validateEventTypeSelector_0 = new RegExp("^(\\*|[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)*(\\.\\*)?)$", "u")
+const validateInboundReceiptId_0 = new RegExp("^rcp_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
+const validateInboundReceiptInfo_0 = formats["int32"]
+const validateInboundReceiptStatus_0 = ["RECEIVED","FORWARDED","QUARANTINED"]
+const validateInboundScheme_0 = ["STANDARD_WEBHOOKS","STRIPE","GITHUB","SHOPIFY","SLACK","XERO","QUICKBOOKS","SENDGRID","SNS","MICROSOFT_GRAPH","PUBSUB","HMAC","SHARED_SECRET","BASIC","JWT"]
+const validateInboundSourceId_0 = new RegExp("^src_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
+const validateInboundSourceInfo_0 = formats["uri"]
+const validateInboundSourceSettings_2 = ["HEX","BASE64","BASE64URL"]
+const validateInboundSourceSettings_3 = ["SHA1","SHA256","SHA512"]
+const validateInboundSourceSettings_4 = ["TEXT","BASE64","HEX"]
+const validateInboundSourceStatus_0 = ["ENABLED","DISABLED"]
 const validateInvoiceId_0 = new RegExp("^inv_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateInvoiceNumber_0 = new RegExp("^INV-[0-9]{6,36}$", "u")
 const validateInvoiceStatus_0 = ["DRAFT","OPEN","PAID","VOIDED"]
 const validateJobId_0 = new RegExp("^job_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
-const validateJobInfo_0 = formats["int32"]
 const validateJobPriority_0 = ["HIGH","NORMAL","LOW"]
 const validateJobProgress_1 = ["integer","null"]
 const validateJobScheduleCatchUp_0 = ["NONE","LATEST","ALL"]
@@ -45,13 +54,12 @@ const validatePaymentId_0 = new RegExp("^pay_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validatePaymentMethod_0 = ["BANK_TRANSFER","CARD","CASH","CHEQUE","DIRECT_DEBIT","OTHER"]
 const validatePaymentStatus_0 = ["RECEIVED","PARTIALLY_REFUNDED","REFUNDED"]
 const validateProblem_1 = new RegExp("^(/problems/[a-z][a-z0-9_]*|https://iana\\.org/assignments/http-problem-types#[a-z-]+)$", "u")
-const validateProblemCode_0 = ["invalid_request","malformed_json","unknown_parameter","invalid_cursor","idempotency_key_required","currency_unknown","amount_precision","amount_out_of_range","endpoint_url_forbidden","unauthorized","key_expired","key_revoked","key_disabled","insufficient_scope","scope_escalation","key_escalation","ip_not_allowed","forbidden_address","not_found","route_not_found","method_not_allowed","not_acceptable","request_timeout","idempotency_in_progress","conflict","external_id_taken","unique_key_taken","reference_unknown","reference_mismatch","invalid_state","resource_in_use","limit_reached","amount_exceeds_rest","delivery_in_progress","batch_leased","lease_lost","endpoint_disabled","self_lockout","precondition_failed","payload_too_large","uri_too_long","unsupported_media_type","idempotency_key_reused","precondition_required","quota_exceeded","headers_too_large","internal_error","commit_unknown","overloaded","unavailable"]
+const validateProblemCode_0 = ["invalid_request","malformed_json","unknown_parameter","invalid_cursor","idempotency_key_required","currency_unknown","amount_precision","amount_out_of_range","endpoint_url_forbidden","unauthorized","key_expired","key_revoked","key_disabled","webhook_refused","insufficient_scope","scope_escalation","key_escalation","ip_not_allowed","forbidden_address","sender_not_allowed","not_found","route_not_found","method_not_allowed","not_acceptable","request_timeout","idempotency_in_progress","conflict","external_id_taken","unique_key_taken","reference_unknown","reference_mismatch","invalid_state","resource_in_use","limit_reached","amount_exceeds_rest","delivery_in_progress","batch_leased","lease_lost","endpoint_disabled","self_lockout","precondition_failed","payload_too_large","uri_too_long","unsupported_media_type","idempotency_key_reused","precondition_required","quota_exceeded","headers_too_large","internal_error","commit_unknown","overloaded","unavailable"]
 const validateProblemError_0 = new RegExp("^[a-z][a-z0-9_]*$", "u")
 const validateProposalId_0 = new RegExp("^pro_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateProposalStatus_0 = ["DRAFT","SENT","ACCEPTED","DECLINED","EXPIRED"]
 const validateServiceAccountId_0 = new RegExp("^sva_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateServiceAccountInfo_1 = ["array","null"]
-const validateServiceAccountStatus_0 = ["ENABLED","DISABLED"]
 const validateTenantId_0 = new RegExp("^ten_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateTimeZone_0 = new RegExp("^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$", "u")
 const validateTimestamp_0 = formats["date-time"]
@@ -59,7 +67,6 @@ const validateTimestamp_1 = new RegExp("^(19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}T[0
 const validateUsageReportGrouping_0 = ["NONE","OPERATION","KEY","DAY"]
 const validateWebhookEndpointDisabledReason_0 = ["REQUESTED","GONE","FAILING"]
 const validateWebhookEndpointId_0 = new RegExp("^whe_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
-const validateWebhookEndpointInfo_0 = formats["uri"]
 const validateWebhookEventInfo_2 = ["object","null"]
 const validateWebhookFilterRule_0 = new RegExp("^(/([^~/\\u0000-\\u001f\\u007f\\ud800-\\udfff]|~[01])*)+$", "u")
 const validateWebhookSignatureScheme_0 = ["V1","V1A"]
@@ -1164,7 +1171,7 @@ export function validateApiKeyScope(data, {instancePath="", parentData, parentDa
     validateApiKeyScope.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
     return false;
   }
-  if(!((((((((((((((((((((((((((((((((data === "*") || (data === "api_keys:read")) || (data === "api_keys:write")) || (data === "api_metrics:read")) || (data === "audit:read")) || (data === "clients:read")) || (data === "clients:write")) || (data === "event_consumers:read")) || (data === "event_consumers:write")) || (data === "events:read")) || (data === "invoices:read")) || (data === "invoices:write")) || (data === "jobs:read")) || (data === "jobs:write")) || (data === "operators:read")) || (data === "operators:write")) || (data === "organizations:read")) || (data === "organizations:write")) || (data === "payments:read")) || (data === "payments:write")) || (data === "proposals:read")) || (data === "proposals:write")) || (data === "request_logs:read")) || (data === "request_logs:write")) || (data === "retention:read")) || (data === "retention:write")) || (data === "service_accounts:read")) || (data === "service_accounts:write")) || (data === "webhook_deliveries:read")) || (data === "webhook_deliveries:write")) || (data === "webhook_endpoints:read")) || (data === "webhook_endpoints:write"))){
+  if(!((((((((((((((((((((((((((((((((((data === "*") || (data === "api_keys:read")) || (data === "api_keys:write")) || (data === "api_metrics:read")) || (data === "audit:read")) || (data === "clients:read")) || (data === "clients:write")) || (data === "event_consumers:read")) || (data === "event_consumers:write")) || (data === "events:read")) || (data === "inbound:read")) || (data === "inbound:write")) || (data === "invoices:read")) || (data === "invoices:write")) || (data === "jobs:read")) || (data === "jobs:write")) || (data === "operators:read")) || (data === "operators:write")) || (data === "organizations:read")) || (data === "organizations:write")) || (data === "payments:read")) || (data === "payments:write")) || (data === "proposals:read")) || (data === "proposals:write")) || (data === "request_logs:read")) || (data === "request_logs:write")) || (data === "retention:read")) || (data === "retention:write")) || (data === "service_accounts:read")) || (data === "service_accounts:write")) || (data === "webhook_deliveries:read")) || (data === "webhook_deliveries:write")) || (data === "webhook_endpoints:read")) || (data === "webhook_endpoints:write"))){
     validateApiKeyScope.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateApiKeyScope_0},message:"must be equal to one of the allowed values"}];
     return false;
   }
@@ -1894,7 +1901,7 @@ export function validateEventType(data, {instancePath="", parentData, parentData
     validateEventType.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
     return false;
   }
-  if(!((((((((((((((((((((((((((((((((((((((((data === "organization.created") || (data === "api_key.created")) || (data === "api_key.updated")) || (data === "api_key.rotated")) || (data === "api_key.revoked")) || (data === "api_key.expiring")) || (data === "api_key.suspicious")) || (data === "service_account.created")) || (data === "service_account.updated")) || (data === "service_account.deleted")) || (data === "client.created")) || (data === "client.updated")) || (data === "client.deleted")) || (data === "proposal.created")) || (data === "proposal.updated")) || (data === "proposal.deleted")) || (data === "proposal.sent")) || (data === "proposal.accepted")) || (data === "proposal.declined")) || (data === "proposal.expired")) || (data === "invoice.created")) || (data === "invoice.updated")) || (data === "invoice.issued")) || (data === "invoice.paid")) || (data === "invoice.voided")) || (data === "payment.received")) || (data === "payment.refunded")) || (data === "webhook_endpoint.created")) || (data === "webhook_endpoint.updated")) || (data === "webhook_endpoint.deleted")) || (data === "webhook_endpoint.disabled")) || (data === "webhook_endpoint.tested")) || (data === "event_consumer.created")) || (data === "event_consumer.deleted")) || (data === "job.succeeded")) || (data === "job.failed")) || (data === "job.cancelled")) || (data === "job_schedule.created")) || (data === "job_schedule.updated")) || (data === "job_schedule.deleted"))){
+  if(!((((((((((((((((((((((((((((((((((((((((((((data === "organization.created") || (data === "api_key.created")) || (data === "api_key.updated")) || (data === "api_key.rotated")) || (data === "api_key.revoked")) || (data === "api_key.expiring")) || (data === "api_key.suspicious")) || (data === "service_account.created")) || (data === "service_account.updated")) || (data === "service_account.deleted")) || (data === "client.created")) || (data === "client.updated")) || (data === "client.deleted")) || (data === "proposal.created")) || (data === "proposal.updated")) || (data === "proposal.deleted")) || (data === "proposal.sent")) || (data === "proposal.accepted")) || (data === "proposal.declined")) || (data === "proposal.expired")) || (data === "invoice.created")) || (data === "invoice.updated")) || (data === "invoice.issued")) || (data === "invoice.paid")) || (data === "invoice.voided")) || (data === "payment.received")) || (data === "payment.refunded")) || (data === "webhook_endpoint.created")) || (data === "webhook_endpoint.updated")) || (data === "webhook_endpoint.deleted")) || (data === "webhook_endpoint.disabled")) || (data === "webhook_endpoint.tested")) || (data === "event_consumer.created")) || (data === "event_consumer.deleted")) || (data === "inbound_source.created")) || (data === "inbound_source.updated")) || (data === "inbound_source.deleted")) || (data === "inbound.received")) || (data === "job.succeeded")) || (data === "job.failed")) || (data === "job.cancelled")) || (data === "job_schedule.created")) || (data === "job_schedule.updated")) || (data === "job_schedule.deleted"))){
     validateEventType.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateEventType_0},message:"must be equal to one of the allowed values"}];
     return false;
   }
@@ -1924,6 +1931,1215 @@ export function validateEventTypeSelector(data, {instancePath="", parentData, pa
     }
   }
   validateEventTypeSelector.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateInboundReceiptId(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(typeof data === "string"){
+      if(ucs2length(data) > 30){
+        validateInboundReceiptId.errors = [{instancePath,schemaPath:"#/maxLength",keyword:"maxLength",params:{limit: 30},message:"must NOT have more than 30 characters"}];
+        return false;
+      }
+      else {
+        if(!validateInboundReceiptId_0.test(data)){
+          validateInboundReceiptId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^rcp_[0-6][0-9a-hjkmnp-tv-z]{25}$"},message:"must match pattern \""+"^rcp_[0-6][0-9a-hjkmnp-tv-z]{25}$"+"\""}];
+          return false;
+        }
+      }
+    }
+    else {
+      validateInboundReceiptId.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+      return false;
+    }
+  }
+  validateInboundReceiptId.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateInboundReceiptInfo(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.sourceId === undefined) && (missing0 = "sourceId"))) || ((data.scheme === undefined) && (missing0 = "scheme"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.providerEventId === undefined) && (missing0 = "providerEventId"))) || ((data.eventType === undefined) && (missing0 = "eventType"))) || ((data.signedAt === undefined) && (missing0 = "signedAt"))) || ((data.isDrift === undefined) && (missing0 = "isDrift"))) || ((data.isDeduplicated === undefined) && (missing0 = "isDeduplicated"))) || ((data.ip === undefined) && (missing0 = "ip"))) || ((data.bodyBytes === undefined) && (missing0 = "bodyBytes"))) || ((data.forwardCount === undefined) && (missing0 = "forwardCount"))) || ((data.correlationId === undefined) && (missing0 = "correlationId"))) || ((data.receivedAt === undefined) && (missing0 = "receivedAt"))) || ((data.processedAt === undefined) && (missing0 = "processedAt"))){
+        validateInboundReceiptInfo.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.id !== undefined){
+          const _errs1 = errors;
+          if(!(validateInboundReceiptId(data.id, {instancePath:instancePath+"/id",parentData:data,parentDataProperty:"id",rootData}))){
+            vErrors = vErrors === null ? validateInboundReceiptId.errors : vErrors.concat(validateInboundReceiptId.errors);
+            errors = vErrors.length;
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.sourceId !== undefined){
+            const _errs2 = errors;
+            if(!(validateInboundSourceId(data.sourceId, {instancePath:instancePath+"/sourceId",parentData:data,parentDataProperty:"sourceId",rootData}))){
+              vErrors = vErrors === null ? validateInboundSourceId.errors : vErrors.concat(validateInboundSourceId.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.scheme !== undefined){
+              const _errs3 = errors;
+              if(!(validateInboundScheme(data.scheme, {instancePath:instancePath+"/scheme",parentData:data,parentDataProperty:"scheme",rootData}))){
+                vErrors = vErrors === null ? validateInboundScheme.errors : vErrors.concat(validateInboundScheme.errors);
+                errors = vErrors.length;
+              }
+              var valid0 = _errs3 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.status !== undefined){
+                const _errs4 = errors;
+                if(!(validateInboundReceiptStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
+                  vErrors = vErrors === null ? validateInboundReceiptStatus.errors : vErrors.concat(validateInboundReceiptStatus.errors);
+                  errors = vErrors.length;
+                }
+                var valid0 = _errs4 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+              if(valid0){
+                if(data.providerEventId !== undefined){
+                  let data4 = data.providerEventId;
+                  const _errs5 = errors;
+                  if((typeof data4 !== "string") && (data4 !== null)){
+                    validateInboundReceiptInfo.errors = [{instancePath:instancePath+"/providerEventId",schemaPath:"#/properties/providerEventId/type",keyword:"type",params:{type: validateAddressInfo_1},message:"must be string,null"}];
+                    return false;
+                  }
+                  if(errors === _errs5){
+                    if(typeof data4 === "string"){
+                      if(ucs2length(data4) > 255){
+                        validateInboundReceiptInfo.errors = [{instancePath:instancePath+"/providerEventId",schemaPath:"#/properties/providerEventId/maxLength",keyword:"maxLength",params:{limit: 255},message:"must NOT have more than 255 characters"}];
+                        return false;
+                      }
+                    }
+                  }
+                  var valid0 = _errs5 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
+                if(valid0){
+                  if(data.eventType !== undefined){
+                    let data5 = data.eventType;
+                    const _errs7 = errors;
+                    if((typeof data5 !== "string") && (data5 !== null)){
+                      validateInboundReceiptInfo.errors = [{instancePath:instancePath+"/eventType",schemaPath:"#/properties/eventType/type",keyword:"type",params:{type: validateAddressInfo_1},message:"must be string,null"}];
+                      return false;
+                    }
+                    if(errors === _errs7){
+                      if(typeof data5 === "string"){
+                        if(ucs2length(data5) > 255){
+                          validateInboundReceiptInfo.errors = [{instancePath:instancePath+"/eventType",schemaPath:"#/properties/eventType/maxLength",keyword:"maxLength",params:{limit: 255},message:"must NOT have more than 255 characters"}];
+                          return false;
+                        }
+                      }
+                    }
+                    var valid0 = _errs7 === errors;
+                  }
+                  else {
+                    var valid0 = true;
+                  }
+                  if(valid0){
+                    if(data.signedAt !== undefined){
+                      const _errs9 = errors;
+                      if(!(validateTimestampOrNull(data.signedAt, {instancePath:instancePath+"/signedAt",parentData:data,parentDataProperty:"signedAt",rootData}))){
+                        vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                        errors = vErrors.length;
+                      }
+                      var valid0 = _errs9 === errors;
+                    }
+                    else {
+                      var valid0 = true;
+                    }
+                    if(valid0){
+                      if(data.isDrift !== undefined){
+                        const _errs10 = errors;
+                        if(typeof data.isDrift !== "boolean"){
+                          validateInboundReceiptInfo.errors = [{instancePath:instancePath+"/isDrift",schemaPath:"#/properties/isDrift/type",keyword:"type",params:{type: "boolean"},message:"must be boolean"}];
+                          return false;
+                        }
+                        var valid0 = _errs10 === errors;
+                      }
+                      else {
+                        var valid0 = true;
+                      }
+                      if(valid0){
+                        if(data.isDeduplicated !== undefined){
+                          const _errs12 = errors;
+                          if(typeof data.isDeduplicated !== "boolean"){
+                            validateInboundReceiptInfo.errors = [{instancePath:instancePath+"/isDeduplicated",schemaPath:"#/properties/isDeduplicated/type",keyword:"type",params:{type: "boolean"},message:"must be boolean"}];
+                            return false;
+                          }
+                          var valid0 = _errs12 === errors;
+                        }
+                        else {
+                          var valid0 = true;
+                        }
+                        if(valid0){
+                          if(data.ip !== undefined){
+                            let data9 = data.ip;
+                            const _errs14 = errors;
+                            if((typeof data9 !== "string") && (data9 !== null)){
+                              validateInboundReceiptInfo.errors = [{instancePath:instancePath+"/ip",schemaPath:"#/properties/ip/type",keyword:"type",params:{type: validateAddressInfo_1},message:"must be string,null"}];
+                              return false;
+                            }
+                            if(errors === _errs14){
+                              if(typeof data9 === "string"){
+                                if(ucs2length(data9) > 45){
+                                  validateInboundReceiptInfo.errors = [{instancePath:instancePath+"/ip",schemaPath:"#/properties/ip/maxLength",keyword:"maxLength",params:{limit: 45},message:"must NOT have more than 45 characters"}];
+                                  return false;
+                                }
+                              }
+                            }
+                            var valid0 = _errs14 === errors;
+                          }
+                          else {
+                            var valid0 = true;
+                          }
+                          if(valid0){
+                            if(data.bodyBytes !== undefined){
+                              let data10 = data.bodyBytes;
+                              const _errs16 = errors;
+                              if(!(((typeof data10 == "number") && (!(data10 % 1) && !isNaN(data10))) && (isFinite(data10)))){
+                                validateInboundReceiptInfo.errors = [{instancePath:instancePath+"/bodyBytes",schemaPath:"#/properties/bodyBytes/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                                return false;
+                              }
+                              if(errors === _errs16){
+                                if((typeof data10 == "number") && (isFinite(data10))){
+                                  if(data10 > 5242880 || isNaN(data10)){
+                                    validateInboundReceiptInfo.errors = [{instancePath:instancePath+"/bodyBytes",schemaPath:"#/properties/bodyBytes/maximum",keyword:"maximum",params:{comparison: "<=", limit: 5242880},message:"must be <= 5242880"}];
+                                    return false;
+                                  }
+                                  else {
+                                    if(data10 < 0 || isNaN(data10)){
+                                      validateInboundReceiptInfo.errors = [{instancePath:instancePath+"/bodyBytes",schemaPath:"#/properties/bodyBytes/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                                      return false;
+                                    }
+                                    else {
+                                      if(!(validateInboundReceiptInfo_0.validate(data10))){
+                                        validateInboundReceiptInfo.errors = [{instancePath:instancePath+"/bodyBytes",schemaPath:"#/properties/bodyBytes/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                                        return false;
+                                      }
+                                    }
+                                  }
+                                }
+                              }
+                              var valid0 = _errs16 === errors;
+                            }
+                            else {
+                              var valid0 = true;
+                            }
+                            if(valid0){
+                              if(data.forwardCount !== undefined){
+                                let data11 = data.forwardCount;
+                                const _errs18 = errors;
+                                if(!(((typeof data11 == "number") && (!(data11 % 1) && !isNaN(data11))) && (isFinite(data11)))){
+                                  validateInboundReceiptInfo.errors = [{instancePath:instancePath+"/forwardCount",schemaPath:"#/properties/forwardCount/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                                  return false;
+                                }
+                                if(errors === _errs18){
+                                  if((typeof data11 == "number") && (isFinite(data11))){
+                                    if(data11 > 2147483647 || isNaN(data11)){
+                                      validateInboundReceiptInfo.errors = [{instancePath:instancePath+"/forwardCount",schemaPath:"#/properties/forwardCount/maximum",keyword:"maximum",params:{comparison: "<=", limit: 2147483647},message:"must be <= 2147483647"}];
+                                      return false;
+                                    }
+                                    else {
+                                      if(data11 < 0 || isNaN(data11)){
+                                        validateInboundReceiptInfo.errors = [{instancePath:instancePath+"/forwardCount",schemaPath:"#/properties/forwardCount/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                                        return false;
+                                      }
+                                      else {
+                                        if(!(validateInboundReceiptInfo_0.validate(data11))){
+                                          validateInboundReceiptInfo.errors = [{instancePath:instancePath+"/forwardCount",schemaPath:"#/properties/forwardCount/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                                          return false;
+                                        }
+                                      }
+                                    }
+                                  }
+                                }
+                                var valid0 = _errs18 === errors;
+                              }
+                              else {
+                                var valid0 = true;
+                              }
+                              if(valid0){
+                                if(data.correlationId !== undefined){
+                                  let data12 = data.correlationId;
+                                  const _errs20 = errors;
+                                  if(errors === _errs20){
+                                    if(typeof data12 === "string"){
+                                      if(ucs2length(data12) > 128){
+                                        validateInboundReceiptInfo.errors = [{instancePath:instancePath+"/correlationId",schemaPath:"#/properties/correlationId/maxLength",keyword:"maxLength",params:{limit: 128},message:"must NOT have more than 128 characters"}];
+                                        return false;
+                                      }
+                                    }
+                                    else {
+                                      validateInboundReceiptInfo.errors = [{instancePath:instancePath+"/correlationId",schemaPath:"#/properties/correlationId/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                      return false;
+                                    }
+                                  }
+                                  var valid0 = _errs20 === errors;
+                                }
+                                else {
+                                  var valid0 = true;
+                                }
+                                if(valid0){
+                                  if(data.receivedAt !== undefined){
+                                    const _errs22 = errors;
+                                    if(!(validateTimestamp(data.receivedAt, {instancePath:instancePath+"/receivedAt",parentData:data,parentDataProperty:"receivedAt",rootData}))){
+                                      vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                                      errors = vErrors.length;
+                                    }
+                                    var valid0 = _errs22 === errors;
+                                  }
+                                  else {
+                                    var valid0 = true;
+                                  }
+                                  if(valid0){
+                                    if(data.processedAt !== undefined){
+                                      const _errs23 = errors;
+                                      if(!(validateTimestampOrNull(data.processedAt, {instancePath:instancePath+"/processedAt",parentData:data,parentDataProperty:"processedAt",rootData}))){
+                                        vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                                        errors = vErrors.length;
+                                      }
+                                      var valid0 = _errs23 === errors;
+                                    }
+                                    else {
+                                      var valid0 = true;
+                                    }
+                                  }
+                                }
+                              }
+                            }
+                          }
+                        }
+                      }
+                    }
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateInboundReceiptInfo.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateInboundReceiptInfo.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateInboundReceiptStatus(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(typeof data !== "string"){
+    validateInboundReceiptStatus.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+    return false;
+  }
+  if(!(((data === "RECEIVED") || (data === "FORWARDED")) || (data === "QUARANTINED"))){
+    validateInboundReceiptStatus.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateInboundReceiptStatus_0},message:"must be equal to one of the allowed values"}];
+    return false;
+  }
+  validateInboundReceiptStatus.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateInboundScheme(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(typeof data !== "string"){
+    validateInboundScheme.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+    return false;
+  }
+  if(!(((((((((((((((data === "STANDARD_WEBHOOKS") || (data === "STRIPE")) || (data === "GITHUB")) || (data === "SHOPIFY")) || (data === "SLACK")) || (data === "XERO")) || (data === "QUICKBOOKS")) || (data === "SENDGRID")) || (data === "SNS")) || (data === "MICROSOFT_GRAPH")) || (data === "PUBSUB")) || (data === "HMAC")) || (data === "SHARED_SECRET")) || (data === "BASIC")) || (data === "JWT"))){
+    validateInboundScheme.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateInboundScheme_0},message:"must be equal to one of the allowed values"}];
+    return false;
+  }
+  validateInboundScheme.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateInboundSourceId(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(typeof data === "string"){
+      if(ucs2length(data) > 30){
+        validateInboundSourceId.errors = [{instancePath,schemaPath:"#/maxLength",keyword:"maxLength",params:{limit: 30},message:"must NOT have more than 30 characters"}];
+        return false;
+      }
+      else {
+        if(!validateInboundSourceId_0.test(data)){
+          validateInboundSourceId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^src_[0-6][0-9a-hjkmnp-tv-z]{25}$"},message:"must match pattern \""+"^src_[0-6][0-9a-hjkmnp-tv-z]{25}$"+"\""}];
+          return false;
+        }
+      }
+    }
+    else {
+      validateInboundSourceId.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+      return false;
+    }
+  }
+  validateInboundSourceId.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateInboundSourceInfo(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.name === undefined) && (missing0 = "name"))) || ((data.url === undefined) && (missing0 = "url"))) || ((data.scheme === undefined) && (missing0 = "scheme"))) || ((data.settings === undefined) && (missing0 = "settings"))) || ((data.secretCount === undefined) && (missing0 = "secretCount"))) || ((data.secretsChangedAt === undefined) && (missing0 = "secretsChangedAt"))) || ((data.allowedIps === undefined) && (missing0 = "allowedIps"))) || ((data.maxBodyBytes === undefined) && (missing0 = "maxBodyBytes"))) || ((data.acceptsUndedupable === undefined) && (missing0 = "acceptsUndedupable"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))){
+        validateInboundSourceInfo.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.id !== undefined){
+          const _errs1 = errors;
+          if(!(validateInboundSourceId(data.id, {instancePath:instancePath+"/id",parentData:data,parentDataProperty:"id",rootData}))){
+            vErrors = vErrors === null ? validateInboundSourceId.errors : vErrors.concat(validateInboundSourceId.errors);
+            errors = vErrors.length;
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.name !== undefined){
+            let data1 = data.name;
+            const _errs2 = errors;
+            if(errors === _errs2){
+              if(typeof data1 === "string"){
+                if(ucs2length(data1) > 100){
+                  validateInboundSourceInfo.errors = [{instancePath:instancePath+"/name",schemaPath:"#/properties/name/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
+                  return false;
+                }
+              }
+              else {
+                validateInboundSourceInfo.errors = [{instancePath:instancePath+"/name",schemaPath:"#/properties/name/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                return false;
+              }
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.url !== undefined){
+              let data2 = data.url;
+              const _errs4 = errors;
+              if(errors === _errs4){
+                if(errors === _errs4){
+                  if(typeof data2 === "string"){
+                    if(ucs2length(data2) > 2048){
+                      validateInboundSourceInfo.errors = [{instancePath:instancePath+"/url",schemaPath:"#/properties/url/maxLength",keyword:"maxLength",params:{limit: 2048},message:"must NOT have more than 2048 characters"}];
+                      return false;
+                    }
+                    else {
+                      if(!(validateInboundSourceInfo_0(data2))){
+                        validateInboundSourceInfo.errors = [{instancePath:instancePath+"/url",schemaPath:"#/properties/url/format",keyword:"format",params:{format: "uri"},message:"must match format \""+"uri"+"\""}];
+                        return false;
+                      }
+                    }
+                  }
+                  else {
+                    validateInboundSourceInfo.errors = [{instancePath:instancePath+"/url",schemaPath:"#/properties/url/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                    return false;
+                  }
+                }
+              }
+              var valid0 = _errs4 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.scheme !== undefined){
+                const _errs6 = errors;
+                if(!(validateInboundScheme(data.scheme, {instancePath:instancePath+"/scheme",parentData:data,parentDataProperty:"scheme",rootData}))){
+                  vErrors = vErrors === null ? validateInboundScheme.errors : vErrors.concat(validateInboundScheme.errors);
+                  errors = vErrors.length;
+                }
+                var valid0 = _errs6 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+              if(valid0){
+                if(data.settings !== undefined){
+                  const _errs7 = errors;
+                  if(!(validateInboundSourceSettings(data.settings, {instancePath:instancePath+"/settings",parentData:data,parentDataProperty:"settings",rootData}))){
+                    vErrors = vErrors === null ? validateInboundSourceSettings.errors : vErrors.concat(validateInboundSourceSettings.errors);
+                    errors = vErrors.length;
+                  }
+                  var valid0 = _errs7 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
+                if(valid0){
+                  if(data.secretCount !== undefined){
+                    let data5 = data.secretCount;
+                    const _errs8 = errors;
+                    if(!(((typeof data5 == "number") && (!(data5 % 1) && !isNaN(data5))) && (isFinite(data5)))){
+                      validateInboundSourceInfo.errors = [{instancePath:instancePath+"/secretCount",schemaPath:"#/properties/secretCount/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                      return false;
+                    }
+                    if(errors === _errs8){
+                      if((typeof data5 == "number") && (isFinite(data5))){
+                        if(data5 > 5 || isNaN(data5)){
+                          validateInboundSourceInfo.errors = [{instancePath:instancePath+"/secretCount",schemaPath:"#/properties/secretCount/maximum",keyword:"maximum",params:{comparison: "<=", limit: 5},message:"must be <= 5"}];
+                          return false;
+                        }
+                        else {
+                          if(data5 < 0 || isNaN(data5)){
+                            validateInboundSourceInfo.errors = [{instancePath:instancePath+"/secretCount",schemaPath:"#/properties/secretCount/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                            return false;
+                          }
+                          else {
+                            if(!(validateInboundReceiptInfo_0.validate(data5))){
+                              validateInboundSourceInfo.errors = [{instancePath:instancePath+"/secretCount",schemaPath:"#/properties/secretCount/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                              return false;
+                            }
+                          }
+                        }
+                      }
+                    }
+                    var valid0 = _errs8 === errors;
+                  }
+                  else {
+                    var valid0 = true;
+                  }
+                  if(valid0){
+                    if(data.secretsChangedAt !== undefined){
+                      const _errs10 = errors;
+                      if(!(validateTimestamp(data.secretsChangedAt, {instancePath:instancePath+"/secretsChangedAt",parentData:data,parentDataProperty:"secretsChangedAt",rootData}))){
+                        vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                        errors = vErrors.length;
+                      }
+                      var valid0 = _errs10 === errors;
+                    }
+                    else {
+                      var valid0 = true;
+                    }
+                    if(valid0){
+                      if(data.allowedIps !== undefined){
+                        let data7 = data.allowedIps;
+                        const _errs11 = errors;
+                        if(errors === _errs11){
+                          if(Array.isArray(data7)){
+                            if(data7.length > 100){
+                              validateInboundSourceInfo.errors = [{instancePath:instancePath+"/allowedIps",schemaPath:"#/properties/allowedIps/maxItems",keyword:"maxItems",params:{limit: 100},message:"must NOT have more than 100 items"}];
+                              return false;
+                            }
+                            else {
+                              var valid1 = true;
+                              const len0 = data7.length;
+                              for(let i0=0; i0<len0; i0++){
+                                const _errs13 = errors;
+                                if(!(validateAllowedIp(data7[i0], {instancePath:instancePath+"/allowedIps/" + i0,parentData:data7,parentDataProperty:i0,rootData}))){
+                                  vErrors = vErrors === null ? validateAllowedIp.errors : vErrors.concat(validateAllowedIp.errors);
+                                  errors = vErrors.length;
+                                }
+                                var valid1 = _errs13 === errors;
+                                if(!valid1){
+                                  break;
+                                }
+                              }
+                            }
+                          }
+                          else {
+                            validateInboundSourceInfo.errors = [{instancePath:instancePath+"/allowedIps",schemaPath:"#/properties/allowedIps/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                            return false;
+                          }
+                        }
+                        var valid0 = _errs11 === errors;
+                      }
+                      else {
+                        var valid0 = true;
+                      }
+                      if(valid0){
+                        if(data.maxBodyBytes !== undefined){
+                          let data9 = data.maxBodyBytes;
+                          const _errs14 = errors;
+                          if(!(((typeof data9 == "number") && (!(data9 % 1) && !isNaN(data9))) && (isFinite(data9)))){
+                            validateInboundSourceInfo.errors = [{instancePath:instancePath+"/maxBodyBytes",schemaPath:"#/properties/maxBodyBytes/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                            return false;
+                          }
+                          if(errors === _errs14){
+                            if((typeof data9 == "number") && (isFinite(data9))){
+                              if(data9 > 5242880 || isNaN(data9)){
+                                validateInboundSourceInfo.errors = [{instancePath:instancePath+"/maxBodyBytes",schemaPath:"#/properties/maxBodyBytes/maximum",keyword:"maximum",params:{comparison: "<=", limit: 5242880},message:"must be <= 5242880"}];
+                                return false;
+                              }
+                              else {
+                                if(data9 < 1 || isNaN(data9)){
+                                  validateInboundSourceInfo.errors = [{instancePath:instancePath+"/maxBodyBytes",schemaPath:"#/properties/maxBodyBytes/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
+                                  return false;
+                                }
+                                else {
+                                  if(!(validateInboundReceiptInfo_0.validate(data9))){
+                                    validateInboundSourceInfo.errors = [{instancePath:instancePath+"/maxBodyBytes",schemaPath:"#/properties/maxBodyBytes/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                                    return false;
+                                  }
+                                }
+                              }
+                            }
+                          }
+                          var valid0 = _errs14 === errors;
+                        }
+                        else {
+                          var valid0 = true;
+                        }
+                        if(valid0){
+                          if(data.acceptsUndedupable !== undefined){
+                            const _errs16 = errors;
+                            if(typeof data.acceptsUndedupable !== "boolean"){
+                              validateInboundSourceInfo.errors = [{instancePath:instancePath+"/acceptsUndedupable",schemaPath:"#/properties/acceptsUndedupable/type",keyword:"type",params:{type: "boolean"},message:"must be boolean"}];
+                              return false;
+                            }
+                            var valid0 = _errs16 === errors;
+                          }
+                          else {
+                            var valid0 = true;
+                          }
+                          if(valid0){
+                            if(data.status !== undefined){
+                              const _errs18 = errors;
+                              if(!(validateInboundSourceStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
+                                vErrors = vErrors === null ? validateInboundSourceStatus.errors : vErrors.concat(validateInboundSourceStatus.errors);
+                                errors = vErrors.length;
+                              }
+                              var valid0 = _errs18 === errors;
+                            }
+                            else {
+                              var valid0 = true;
+                            }
+                            if(valid0){
+                              if(data.createdAt !== undefined){
+                                const _errs19 = errors;
+                                if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
+                                  vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                                  errors = vErrors.length;
+                                }
+                                var valid0 = _errs19 === errors;
+                              }
+                              else {
+                                var valid0 = true;
+                              }
+                              if(valid0){
+                                if(data.updatedAt !== undefined){
+                                  const _errs20 = errors;
+                                  if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                                    vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                                    errors = vErrors.length;
+                                  }
+                                  var valid0 = _errs20 === errors;
+                                }
+                                else {
+                                  var valid0 = true;
+                                }
+                                if(valid0){
+                                  if(data.revision !== undefined){
+                                    const _errs21 = errors;
+                                    if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
+                                      vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                      errors = vErrors.length;
+                                    }
+                                    var valid0 = _errs21 === errors;
+                                  }
+                                  else {
+                                    var valid0 = true;
+                                  }
+                                }
+                              }
+                            }
+                          }
+                        }
+                      }
+                    }
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateInboundSourceInfo.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateInboundSourceInfo.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateInboundSourceSettings(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      if(data.header !== undefined){
+        let data0 = data.header;
+        const _errs1 = errors;
+        if(errors === _errs1){
+          if(typeof data0 === "string"){
+            if(ucs2length(data0) > 100){
+              validateInboundSourceSettings.errors = [{instancePath:instancePath+"/header",schemaPath:"#/properties/header/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
+              return false;
+            }
+          }
+          else {
+            validateInboundSourceSettings.errors = [{instancePath:instancePath+"/header",schemaPath:"#/properties/header/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+            return false;
+          }
+        }
+        var valid0 = _errs1 === errors;
+      }
+      else {
+        var valid0 = true;
+      }
+      if(valid0){
+        if(data.prefix !== undefined){
+          let data1 = data.prefix;
+          const _errs3 = errors;
+          if(errors === _errs3){
+            if(typeof data1 === "string"){
+              if(ucs2length(data1) > 50){
+                validateInboundSourceSettings.errors = [{instancePath:instancePath+"/prefix",schemaPath:"#/properties/prefix/maxLength",keyword:"maxLength",params:{limit: 50},message:"must NOT have more than 50 characters"}];
+                return false;
+              }
+            }
+            else {
+              validateInboundSourceSettings.errors = [{instancePath:instancePath+"/prefix",schemaPath:"#/properties/prefix/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+              return false;
+            }
+          }
+          var valid0 = _errs3 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.encoding !== undefined){
+            let data2 = data.encoding;
+            const _errs5 = errors;
+            if(typeof data2 !== "string"){
+              validateInboundSourceSettings.errors = [{instancePath:instancePath+"/encoding",schemaPath:"#/properties/encoding/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+              return false;
+            }
+            if(!(((data2 === "HEX") || (data2 === "BASE64")) || (data2 === "BASE64URL"))){
+              validateInboundSourceSettings.errors = [{instancePath:instancePath+"/encoding",schemaPath:"#/properties/encoding/enum",keyword:"enum",params:{allowedValues: validateInboundSourceSettings_2},message:"must be equal to one of the allowed values"}];
+              return false;
+            }
+            var valid0 = _errs5 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.algorithm !== undefined){
+              let data3 = data.algorithm;
+              const _errs7 = errors;
+              if(typeof data3 !== "string"){
+                validateInboundSourceSettings.errors = [{instancePath:instancePath+"/algorithm",schemaPath:"#/properties/algorithm/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                return false;
+              }
+              if(!(((data3 === "SHA1") || (data3 === "SHA256")) || (data3 === "SHA512"))){
+                validateInboundSourceSettings.errors = [{instancePath:instancePath+"/algorithm",schemaPath:"#/properties/algorithm/enum",keyword:"enum",params:{allowedValues: validateInboundSourceSettings_3},message:"must be equal to one of the allowed values"}];
+                return false;
+              }
+              var valid0 = _errs7 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.secretEncoding !== undefined){
+                let data4 = data.secretEncoding;
+                const _errs9 = errors;
+                if(typeof data4 !== "string"){
+                  validateInboundSourceSettings.errors = [{instancePath:instancePath+"/secretEncoding",schemaPath:"#/properties/secretEncoding/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                  return false;
+                }
+                if(!(((data4 === "TEXT") || (data4 === "BASE64")) || (data4 === "HEX"))){
+                  validateInboundSourceSettings.errors = [{instancePath:instancePath+"/secretEncoding",schemaPath:"#/properties/secretEncoding/enum",keyword:"enum",params:{allowedValues: validateInboundSourceSettings_4},message:"must be equal to one of the allowed values"}];
+                  return false;
+                }
+                var valid0 = _errs9 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+              if(valid0){
+                if(data.signedContent !== undefined){
+                  let data5 = data.signedContent;
+                  const _errs11 = errors;
+                  if(errors === _errs11){
+                    if(typeof data5 === "string"){
+                      if(ucs2length(data5) > 200){
+                        validateInboundSourceSettings.errors = [{instancePath:instancePath+"/signedContent",schemaPath:"#/properties/signedContent/maxLength",keyword:"maxLength",params:{limit: 200},message:"must NOT have more than 200 characters"}];
+                        return false;
+                      }
+                    }
+                    else {
+                      validateInboundSourceSettings.errors = [{instancePath:instancePath+"/signedContent",schemaPath:"#/properties/signedContent/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                      return false;
+                    }
+                  }
+                  var valid0 = _errs11 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
+                if(valid0){
+                  if(data.timestampHeader !== undefined){
+                    let data6 = data.timestampHeader;
+                    const _errs13 = errors;
+                    if(errors === _errs13){
+                      if(typeof data6 === "string"){
+                        if(ucs2length(data6) > 100){
+                          validateInboundSourceSettings.errors = [{instancePath:instancePath+"/timestampHeader",schemaPath:"#/properties/timestampHeader/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
+                          return false;
+                        }
+                      }
+                      else {
+                        validateInboundSourceSettings.errors = [{instancePath:instancePath+"/timestampHeader",schemaPath:"#/properties/timestampHeader/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                        return false;
+                      }
+                    }
+                    var valid0 = _errs13 === errors;
+                  }
+                  else {
+                    var valid0 = true;
+                  }
+                  if(valid0){
+                    if(data.timestampPrefix !== undefined){
+                      let data7 = data.timestampPrefix;
+                      const _errs15 = errors;
+                      if(errors === _errs15){
+                        if(typeof data7 === "string"){
+                          if(ucs2length(data7) > 50){
+                            validateInboundSourceSettings.errors = [{instancePath:instancePath+"/timestampPrefix",schemaPath:"#/properties/timestampPrefix/maxLength",keyword:"maxLength",params:{limit: 50},message:"must NOT have more than 50 characters"}];
+                            return false;
+                          }
+                        }
+                        else {
+                          validateInboundSourceSettings.errors = [{instancePath:instancePath+"/timestampPrefix",schemaPath:"#/properties/timestampPrefix/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                          return false;
+                        }
+                      }
+                      var valid0 = _errs15 === errors;
+                    }
+                    else {
+                      var valid0 = true;
+                    }
+                    if(valid0){
+                      if(data.toleranceSeconds !== undefined){
+                        let data8 = data.toleranceSeconds;
+                        const _errs17 = errors;
+                        if(!(((typeof data8 == "number") && (!(data8 % 1) && !isNaN(data8))) && (isFinite(data8)))){
+                          validateInboundSourceSettings.errors = [{instancePath:instancePath+"/toleranceSeconds",schemaPath:"#/properties/toleranceSeconds/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                          return false;
+                        }
+                        if(errors === _errs17){
+                          if((typeof data8 == "number") && (isFinite(data8))){
+                            if(data8 > 86400 || isNaN(data8)){
+                              validateInboundSourceSettings.errors = [{instancePath:instancePath+"/toleranceSeconds",schemaPath:"#/properties/toleranceSeconds/maximum",keyword:"maximum",params:{comparison: "<=", limit: 86400},message:"must be <= 86400"}];
+                              return false;
+                            }
+                            else {
+                              if(data8 < 1 || isNaN(data8)){
+                                validateInboundSourceSettings.errors = [{instancePath:instancePath+"/toleranceSeconds",schemaPath:"#/properties/toleranceSeconds/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
+                                return false;
+                              }
+                              else {
+                                if(!(validateInboundReceiptInfo_0.validate(data8))){
+                                  validateInboundSourceSettings.errors = [{instancePath:instancePath+"/toleranceSeconds",schemaPath:"#/properties/toleranceSeconds/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                                  return false;
+                                }
+                              }
+                            }
+                          }
+                        }
+                        var valid0 = _errs17 === errors;
+                      }
+                      else {
+                        var valid0 = true;
+                      }
+                      if(valid0){
+                        if(data.eventIdHeader !== undefined){
+                          let data9 = data.eventIdHeader;
+                          const _errs19 = errors;
+                          if(errors === _errs19){
+                            if(typeof data9 === "string"){
+                              if(ucs2length(data9) > 100){
+                                validateInboundSourceSettings.errors = [{instancePath:instancePath+"/eventIdHeader",schemaPath:"#/properties/eventIdHeader/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
+                                return false;
+                              }
+                            }
+                            else {
+                              validateInboundSourceSettings.errors = [{instancePath:instancePath+"/eventIdHeader",schemaPath:"#/properties/eventIdHeader/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                              return false;
+                            }
+                          }
+                          var valid0 = _errs19 === errors;
+                        }
+                        else {
+                          var valid0 = true;
+                        }
+                        if(valid0){
+                          if(data.eventIdPointer !== undefined){
+                            let data10 = data.eventIdPointer;
+                            const _errs21 = errors;
+                            if(errors === _errs21){
+                              if(typeof data10 === "string"){
+                                if(ucs2length(data10) > 200){
+                                  validateInboundSourceSettings.errors = [{instancePath:instancePath+"/eventIdPointer",schemaPath:"#/properties/eventIdPointer/maxLength",keyword:"maxLength",params:{limit: 200},message:"must NOT have more than 200 characters"}];
+                                  return false;
+                                }
+                              }
+                              else {
+                                validateInboundSourceSettings.errors = [{instancePath:instancePath+"/eventIdPointer",schemaPath:"#/properties/eventIdPointer/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                return false;
+                              }
+                            }
+                            var valid0 = _errs21 === errors;
+                          }
+                          else {
+                            var valid0 = true;
+                          }
+                          if(valid0){
+                            if(data.eventTypeHeader !== undefined){
+                              let data11 = data.eventTypeHeader;
+                              const _errs23 = errors;
+                              if(errors === _errs23){
+                                if(typeof data11 === "string"){
+                                  if(ucs2length(data11) > 100){
+                                    validateInboundSourceSettings.errors = [{instancePath:instancePath+"/eventTypeHeader",schemaPath:"#/properties/eventTypeHeader/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
+                                    return false;
+                                  }
+                                }
+                                else {
+                                  validateInboundSourceSettings.errors = [{instancePath:instancePath+"/eventTypeHeader",schemaPath:"#/properties/eventTypeHeader/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                  return false;
+                                }
+                              }
+                              var valid0 = _errs23 === errors;
+                            }
+                            else {
+                              var valid0 = true;
+                            }
+                            if(valid0){
+                              if(data.eventTypePointer !== undefined){
+                                let data12 = data.eventTypePointer;
+                                const _errs25 = errors;
+                                if(errors === _errs25){
+                                  if(typeof data12 === "string"){
+                                    if(ucs2length(data12) > 200){
+                                      validateInboundSourceSettings.errors = [{instancePath:instancePath+"/eventTypePointer",schemaPath:"#/properties/eventTypePointer/maxLength",keyword:"maxLength",params:{limit: 200},message:"must NOT have more than 200 characters"}];
+                                      return false;
+                                    }
+                                  }
+                                  else {
+                                    validateInboundSourceSettings.errors = [{instancePath:instancePath+"/eventTypePointer",schemaPath:"#/properties/eventTypePointer/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                    return false;
+                                  }
+                                }
+                                var valid0 = _errs25 === errors;
+                              }
+                              else {
+                                var valid0 = true;
+                              }
+                              if(valid0){
+                                if(data.jwksUrl !== undefined){
+                                  let data13 = data.jwksUrl;
+                                  const _errs27 = errors;
+                                  if(errors === _errs27){
+                                    if(errors === _errs27){
+                                      if(typeof data13 === "string"){
+                                        if(ucs2length(data13) > 2048){
+                                          validateInboundSourceSettings.errors = [{instancePath:instancePath+"/jwksUrl",schemaPath:"#/properties/jwksUrl/maxLength",keyword:"maxLength",params:{limit: 2048},message:"must NOT have more than 2048 characters"}];
+                                          return false;
+                                        }
+                                        else {
+                                          if(!(validateInboundSourceInfo_0(data13))){
+                                            validateInboundSourceSettings.errors = [{instancePath:instancePath+"/jwksUrl",schemaPath:"#/properties/jwksUrl/format",keyword:"format",params:{format: "uri"},message:"must match format \""+"uri"+"\""}];
+                                            return false;
+                                          }
+                                        }
+                                      }
+                                      else {
+                                        validateInboundSourceSettings.errors = [{instancePath:instancePath+"/jwksUrl",schemaPath:"#/properties/jwksUrl/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                        return false;
+                                      }
+                                    }
+                                  }
+                                  var valid0 = _errs27 === errors;
+                                }
+                                else {
+                                  var valid0 = true;
+                                }
+                                if(valid0){
+                                  if(data.issuer !== undefined){
+                                    let data14 = data.issuer;
+                                    const _errs29 = errors;
+                                    if(errors === _errs29){
+                                      if(typeof data14 === "string"){
+                                        if(ucs2length(data14) > 500){
+                                          validateInboundSourceSettings.errors = [{instancePath:instancePath+"/issuer",schemaPath:"#/properties/issuer/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                                          return false;
+                                        }
+                                      }
+                                      else {
+                                        validateInboundSourceSettings.errors = [{instancePath:instancePath+"/issuer",schemaPath:"#/properties/issuer/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                        return false;
+                                      }
+                                    }
+                                    var valid0 = _errs29 === errors;
+                                  }
+                                  else {
+                                    var valid0 = true;
+                                  }
+                                  if(valid0){
+                                    if(data.audience !== undefined){
+                                      let data15 = data.audience;
+                                      const _errs31 = errors;
+                                      if(errors === _errs31){
+                                        if(typeof data15 === "string"){
+                                          if(ucs2length(data15) > 500){
+                                            validateInboundSourceSettings.errors = [{instancePath:instancePath+"/audience",schemaPath:"#/properties/audience/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                                            return false;
+                                          }
+                                        }
+                                        else {
+                                          validateInboundSourceSettings.errors = [{instancePath:instancePath+"/audience",schemaPath:"#/properties/audience/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                          return false;
+                                        }
+                                      }
+                                      var valid0 = _errs31 === errors;
+                                    }
+                                    else {
+                                      var valid0 = true;
+                                    }
+                                    if(valid0){
+                                      if(data.subject !== undefined){
+                                        let data16 = data.subject;
+                                        const _errs33 = errors;
+                                        if(errors === _errs33){
+                                          if(typeof data16 === "string"){
+                                            if(ucs2length(data16) > 500){
+                                              validateInboundSourceSettings.errors = [{instancePath:instancePath+"/subject",schemaPath:"#/properties/subject/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                                              return false;
+                                            }
+                                          }
+                                          else {
+                                            validateInboundSourceSettings.errors = [{instancePath:instancePath+"/subject",schemaPath:"#/properties/subject/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                            return false;
+                                          }
+                                        }
+                                        var valid0 = _errs33 === errors;
+                                      }
+                                      else {
+                                        var valid0 = true;
+                                      }
+                                      if(valid0){
+                                        if(data.bodyDigestClaim !== undefined){
+                                          let data17 = data.bodyDigestClaim;
+                                          const _errs35 = errors;
+                                          if(errors === _errs35){
+                                            if(typeof data17 === "string"){
+                                              if(ucs2length(data17) > 100){
+                                                validateInboundSourceSettings.errors = [{instancePath:instancePath+"/bodyDigestClaim",schemaPath:"#/properties/bodyDigestClaim/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
+                                                return false;
+                                              }
+                                            }
+                                            else {
+                                              validateInboundSourceSettings.errors = [{instancePath:instancePath+"/bodyDigestClaim",schemaPath:"#/properties/bodyDigestClaim/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                              return false;
+                                            }
+                                          }
+                                          var valid0 = _errs35 === errors;
+                                        }
+                                        else {
+                                          var valid0 = true;
+                                        }
+                                        if(valid0){
+                                          if(data.serviceAccountEmail !== undefined){
+                                            let data18 = data.serviceAccountEmail;
+                                            const _errs37 = errors;
+                                            if(errors === _errs37){
+                                              if(typeof data18 === "string"){
+                                                if(ucs2length(data18) > 320){
+                                                  validateInboundSourceSettings.errors = [{instancePath:instancePath+"/serviceAccountEmail",schemaPath:"#/properties/serviceAccountEmail/maxLength",keyword:"maxLength",params:{limit: 320},message:"must NOT have more than 320 characters"}];
+                                                  return false;
+                                                }
+                                              }
+                                              else {
+                                                validateInboundSourceSettings.errors = [{instancePath:instancePath+"/serviceAccountEmail",schemaPath:"#/properties/serviceAccountEmail/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                                return false;
+                                              }
+                                            }
+                                            var valid0 = _errs37 === errors;
+                                          }
+                                          else {
+                                            var valid0 = true;
+                                          }
+                                          if(valid0){
+                                            if(data.subscription !== undefined){
+                                              let data19 = data.subscription;
+                                              const _errs39 = errors;
+                                              if(errors === _errs39){
+                                                if(typeof data19 === "string"){
+                                                  if(ucs2length(data19) > 500){
+                                                    validateInboundSourceSettings.errors = [{instancePath:instancePath+"/subscription",schemaPath:"#/properties/subscription/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                                                    return false;
+                                                  }
+                                                }
+                                                else {
+                                                  validateInboundSourceSettings.errors = [{instancePath:instancePath+"/subscription",schemaPath:"#/properties/subscription/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                                  return false;
+                                                }
+                                              }
+                                              var valid0 = _errs39 === errors;
+                                            }
+                                            else {
+                                              var valid0 = true;
+                                            }
+                                            if(valid0){
+                                              if(data.topicArns !== undefined){
+                                                let data20 = data.topicArns;
+                                                const _errs41 = errors;
+                                                if(errors === _errs41){
+                                                  if(Array.isArray(data20)){
+                                                    if(data20.length > 20){
+                                                      validateInboundSourceSettings.errors = [{instancePath:instancePath+"/topicArns",schemaPath:"#/properties/topicArns/maxItems",keyword:"maxItems",params:{limit: 20},message:"must NOT have more than 20 items"}];
+                                                      return false;
+                                                    }
+                                                  }
+                                                  else {
+                                                    validateInboundSourceSettings.errors = [{instancePath:instancePath+"/topicArns",schemaPath:"#/properties/topicArns/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                                    return false;
+                                                  }
+                                                }
+                                                var valid0 = _errs41 === errors;
+                                              }
+                                              else {
+                                                var valid0 = true;
+                                              }
+                                              if(valid0){
+                                                if(data.appId !== undefined){
+                                                  let data21 = data.appId;
+                                                  const _errs43 = errors;
+                                                  if(errors === _errs43){
+                                                    if(typeof data21 === "string"){
+                                                      if(ucs2length(data21) > 100){
+                                                        validateInboundSourceSettings.errors = [{instancePath:instancePath+"/appId",schemaPath:"#/properties/appId/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
+                                                        return false;
+                                                      }
+                                                    }
+                                                    else {
+                                                      validateInboundSourceSettings.errors = [{instancePath:instancePath+"/appId",schemaPath:"#/properties/appId/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                                      return false;
+                                                    }
+                                                  }
+                                                  var valid0 = _errs43 === errors;
+                                                }
+                                                else {
+                                                  var valid0 = true;
+                                                }
+                                                if(valid0){
+                                                  if(data.tenantId !== undefined){
+                                                    let data22 = data.tenantId;
+                                                    const _errs45 = errors;
+                                                    if(errors === _errs45){
+                                                      if(typeof data22 === "string"){
+                                                        if(ucs2length(data22) > 100){
+                                                          validateInboundSourceSettings.errors = [{instancePath:instancePath+"/tenantId",schemaPath:"#/properties/tenantId/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
+                                                          return false;
+                                                        }
+                                                      }
+                                                      else {
+                                                        validateInboundSourceSettings.errors = [{instancePath:instancePath+"/tenantId",schemaPath:"#/properties/tenantId/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                                        return false;
+                                                      }
+                                                    }
+                                                    var valid0 = _errs45 === errors;
+                                                  }
+                                                  else {
+                                                    var valid0 = true;
+                                                  }
+                                                }
+                                              }
+                                            }
+                                          }
+                                        }
+                                      }
+                                    }
+                                  }
+                                }
+                              }
+                            }
+                          }
+                        }
+                      }
+                    }
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateInboundSourceSettings.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateInboundSourceSettings.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateInboundSourceStatus(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(typeof data !== "string"){
+    validateInboundSourceStatus.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+    return false;
+  }
+  if(!((data === "ENABLED") || (data === "DISABLED"))){
+    validateInboundSourceStatus.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateInboundSourceStatus_0},message:"must be equal to one of the allowed values"}];
+    return false;
+  }
+  validateInboundSourceStatus.errors = vErrors;
   return errors === 0;
 }
 
@@ -2603,7 +3819,7 @@ export function validateJobInfo(data, {instancePath="", parentData, parentDataPr
                                   return false;
                                 }
                                 else {
-                                  if(!(validateJobInfo_0.validate(data8))){
+                                  if(!(validateInboundReceiptInfo_0.validate(data8))){
                                     validateJobInfo.errors = [{instancePath:instancePath+"/attemptCount",schemaPath:"#/properties/attemptCount/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
                                     return false;
                                   }
@@ -3593,7 +4809,7 @@ export function validateLimitsInfo(data, {instancePath="", parentData, parentDat
                         return false;
                       }
                       else {
-                        if(!(validateJobInfo_0.validate(data4))){
+                        if(!(validateInboundReceiptInfo_0.validate(data4))){
                           validateLimitsInfo.errors = [{instancePath:instancePath+"/concurrent",schemaPath:"#/properties/concurrent/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
                           return false;
                         }
@@ -4620,7 +5836,7 @@ export function validateProblem(data, {instancePath="", parentData, parentDataPr
                       return false;
                     }
                     else {
-                      if(!(validateJobInfo_0.validate(data2))){
+                      if(!(validateInboundReceiptInfo_0.validate(data2))){
                         validateProblem.errors = [{instancePath:instancePath+"/status",schemaPath:"#/properties/status/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
                         return false;
                       }
@@ -4793,7 +6009,7 @@ export function validateProblemCode(data, {instancePath="", parentData, parentDa
     validateProblemCode.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
     return false;
   }
-  if(!((((((((((((((((((((((((((((((((((((((((((((((((((data === "invalid_request") || (data === "malformed_json")) || (data === "unknown_parameter")) || (data === "invalid_cursor")) || (data === "idempotency_key_required")) || (data === "currency_unknown")) || (data === "amount_precision")) || (data === "amount_out_of_range")) || (data === "endpoint_url_forbidden")) || (data === "unauthorized")) || (data === "key_expired")) || (data === "key_revoked")) || (data === "key_disabled")) || (data === "insufficient_scope")) || (data === "scope_escalation")) || (data === "key_escalation")) || (data === "ip_not_allowed")) || (data === "forbidden_address")) || (data === "not_found")) || (data === "route_not_found")) || (data === "method_not_allowed")) || (data === "not_acceptable")) || (data === "request_timeout")) || (data === "idempotency_in_progress")) || (data === "conflict")) || (data === "external_id_taken")) || (data === "unique_key_taken")) || (data === "reference_unknown")) || (data === "reference_mismatch")) || (data === "invalid_state")) || (data === "resource_in_use")) || (data === "limit_reached")) || (data === "amount_exceeds_rest")) || (data === "delivery_in_progress")) || (data === "batch_leased")) || (data === "lease_lost")) || (data === "endpoint_disabled")) || (data === "self_lockout")) || (data === "precondition_failed")) || (data === "payload_too_large")) || (data === "uri_too_long")) || (data === "unsupported_media_type")) || (data === "idempotency_key_reused")) || (data === "precondition_required")) || (data === "quota_exceeded")) || (data === "headers_too_large")) || (data === "internal_error")) || (data === "commit_unknown")) || (data === "overloaded")) || (data === "unavailable"))){
+  if(!((((((((((((((((((((((((((((((((((((((((((((((((((((data === "invalid_request") || (data === "malformed_json")) || (data === "unknown_parameter")) || (data === "invalid_cursor")) || (data === "idempotency_key_required")) || (data === "currency_unknown")) || (data === "amount_precision")) || (data === "amount_out_of_range")) || (data === "endpoint_url_forbidden")) || (data === "unauthorized")) || (data === "key_expired")) || (data === "key_revoked")) || (data === "key_disabled")) || (data === "webhook_refused")) || (data === "insufficient_scope")) || (data === "scope_escalation")) || (data === "key_escalation")) || (data === "ip_not_allowed")) || (data === "forbidden_address")) || (data === "sender_not_allowed")) || (data === "not_found")) || (data === "route_not_found")) || (data === "method_not_allowed")) || (data === "not_acceptable")) || (data === "request_timeout")) || (data === "idempotency_in_progress")) || (data === "conflict")) || (data === "external_id_taken")) || (data === "unique_key_taken")) || (data === "reference_unknown")) || (data === "reference_mismatch")) || (data === "invalid_state")) || (data === "resource_in_use")) || (data === "limit_reached")) || (data === "amount_exceeds_rest")) || (data === "delivery_in_progress")) || (data === "batch_leased")) || (data === "lease_lost")) || (data === "endpoint_disabled")) || (data === "self_lockout")) || (data === "precondition_failed")) || (data === "payload_too_large")) || (data === "uri_too_long")) || (data === "unsupported_media_type")) || (data === "idempotency_key_reused")) || (data === "precondition_required")) || (data === "quota_exceeded")) || (data === "headers_too_large")) || (data === "internal_error")) || (data === "commit_unknown")) || (data === "overloaded")) || (data === "unavailable"))){
     validateProblemCode.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateProblemCode_0},message:"must be equal to one of the allowed values"}];
     return false;
   }
@@ -5294,7 +6510,7 @@ export function validateRateLimitInfo(data, {instancePath="", parentData, parent
                   return false;
                 }
                 else {
-                  if(!(validateJobInfo_0.validate(data0))){
+                  if(!(validateInboundReceiptInfo_0.validate(data0))){
                     validateRateLimitInfo.errors = [{instancePath:instancePath+"/quota",schemaPath:"#/properties/quota/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
                     return false;
                   }
@@ -5327,7 +6543,7 @@ export function validateRateLimitInfo(data, {instancePath="", parentData, parent
                     return false;
                   }
                   else {
-                    if(!(validateJobInfo_0.validate(data1))){
+                    if(!(validateInboundReceiptInfo_0.validate(data1))){
                       validateRateLimitInfo.errors = [{instancePath:instancePath+"/windowSeconds",schemaPath:"#/properties/windowSeconds/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
                       return false;
                     }
@@ -5417,7 +6633,7 @@ export function validateRevision(data, {instancePath="", parentData, parentDataP
           return false;
         }
         else {
-          if(!(validateJobInfo_0.validate(data))){
+          if(!(validateInboundReceiptInfo_0.validate(data))){
             validateRevision.errors = [{instancePath,schemaPath:"#/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
             return false;
           }
@@ -5628,7 +6844,7 @@ export function validateServiceAccountStatus(data, {instancePath="", parentData,
     return false;
   }
   if(!((data === "ENABLED") || (data === "DISABLED"))){
-    validateServiceAccountStatus.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateServiceAccountStatus_0},message:"must be equal to one of the allowed values"}];
+    validateServiceAccountStatus.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateInboundSourceStatus_0},message:"must be equal to one of the allowed values"}];
     return false;
   }
   validateServiceAccountStatus.errors = vErrors;
@@ -6295,6 +7511,61 @@ export function validateUsageReportGrouping(data, {instancePath="", parentData, 
   return errors === 0;
 }
 
+export function validateWebhookCustomHeader(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((data.name === undefined) && (missing0 = "name")) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))){
+        validateWebhookCustomHeader.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.name !== undefined){
+          let data0 = data.name;
+          const _errs1 = errors;
+          if(errors === _errs1){
+            if(typeof data0 === "string"){
+              if(ucs2length(data0) > 64){
+                validateWebhookCustomHeader.errors = [{instancePath:instancePath+"/name",schemaPath:"#/properties/name/maxLength",keyword:"maxLength",params:{limit: 64},message:"must NOT have more than 64 characters"}];
+                return false;
+              }
+            }
+            else {
+              validateWebhookCustomHeader.errors = [{instancePath:instancePath+"/name",schemaPath:"#/properties/name/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+              return false;
+            }
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.updatedAt !== undefined){
+            const _errs3 = errors;
+            if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+              vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs3 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookCustomHeader.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookCustomHeader.errors = vErrors;
+  return errors === 0;
+}
+
 export function validateWebhookEndpointDisabledReason(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
@@ -6341,7 +7612,7 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
   if(errors === 0){
     if(data && typeof data == "object" && !Array.isArray(data)){
       let missing0;
-      if((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.filter === undefined) && (missing0 = "filter"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.signatureSchemes === undefined) && (missing0 = "signatureSchemes"))) || ((data.signingSecrets === undefined) && (missing0 = "signingSecrets"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))){
+      if(((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.filter === undefined) && (missing0 = "filter"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.customHeaders === undefined) && (missing0 = "customHeaders"))) || ((data.signatureSchemes === undefined) && (missing0 = "signatureSchemes"))) || ((data.signingSecrets === undefined) && (missing0 = "signingSecrets"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))){
         validateWebhookEndpointInfo.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
         return false;
       }
@@ -6369,7 +7640,7 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                     return false;
                   }
                   else {
-                    if(!(validateWebhookEndpointInfo_0(data1))){
+                    if(!(validateInboundSourceInfo_0(data1))){
                       validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/url",schemaPath:"#/properties/url/format",keyword:"format",params:{format: "uri"},message:"must match format \""+"uri"+"\""}];
                       return false;
                     }
@@ -6566,39 +7837,33 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                         var valid0 = true;
                       }
                       if(valid0){
-                        if(data.signatureSchemes !== undefined){
-                          let data10 = data.signatureSchemes;
+                        if(data.customHeaders !== undefined){
+                          let data10 = data.customHeaders;
                           const _errs19 = errors;
                           if(errors === _errs19){
                             if(Array.isArray(data10)){
-                              if(data10.length > 2){
-                                validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
+                              if(data10.length > 10){
+                                validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
                                 return false;
                               }
                               else {
-                                if(data10.length < 1){
-                                  validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
-                                  return false;
-                                }
-                                else {
-                                  var valid4 = true;
-                                  const len2 = data10.length;
-                                  for(let i2=0; i2<len2; i2++){
-                                    const _errs21 = errors;
-                                    if(!(validateWebhookSignatureScheme(data10[i2], {instancePath:instancePath+"/signatureSchemes/" + i2,parentData:data10,parentDataProperty:i2,rootData}))){
-                                      vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
-                                      errors = vErrors.length;
-                                    }
-                                    var valid4 = _errs21 === errors;
-                                    if(!valid4){
-                                      break;
-                                    }
+                                var valid4 = true;
+                                const len2 = data10.length;
+                                for(let i2=0; i2<len2; i2++){
+                                  const _errs21 = errors;
+                                  if(!(validateWebhookCustomHeader(data10[i2], {instancePath:instancePath+"/customHeaders/" + i2,parentData:data10,parentDataProperty:i2,rootData}))){
+                                    vErrors = vErrors === null ? validateWebhookCustomHeader.errors : vErrors.concat(validateWebhookCustomHeader.errors);
+                                    errors = vErrors.length;
+                                  }
+                                  var valid4 = _errs21 === errors;
+                                  if(!valid4){
+                                    break;
                                   }
                                 }
                               }
                             }
                             else {
-                              validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                              validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/type",keyword:"type",params:{type: "array"},message:"must be array"}];
                               return false;
                             }
                           }
@@ -6608,18 +7873,18 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                           var valid0 = true;
                         }
                         if(valid0){
-                          if(data.signingSecrets !== undefined){
-                            let data12 = data.signingSecrets;
+                          if(data.signatureSchemes !== undefined){
+                            let data12 = data.signatureSchemes;
                             const _errs22 = errors;
                             if(errors === _errs22){
                               if(Array.isArray(data12)){
-                                if(data12.length > 10){
-                                  validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                                if(data12.length > 2){
+                                  validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
                                   return false;
                                 }
                                 else {
                                   if(data12.length < 1){
-                                    validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                    validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
                                     return false;
                                   }
                                   else {
@@ -6627,8 +7892,8 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                                     const len3 = data12.length;
                                     for(let i3=0; i3<len3; i3++){
                                       const _errs24 = errors;
-                                      if(!(validateWebhookSigningSecretInfo(data12[i3], {instancePath:instancePath+"/signingSecrets/" + i3,parentData:data12,parentDataProperty:i3,rootData}))){
-                                        vErrors = vErrors === null ? validateWebhookSigningSecretInfo.errors : vErrors.concat(validateWebhookSigningSecretInfo.errors);
+                                      if(!(validateWebhookSignatureScheme(data12[i3], {instancePath:instancePath+"/signatureSchemes/" + i3,parentData:data12,parentDataProperty:i3,rootData}))){
+                                        vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
                                         errors = vErrors.length;
                                       }
                                       var valid5 = _errs24 === errors;
@@ -6640,7 +7905,7 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                                 }
                               }
                               else {
-                                validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
                                 return false;
                               }
                             }
@@ -6650,11 +7915,41 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                             var valid0 = true;
                           }
                           if(valid0){
-                            if(data.createdAt !== undefined){
+                            if(data.signingSecrets !== undefined){
+                              let data14 = data.signingSecrets;
                               const _errs25 = errors;
-                              if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
-                                vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
-                                errors = vErrors.length;
+                              if(errors === _errs25){
+                                if(Array.isArray(data14)){
+                                  if(data14.length > 10){
+                                    validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                                    return false;
+                                  }
+                                  else {
+                                    if(data14.length < 1){
+                                      validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                      return false;
+                                    }
+                                    else {
+                                      var valid6 = true;
+                                      const len4 = data14.length;
+                                      for(let i4=0; i4<len4; i4++){
+                                        const _errs27 = errors;
+                                        if(!(validateWebhookSigningSecretInfo(data14[i4], {instancePath:instancePath+"/signingSecrets/" + i4,parentData:data14,parentDataProperty:i4,rootData}))){
+                                          vErrors = vErrors === null ? validateWebhookSigningSecretInfo.errors : vErrors.concat(validateWebhookSigningSecretInfo.errors);
+                                          errors = vErrors.length;
+                                        }
+                                        var valid6 = _errs27 === errors;
+                                        if(!valid6){
+                                          break;
+                                        }
+                                      }
+                                    }
+                                  }
+                                }
+                                else {
+                                  validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                  return false;
+                                }
                               }
                               var valid0 = _errs25 === errors;
                             }
@@ -6662,28 +7957,41 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                               var valid0 = true;
                             }
                             if(valid0){
-                              if(data.updatedAt !== undefined){
-                                const _errs26 = errors;
-                                if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                              if(data.createdAt !== undefined){
+                                const _errs28 = errors;
+                                if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
                                   vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                                   errors = vErrors.length;
                                 }
-                                var valid0 = _errs26 === errors;
+                                var valid0 = _errs28 === errors;
                               }
                               else {
                                 var valid0 = true;
                               }
                               if(valid0){
-                                if(data.revision !== undefined){
-                                  const _errs27 = errors;
-                                  if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
-                                    vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                if(data.updatedAt !== undefined){
+                                  const _errs29 = errors;
+                                  if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                                    vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                                     errors = vErrors.length;
                                   }
-                                  var valid0 = _errs27 === errors;
+                                  var valid0 = _errs29 === errors;
                                 }
                                 else {
                                   var valid0 = true;
+                                }
+                                if(valid0){
+                                  if(data.revision !== undefined){
+                                    const _errs30 = errors;
+                                    if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
+                                      vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                      errors = vErrors.length;
+                                    }
+                                    var valid0 = _errs30 === errors;
+                                  }
+                                  else {
+                                    var valid0 = true;
+                                  }
                                 }
                               }
                             }
@@ -6716,7 +8024,7 @@ export function validateWebhookEndpointStatus(data, {instancePath="", parentData
     return false;
   }
   if(!((data === "ENABLED") || (data === "DISABLED"))){
-    validateWebhookEndpointStatus.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateServiceAccountStatus_0},message:"must be equal to one of the allowed values"}];
+    validateWebhookEndpointStatus.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateInboundSourceStatus_0},message:"must be equal to one of the allowed values"}];
     return false;
   }
   validateWebhookEndpointStatus.errors = vErrors;
@@ -6777,7 +8085,7 @@ export function validateWebhookEventInfo(data, {instancePath="", parentData, par
                       return false;
                     }
                     else {
-                      if(!(validateJobInfo_0.validate(data2))){
+                      if(!(validateInboundReceiptInfo_0.validate(data2))){
                         validateWebhookEventInfo.errors = [{instancePath:instancePath+"/version",schemaPath:"#/properties/version/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
                         return false;
                       }

@@ -46,9 +46,18 @@ export function isTooOld({ createdAt }: Pick<Delivery, 'createdAt'>, now: Date):
 }
 
 export function toDelivery(delivery: Delivery, now: Date): WebhookDeliveryInfo {
-  const { id, endpointId, eventId, eventType, status, attemptCount, lastResponseStatus } = delivery
+  const {
+    id,
+    endpointId,
+    eventId,
+    eventType,
+    webhookId,
+    status,
+    attemptCount,
+    lastResponseStatus,
+  } = delivery
   return {
-    ...{ id, endpointId, eventId, eventType, status, attemptCount, lastResponseStatus },
+    ...{ id, endpointId, eventId, eventType, webhookId, status, attemptCount, lastResponseStatus },
     undelivered: undeliveredOf(delivery, now),
     nextAttemptAt: delivery.nextAttemptAt?.toISOString() ?? null,
     lastAttemptAt: delivery.lastAttemptAt?.toISOString() ?? null,

@@ -5,8 +5,8 @@ import type {
   WebhookSignatureScheme,
 } from '#generated/types.ts'
 import type { Id } from '#ids.ts'
-import type { Filter } from './filter.ts'
 import { type CustomHeader, toCustomHeaders } from './custom-header.ts'
+import type { Filter } from './filter.ts'
 import { firstSecretId, type SecretHistory, toSigningSecrets } from './secret.ts'
 
 /**
