@@ -2394,6 +2394,82 @@ export interface webhooks {
         patch?: never;
         trace?: never;
     };
+    "inbound.quarantined": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A webhook was kept back
+         * @description A webhook was kept back, because its payload is not what its scheme promises. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
+                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    "webhook-id": components["parameters"]["WebhookId"];
+                    /**
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. Any library for Standard Webhooks verifies it.
+                     * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
+                     */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                    /**
+                     * @description When this attempt was sent, in seconds since 1970. Refuse what is more than five minutes off.
+                     * @example 1770199200
+                     */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
+                    /**
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
+                     */
+                    "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["InboundQuarantinedEvent"];
+                };
+            };
+            responses: {
+                /** @description You have it. We do not send it to you again. */
+                "2XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description You do not want any more. We disable the endpoint. */
+                410: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "inbound.received": {
         parameters: {
             query?: never;
@@ -5504,7 +5580,7 @@ export interface components {
          * @description What happened: a noun and a verb in the past tense. New types are added over time, so ignore those that you do not know.
          * @enum {string}
          */
-        EventType: "organization.created" | "api_key.created" | "api_key.updated" | "api_key.rotated" | "api_key.revoked" | "api_key.expiring" | "api_key.suspicious" | "service_account.created" | "service_account.updated" | "service_account.deleted" | "client.created" | "client.updated" | "client.deleted" | "proposal.created" | "proposal.updated" | "proposal.deleted" | "proposal.sent" | "proposal.accepted" | "proposal.declined" | "proposal.expired" | "invoice.created" | "invoice.updated" | "invoice.issued" | "invoice.paid" | "invoice.voided" | "payment.received" | "payment.refunded" | "webhook_endpoint.created" | "webhook_endpoint.updated" | "webhook_endpoint.deleted" | "webhook_endpoint.disabled" | "webhook_endpoint.tested" | "inbound_source.created" | "inbound_source.updated" | "inbound_source.deleted" | "inbound.received" | "job.succeeded" | "job.failed" | "job.cancelled" | "job_schedule.created" | "job_schedule.updated" | "job_schedule.deleted";
+        EventType: "organization.created" | "api_key.created" | "api_key.updated" | "api_key.rotated" | "api_key.revoked" | "api_key.expiring" | "api_key.suspicious" | "service_account.created" | "service_account.updated" | "service_account.deleted" | "client.created" | "client.updated" | "client.deleted" | "proposal.created" | "proposal.updated" | "proposal.deleted" | "proposal.sent" | "proposal.accepted" | "proposal.declined" | "proposal.expired" | "invoice.created" | "invoice.updated" | "invoice.issued" | "invoice.paid" | "invoice.voided" | "payment.received" | "payment.refunded" | "webhook_endpoint.created" | "webhook_endpoint.updated" | "webhook_endpoint.deleted" | "webhook_endpoint.disabled" | "webhook_endpoint.tested" | "inbound_source.created" | "inbound_source.updated" | "inbound_source.deleted" | "inbound.received" | "inbound.quarantined" | "job.succeeded" | "job.failed" | "job.cancelled" | "job_schedule.created" | "job_schedule.updated" | "job_schedule.deleted";
         /** @description One kind of event that you can subscribe to. */
         EventTypeInfo: {
             /** @description What has happened when you receive it. */
@@ -5534,6 +5610,23 @@ export interface components {
          * @example POST
          */
         HttpMethod: string;
+        /** @description A webhook was kept back, because its payload is not what its scheme promises. */
+        InboundQuarantinedEvent: {
+            data: components["schemas"]["InboundReceiptInfo"];
+            id: components["schemas"]["EventId"];
+            /** @description When it happened. */
+            timestamp: components["schemas"]["Timestamp"];
+            /**
+             * @description What happened.
+             * @constant
+             */
+            type: "inbound.quarantined";
+            /**
+             * @description The version of the shape of `data`.
+             * @constant
+             */
+            version: 1;
+        };
         /** @description One webhook with what it consisted of. */
         InboundReceiptDetail: {
             /** @description The body as text; `null` where it is not UTF-8, and once it was erased. */
