@@ -258,6 +258,9 @@ export type EventTypeSelector = components['schemas']['EventTypeSelector']
 /** The method of a request, as HTTP has it. */
 export type HttpMethod = components['schemas']['HttpMethod']
 
+/** A webhook was kept back, because its payload is not what its scheme promises. */
+export type InboundQuarantinedEvent = components['schemas']['InboundQuarantinedEvent']
+
 /** One webhook with what it consisted of. */
 export type InboundReceiptDetail = components['schemas']['InboundReceiptDetail']
 

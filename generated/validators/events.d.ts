@@ -37,6 +37,7 @@ export declare const validateEventConsumerList: Validate
 export declare const validateEventEnvelope: Validate
 export declare const validateEventTypeInfo: Validate
 export declare const validateEventTypeList: Validate
+export declare const validateInboundQuarantinedEvent: Validate
 export declare const validateInboundReceivedEvent: Validate
 export declare const validateInboundSourceCreatedEvent: Validate
 export declare const validateInboundSourceDeletedEvent: Validate

@@ -233,8 +233,12 @@ export function finishedCall(
   }
 }
 
-/** The bodies of a request that has come to its end, as far as there are any. */
+/**
+ * The bodies of a request that has come to its end, as far as there are any. What others send is for
+ * the tenant that they send it to, while calls without a key are the operators' to read.
+ */
 export function bodiesOf(request: FastifyRequest): Bodies {
+  if (operationOf(request)?.isRaw) return { request: undefined, response: undefined }
   const { sent } = trailOf(request)
   return {
     request: Buffer.isBuffer(request.body) ? request.body : undefined,

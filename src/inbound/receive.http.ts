@@ -2,6 +2,7 @@ import { Counter } from 'prom-client'
 import { matcherOf } from '#api-keys/allow-list.ts'
 import type { Context } from '#context.ts'
 import { transact } from '#db/transact.ts'
+import { publish } from '#events/publish.ts'
 import {
   type Cause,
   type OpenCall,
@@ -16,7 +17,7 @@ import { enqueue } from '#jobs/enqueue.ts'
 import { confirmation } from './confirmation.ts'
 import { createFetchText } from './public-keys.ts'
 import { insertDedupe, insertReceipt, isSecondCopy } from './receipt.sql.ts'
-import { dedupeKeyOf, forwarding, keptHeaders, newReceipt } from './receipt.ts'
+import { dedupeKeyOf, forwarding, keptHeaders, newReceipt, toReceipt } from './receipt.ts'
 import type { Accepted, FetchText, RefusalReason, Scheme } from './scheme.ts'
 import { schemes } from './schemes.ts'
 import { findSource, findTenantOf } from './source.sql.ts'
@@ -128,7 +129,7 @@ async function take(arrival: Arrival, verdict: Accepted): Promise<RawReply> {
       insertReceipt(tx, tenantId, receipt, kept)
       if (receipt.status === 'RECEIVED') {
         enqueue(tx, causeOf(arrival), forwarding, { receiptId: receipt.id })
-      }
+      } else publish(tx, causeOf(arrival), 'inbound.quarantined', toReceipt(receipt))
     })
   } catch (error) {
     if (!isSecondCopy(error)) throw error

@@ -55,10 +55,10 @@ export interface Accepted {
   /** The payload is not what the scheme promises. */
   isDrift: boolean
   /**
-   * The provider sends equal bytes for different events: without an id nothing of it may be taken for
-   * a repetition.
+   * The provider puts into each body what no other has, such as times or random letters: where there
+   * is no id, equal bytes are the same webhook. Of others they may well be two.
    */
-  mayRecur?: boolean
+  isBodyUnique?: boolean
 }
 
 export type RefusalReason = 'signature' | 'timestamp' | 'missing' | 'malformed' | 'key'
@@ -81,6 +81,8 @@ export interface Flaw {
 
 export interface Scheme {
   verify(request: IncomingRequest, context: SchemeContext): Promise<Verdict>
+  /** The names of the settings that it takes. */
+  settings: readonly string[]
   /** What keeps a configuration from ever verifying anything, told when it is made. */
   flaws(configuration: Pick<SchemeContext, 'secrets' | 'settings'>): Flaw[]
   answers: { accepted: Answer; duplicate: Answer; refused: Answer }

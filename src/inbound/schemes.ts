@@ -17,28 +17,37 @@ import { xero } from './schemes/xero.ts'
 
 /** Every scheme by its name in the contract. */
 export const schemes: Readonly<Record<InboundScheme, Scheme>> = {
-  STANDARD_WEBHOOKS: posted(standardWebhooks),
-  STRIPE: posted(stripe),
-  GITHUB: posted(github),
-  SHOPIFY: posted(shopify),
-  SLACK: posted(slack),
-  XERO: posted(xero),
-  QUICKBOOKS: posted(quickbooks),
-  SENDGRID: posted(sendgrid),
-  SNS: posted(sns),
-  MICROSOFT_GRAPH: posted(microsoftGraph),
-  PUBSUB: posted(pubsub),
-  HMAC: posted(hmac),
-  SHARED_SECRET: posted(sharedSecret),
-  BASIC: posted(basic),
-  JWT: posted(jwt),
+  STANDARD_WEBHOOKS: guarded(standardWebhooks),
+  STRIPE: guarded(stripe),
+  GITHUB: guarded(github),
+  SHOPIFY: guarded(shopify),
+  SLACK: guarded(slack),
+  XERO: guarded(xero),
+  QUICKBOOKS: guarded(quickbooks),
+  SENDGRID: guarded(sendgrid),
+  SNS: guarded(sns),
+  MICROSOFT_GRAPH: guarded(microsoftGraph),
+  PUBSUB: guarded(pubsub),
+  HMAC: guarded(hmac),
+  SHARED_SECRET: guarded(sharedSecret),
+  BASIC: guarded(basic),
+  JWT: guarded(jwt),
 }
 
-/** Nobody sends an event by GET; none of these shakes hands by it either. */
-function posted(scheme: Scheme): Scheme {
+/**
+ * What holds for all: nobody sends an event by GET, and none of these shakes hands by it either; and a
+ * setting that a scheme does not know would be one that its owner relies on in vain.
+ */
+function guarded(scheme: Scheme): Scheme {
   return {
     ...scheme,
     verify: async (request, context) =>
       request.method === 'POST' ? scheme.verify(request, context) : refused('malformed'),
+    flaws: (configuration) => [
+      ...Object.keys(configuration.settings)
+        .filter((name) => !scheme.settings.includes(name))
+        .map((name) => ({ pointer: `/settings/${name}`, message: 'is not known to this scheme' })),
+      ...scheme.flaws(configuration),
+    ],
   }
 }

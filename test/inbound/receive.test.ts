@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto'
 import { connect } from 'node:net'
 import { register } from 'prom-client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { operatorTenantId } from '#ids.ts'
 import { type Api, refusedWith, startWorld, type World } from '../world.ts'
 import { aSource, eventsOf, receiptsOf, secret } from './fixture.ts'
 
@@ -141,6 +142,21 @@ test('a payload that is not what the scheme promises is kept, acknowledged, and 
   expect(receipt).toMatchObject({ status: 'QUARANTINED', forward_count: 0 })
   expect(receipt?.body?.toString()).toBe('<xml/>')
   expect(await eventsOf(api, source.id)).toEqual([])
+  const told = await api.get('/api/v1/events?type=inbound.quarantined')
+  expect(told.body.data[0].data).toMatchObject({ id: receipt?.id, isDrift: true })
+})
+
+test('of a webhook that could not be kept whole nothing is kept, and the next copy is the first', async () => {
+  const source = await aSource(world, api)
+  const refusal = `constraint no_job check (task <> 'FORWARD_RECEIPT') not valid`
+  await world.query(`alter table job add ${refusal}`)
+  const failed = await source.send({ id: 'msg_retried' })
+  await world.query('alter table job drop constraint no_job')
+  expect(failed.status).toBe(500)
+  expect(await receiptsOf(world, source.id)).toEqual([])
+  expect((await source.send({ id: 'msg_retried' })).status).toBe(200)
+  await world.drain()
+  expect(await eventsOf(api, source.id)).toHaveLength(1)
 })
 
 /** A sender with a scheme of its own: what is signed, and an id only where the test gives one. */
@@ -216,6 +232,23 @@ test('any media type or none, and no body at all, are taken as they come', async
   }
   const bodies = (await receiptsOf(world, source.id)).map(({ body }) => body?.toString())
   expect(bodies).toEqual(['a=1&b=%00', '\u0000\u0001', ''])
+})
+
+test('operators cannot keep, in the log of calls, what is sent to a tenant', async () => {
+  await world.query(
+    `insert into request_log_policy (tenant_id, keep_bodies, retention_days, updated_at)
+     values ($1, 'ALL', 30, now())`,
+    [operatorTenantId],
+  )
+  const source = await aSource(world, api)
+  await new Promise((resolve) => setTimeout(resolve, 1_500))
+  await source.send({ body: '{"type":"for-the-tenant-alone"}' })
+  const rowsOfHooks = () =>
+    world.query<{ request_body: string | null }>(
+      `select request_body from request_log where operation_id = 'submitWebhook'`,
+    )
+  await expect.poll(rowsOfHooks, { timeout: 5_000 }).not.toEqual([])
+  for (const { request_body } of await rowsOfHooks()) expect(request_body).toBeNull()
 })
 
 test('what became of what was sent is counted', async () => {

@@ -1,5 +1,5 @@
 import { refused, type Scheme } from '../scheme.ts'
-import { describeEvent, flawsOfPointers } from './described.ts'
+import { describedSettings, describeEvent, flawsOfPointers } from './described.ts'
 import { isBase64, isSameText } from './mac.ts'
 import { flawsOfSecrets } from './settings.ts'
 
@@ -18,6 +18,7 @@ export const basic: Scheme = {
     if (!known.some((secret) => isSameText(given, secret))) return refused('signature')
     return { kind: 'accepted', signedAt: null, ...describeEvent(request, settings) }
   },
+  settings: describedSettings,
   flaws: ({ secrets, settings }) => [
     ...flawsOfSecrets(secrets, 'must be `username:password`', isPair),
     ...flawsOfPointers(settings),

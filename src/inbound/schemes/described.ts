@@ -2,6 +2,13 @@ import type { Flaw, IncomingRequest, Settings } from '../scheme.ts'
 import { isOtherThanItSays, nameOf, readJson, valueAt } from './payload.ts'
 import { headerSetting, textSetting } from './settings.ts'
 
+export const describedSettings = [
+  'eventIdHeader',
+  'eventIdPointer',
+  'eventTypeHeader',
+  'eventTypePointer',
+]
+
 /**
  * Where a sender without a scheme of its own says which event this is: by header or by JSON Pointer
  * into the body, as the source's settings `eventIdHeader`, `eventIdPointer`, `eventTypeHeader` and

@@ -26,6 +26,7 @@ export const github: Scheme = {
       isDrift: !isObject(payloadOf(headers['content-type'], body)),
     }
   },
+  settings: [],
   flaws: ({ secrets }) => flawsOfSecrets(secrets, 'must be the secret of the webhook'),
   answers: { accepted: { status: 202 }, duplicate: { status: 202 }, refused: { status: 401 } },
 }

@@ -1,5 +1,5 @@
 import { type Flaw, type IncomingRequest, refused, type Scheme, type Settings } from '../scheme.ts'
-import { describeEvent, flawsOfPointers } from './described.ts'
+import { describedSettings, describeEvent, flawsOfPointers } from './described.ts'
 import { isSigned, type MacAlgorithm, type MacEncoding } from './mac.ts'
 import { isTimely, readUnixSeconds, usualToleranceSeconds } from './moment.ts'
 import { flawsOfSecrets, headerSetting, numberSetting, textSetting } from './settings.ts'
@@ -39,6 +39,11 @@ export const hmac: Scheme = {
     if (signedAt && !isTimely(signedAt, now, tolerance)) return refused('timestamp')
     return { kind: 'accepted', signedAt, ...describeEvent(request, settings) }
   },
+  settings: [
+    ...['header', 'prefix', 'encoding', 'algorithm', 'secretEncoding', 'signedContent'],
+    ...['timestampHeader', 'timestampPrefix', 'toleranceSeconds'],
+    ...describedSettings,
+  ],
   flaws: ({ secrets, settings }) => [
     ...flawsOfSecrets(
       secrets,

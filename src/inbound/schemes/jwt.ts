@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { type IncomingRequest, refused, type Scheme, type Settings } from '../scheme.ts'
-import { describeEvent, flawsOfPointers } from './described.ts'
+import { describedSettings, describeEvent, flawsOfPointers } from './described.ts'
 import { isSameText } from './mac.ts'
 import type { Members } from './payload.ts'
 import { flawOfMissing, headerSetting, textSetting } from './settings.ts'
@@ -33,6 +33,10 @@ export const jwt: Scheme = {
       ...describeEvent(request, settings),
     }
   },
+  settings: [
+    ...['jwksUrl', 'issuer', 'audience', 'subject', 'header', 'bodyDigestClaim'],
+    ...describedSettings,
+  ],
   flaws: ({ settings }) => [
     ...['jwksUrl', 'issuer', 'audience'].flatMap((name) => flawOfMissing(settings, name)),
     ...flawsOfPointers(settings),

@@ -15,7 +15,7 @@ const tokensMax = 50
 const handshakeLengthMax = 4096
 
 /**
- * Microsoft Graph: nothing is signed; each notification carries the `clientState` that its
+ * Microsoft Graph: nothing is signed, and two changes of one thing may be told in the same words; each notification carries the `clientState` that its
  * subscription was made with, and that is the secret. Notifications with content carry tokens as well
  * (`validationTokens`), which are for the application `appId`, of `tenantId` where that is set. An
  * address is tried by `?validationToken=`, which is sent back as text. Notifications of the lifecycle
@@ -45,10 +45,9 @@ export const microsoftGraph: Scheme = {
       signedAt: null,
       eventType: commonName(types),
       isDrift: types.includes(null),
-      // Two changes of one thing may be told in the same words.
-      mayRecur: true,
     }
   },
+  settings: ['appId', 'tenantId'],
   flaws: ({ secrets }) =>
     flawsOfSecrets(
       secrets,

@@ -40,6 +40,7 @@ export const pubsub: Scheme = {
       isDrift: push.messageId === null,
     }
   },
+  settings: ['audience', 'serviceAccountEmail', 'subscription'],
   flaws: ({ settings }) =>
     ['audience', 'serviceAccountEmail'].flatMap((name) => flawOfMissing(settings, name)),
   answers: { accepted: { status: 204 }, duplicate: { status: 204 }, refused: { status: 401 } },

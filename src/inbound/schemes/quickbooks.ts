@@ -23,8 +23,11 @@ export const quickbooks: Scheme = {
       signedAt: null,
       eventType: commonName(types),
       isDrift: types.length === 0 || types.includes(null),
+      // Each change has its time in it, and the newer form an id as well.
+      isBodyUnique: true,
     }
   },
+  settings: [],
   flaws: ({ secrets }) => flawsOfSecrets(secrets, 'must be the verifier token'),
   answers: { accepted: { status: 200 }, duplicate: { status: 200 }, refused: { status: 401 } },
 }

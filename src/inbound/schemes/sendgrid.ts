@@ -42,6 +42,7 @@ export const sendgrid: Scheme = {
       isDrift: events.length === 0 || !events.every(isObject) || types.includes(null),
     }
   },
+  settings: ['toleranceSeconds'],
   flaws: ({ secrets }) =>
     flawsOfSecrets(
       secrets,

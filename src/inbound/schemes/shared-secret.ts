@@ -1,5 +1,5 @@
 import { refused, type Scheme } from '../scheme.ts'
-import { describeEvent, flawsOfPointers } from './described.ts'
+import { describedSettings, describeEvent, flawsOfPointers } from './described.ts'
 import { isSameText } from './mac.ts'
 import { flawsOfSecrets, headerSetting, textSetting } from './settings.ts'
 
@@ -20,6 +20,7 @@ export const sharedSecret: Scheme = {
     if (!isKnown) return refused('signature')
     return { kind: 'accepted', signedAt: null, ...describeEvent(request, settings) }
   },
+  settings: ['header', 'prefix', ...describedSettings],
   flaws: ({ secrets, settings }) => [
     ...flawsOfSecrets(secrets, 'must not be empty'),
     ...flawsOfPointers(settings),

@@ -22,6 +22,7 @@ export const shopify: Scheme = {
       isDrift: !isObject(readJson(body)),
     }
   },
+  settings: [],
   flaws: ({ secrets }) => flawsOfSecrets(secrets, 'must be the client secret of the app'),
   answers: { accepted: { status: 200 }, duplicate: { status: 200 }, refused: { status: 401 } },
 }

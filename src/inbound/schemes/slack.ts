@@ -29,6 +29,7 @@ export const slack: Scheme = {
     const isForm = headers['content-type']?.startsWith('application/x-www-form-urlencoded')
     return isForm ? judgeForm(body, signedAt) : judgeEvent(body, signedAt)
   },
+  settings: ['toleranceSeconds'],
   flaws: ({ secrets }) => flawsOfSecrets(secrets, 'must be the signing secret of the app'),
   answers: { accepted: { status: 200 }, duplicate: { status: 200 }, refused: { status: 401 } },
 }

@@ -37,6 +37,7 @@ export const sns: Scheme = {
     const providerEventId = nameOf(fields.MessageId)
     return { kind: 'accepted', providerEventId, signedAt, eventType: type, isDrift: false }
   },
+  settings: ['topicArns'],
   flaws: ({ settings }) => flawOfMissing(settings, 'topicArns'),
   answers: { accepted: { status: 200 }, duplicate: { status: 200 }, refused: { status: 403 } },
 }

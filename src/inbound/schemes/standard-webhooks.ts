@@ -27,6 +27,7 @@ export const standardWebhooks: Scheme = {
     const providerEventId = nameOf(stamp.id)
     return { kind: 'accepted', providerEventId, signedAt, eventType, isDrift: !isObject(payload) }
   },
+  settings: ['toleranceSeconds'],
   flaws: ({ secrets }) =>
     flawsOfSecrets(
       secrets,

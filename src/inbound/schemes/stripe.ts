@@ -32,6 +32,7 @@ export const stripe: Scheme = {
     const isDrift = providerEventId === null || eventType === null
     return { kind: 'accepted', providerEventId, signedAt, eventType, isDrift }
   },
+  settings: ['toleranceSeconds'],
   flaws: ({ secrets }) => flawsOfSecrets(secrets, 'must be the signing secret of the endpoint'),
   answers: { accepted: { status: 200 }, duplicate: { status: 200 }, refused: { status: 401 } },
 }

@@ -29,8 +29,11 @@ export const xero: Scheme = {
       signedAt: null,
       eventType: commonName(types),
       isDrift: types.length === 0 || types.includes(null),
+      // Random letters (`entropy`) are there for it.
+      isBodyUnique: true,
     }
   },
+  settings: [],
   flaws: ({ secrets }) => flawsOfSecrets(secrets, 'must be the key of the webhook'),
   answers: { accepted: yes, duplicate: yes, refused: no },
 }

@@ -152,4 +152,15 @@ export function refusesWhatWasChanged(forgeable: Forgeable): void {
       ),
     )
   })
+
+  test(`${name}: a setting that it does not know is told by its field`, () => {
+    const { secrets = [], settings = {} } = context
+    const flaws = (more: object) =>
+      schemes[name].flaws({ secrets, settings: { ...settings, ...more } })
+    assert.deepEqual(flaws({}), [])
+    assert.deepEqual(
+      flaws({ tollerance: 1 }).map(({ pointer }) => pointer),
+      ['/settings/tollerance'],
+    )
+  })
 }

@@ -28,7 +28,6 @@ describe('notifications', () => {
       signedAt: null,
       eventType: 'created',
       isDrift: false,
-      mayRecur: true,
     })
   })
 

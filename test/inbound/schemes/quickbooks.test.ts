@@ -49,6 +49,7 @@ test('CloudEvents: one has its id and type, several have a type if they share it
     signedAt: null,
     eventType: 'qbo.invoice.created.v1',
     isDrift: false,
+    isBodyUnique: true,
   })
   const alike = await accepted(
     scheme,
@@ -70,6 +71,7 @@ test('the older form is understood as well', async () => {
     signedAt: null,
     eventType: 'Invoice.Update',
     isDrift: false,
+    isBodyUnique: true,
   })
   const mixed = await accepted(scheme, signed(older(entity('Invoice'), entity('Bill'))), context)
   assert.deepEqual([mixed.eventType, mixed.isDrift], [null, false])

@@ -73,3 +73,8 @@ test('events that are not as promised are drift', async () => {
   const good = signed(bodyOf([event('INVOICE')]))
   assert.equal((await accepted(scheme, good, context)).isDrift, false)
 })
+
+test('equal bytes are the same webhook: sequence numbers begin anew, and are no ids', async () => {
+  const verdict = await accepted(scheme, signed(bodyOf([event('INVOICE')])), context)
+  assert.deepEqual([verdict.providerEventId, verdict.isBodyUnique], [null, true])
+})
