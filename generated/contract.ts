@@ -1275,7 +1275,7 @@ export interface paths {
         put?: never;
         /**
          * Try a subscription
-         * @description Tells what an endpoint with these selectors and this filter would be told of an event, before you save them: one of your events by its id (`reference_unknown` when there is none, or its payload was erased), or the example of a type. Nothing is sent and nothing is changed.
+         * @description Tells what an endpoint with these selectors, this filter and this transformation would be told of an event, before you save them: one of your events by its id (`reference_unknown` when there is none, or its payload was erased), or the example of a type. Nothing is sent and nothing is changed.
          */
         post: operations["createWebhookPreview"];
         delete?: never;
@@ -4766,10 +4766,10 @@ export interface components {
          */
         ApiTargetWindow: "LAST_24_HOURS" | "LAST_7_DAYS" | "LAST_30_DAYS";
         /**
-         * @description `DELIVERED`: a 2xx answer. `REFUSED`: any other answer, but for these: `THROTTLED` (429), `GONE` (410, which disables the endpoint), `REDIRECTED` (3xx; we do not follow). `TIMED_OUT`: no complete answer in time. `NAME_UNRESOLVED`, `CONNECTION_FAILED`, `TLS_FAILED`: we did not get through. `PROTOCOL_ERROR`: what came back was not HTTP. `ADDRESS_FORBIDDEN`: the name led to a private or local address. `INTERRUPTED`: our own process stopped in between; the endpoint may have received it.
+         * @description `DELIVERED`: a 2xx answer. `REFUSED`: any other answer, but for these: `THROTTLED` (429), `GONE` (410, which disables the endpoint), `REDIRECTED` (3xx; we do not follow). `TIMED_OUT`: no complete answer in time. `NAME_UNRESOLVED`, `CONNECTION_FAILED`, `TLS_FAILED`: we did not get through. `TRANSFORMATION_FAILED`: nothing was sent, since the endpoint's transformation made nothing of the event; `error` says why. `PROTOCOL_ERROR`: what came back was not HTTP. `ADDRESS_FORBIDDEN`: the name led to a private or local address. `INTERRUPTED`: our own process stopped in between; the endpoint may have received it.
          * @enum {string}
          */
-        AttemptOutcome: "DELIVERED" | "REFUSED" | "THROTTLED" | "GONE" | "REDIRECTED" | "TIMED_OUT" | "NAME_UNRESOLVED" | "CONNECTION_FAILED" | "TLS_FAILED" | "PROTOCOL_ERROR" | "ADDRESS_FORBIDDEN" | "INTERRUPTED";
+        AttemptOutcome: "DELIVERED" | "REFUSED" | "THROTTLED" | "GONE" | "REDIRECTED" | "TIMED_OUT" | "NAME_UNRESOLVED" | "CONNECTION_FAILED" | "TLS_FAILED" | "PROTOCOL_ERROR" | "ADDRESS_FORBIDDEN" | "INTERRUPTED" | "TRANSFORMATION_FAILED";
         /**
          * @description What was done, as `noun.verb`: the kind of resource, and what happened to it. `api_key.refused` is a key that was not let in; verbs such as `read` and `listed` are reads of confidential things.
          * @example client.updated
@@ -5027,6 +5027,11 @@ export interface components {
          * @example GBP
          */
         Currency: string;
+        /**
+         * @description By which way an endpoint is told. `HTTP`: a POST to its URL. There may be others one day.
+         * @enum {string}
+         */
+        DeliveryChannel: "HTTP";
         /**
          * @description `PENDING`: waits for its next attempt. `SENDING`: an attempt is on its way. `DELIVERED`: the endpoint answered 2xx. `HELD`: the endpoint is disabled; we go on when it is enabled again. `EXHAUSTED`: all attempts failed. `CANCELLED`: the endpoint was deleted first, or the delivery had waited for 28 days.
          * @enum {string}
@@ -6716,6 +6721,7 @@ export interface components {
         };
         /** @description A webhook endpoint with its signing secret, shown this once and never again. */
         WebhookEndpointCreated: {
+            channel: components["schemas"]["DeliveryChannel"];
             /** @description When the endpoint was created. */
             createdAt: components["schemas"]["Timestamp"];
             /** @description What the endpoint is for. */
@@ -6729,10 +6735,17 @@ export interface components {
             /** @description Which of these events it receives, by what they say. All rules must hold. */
             filter: components["schemas"]["WebhookFilterRule"][];
             id: components["schemas"]["WebhookEndpointId"];
+            /**
+             * Format: int32
+             * @description The version of the API whose shapes are sent.
+             */
+            payloadVersion: number;
             revision: components["schemas"]["Revision"];
             /** @description With this you verify that a webhook is from us. `webhook-signature` uses the part after `whsec_`, decoded from base64; `X-UBOS-Signature` the whole text. */
             secret: string;
             status: components["schemas"]["WebhookEndpointStatus"];
+            /** @description The JSONata expression that makes of an event what is sent; `null` sends the event. */
+            transformation: string | null;
             /** @description When the endpoint last changed. */
             updatedAt: components["schemas"]["Timestamp"];
             /**
@@ -6804,6 +6817,7 @@ export interface components {
         WebhookEndpointId: string;
         /** @description A URL of yours to which we send events. */
         WebhookEndpointInfo: {
+            channel: components["schemas"]["DeliveryChannel"];
             /** @description When the endpoint was created. */
             createdAt: components["schemas"]["Timestamp"];
             /** @description What the endpoint is for. */
@@ -6817,8 +6831,15 @@ export interface components {
             /** @description Which of these events it receives, by what they say. All rules must hold. */
             filter: components["schemas"]["WebhookFilterRule"][];
             id: components["schemas"]["WebhookEndpointId"];
+            /**
+             * Format: int32
+             * @description The version of the API whose shapes are sent.
+             */
+            payloadVersion: number;
             revision: components["schemas"]["Revision"];
             status: components["schemas"]["WebhookEndpointStatus"];
+            /** @description The JSONata expression that makes of an event what is sent; `null` sends the event. */
+            transformation: string | null;
             /** @description When the endpoint last changed. */
             updatedAt: components["schemas"]["Timestamp"];
             /**
@@ -6829,6 +6850,7 @@ export interface components {
         };
         /** @description A new webhook endpoint. */
         WebhookEndpointInput: {
+            channel?: components["schemas"]["DeliveryChannel"];
             /** @description What the endpoint is for. */
             description?: string;
             /**
@@ -6844,6 +6866,14 @@ export interface components {
              */
             filter?: components["schemas"]["WebhookFilterRuleInput"][];
             /**
+             * Format: int32
+             * @description The version of the API whose shapes are sent. So far there is one.
+             * @default 1
+             */
+            payloadVersion?: number;
+            /** @description A JSONata expression that makes of an event what is sent, such as `{"text": data.name}`. It is run once for each delivery, which then keeps what was made: retries send the same bytes. It may take 100 ms and 64 MiB, and make 256 KiB of JSON; where it fails, the attempt is `TRANSFORMATION_FAILED`, and it is run again with the next. `webhook-id` is the event's id all the same. Without it, the event is sent. */
+            transformation?: string;
+            /**
              * Format: uri
              * @description Where we send. It must be reachable from the public internet, by `https:` unless the installation is for development. Private and local addresses are refused with `endpoint_url_forbidden`.
              */
@@ -6857,13 +6887,21 @@ export interface components {
         };
         /** @description Changes to a webhook endpoint, as a JSON merge patch: what is absent stays, `null` clears. */
         WebhookEndpointPatch: {
+            channel?: components["schemas"]["DeliveryChannel"];
             /** @description What the endpoint is for. */
             description?: string | null;
             /** @description Which events you want from now on, in place of those so far. */
             eventTypes?: components["schemas"]["EventTypeSelector"][];
             /** @description Which of these events you want from now on, in place of the rules so far: all must hold. An event that is filtered out makes no delivery. Altogether there may be 50 rules and 100 values under `in`, five levels deep. When it is empty, every event passes. */
             filter?: components["schemas"]["WebhookFilterRuleInput"][];
+            /**
+             * Format: int32
+             * @description The version of the API whose shapes are sent. So far there is one.
+             */
+            payloadVersion?: number;
             status?: components["schemas"]["WebhookEndpointStatus"];
+            /** @description A JSONata expression that makes of an event what is sent, such as `{"text": data.name}`. It is run once for each delivery, which then keeps what was made: retries send the same bytes. It may take 100 ms and 64 MiB, and make 256 KiB of JSON; where it fails, the attempt is `TRANSFORMATION_FAILED`, and it is run again with the next. `webhook-id` is the event's id all the same. `null` sends the event as it is. */
+            transformation?: string | null;
             /**
              * Format: uri
              * @description Where we send. It must be reachable from the public internet, by `https:` unless the installation is for development. Private and local addresses are refused with `endpoint_url_forbidden`.
@@ -6992,11 +7030,15 @@ export interface components {
         };
         /** @description What an endpoint would be told of an event. */
         WebhookPreview: {
+            /** @description What would be sent, to the byte; `null` when nothing would. */
+            body: string | null;
             /**
              * @description What keeps the event back, as a JSON pointer into your request: `/eventTypes`, or the rule that does not hold, the innermost one that shows it. `null` when nothing does.
              * @example /filter/1/any
              */
             decidedBy: string | null;
+            /** @description Why the transformation fails on this event; `null` when it does not. */
+            error: string | null;
             /** @description Of which type the event is. */
             eventType: components["schemas"]["EventType"];
             /** @description Whether the endpoint would be told. */
@@ -7020,6 +7062,8 @@ export interface components {
              * @default []
              */
             filter?: components["schemas"]["WebhookFilterRuleInput"][];
+            /** @description A JSONata expression that makes of the event what would be sent. */
+            transformation?: string;
         };
     };
     responses: {

@@ -18,6 +18,7 @@ const validateCalendarDate_1 = new RegExp("^(19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}
 const validateClientId_0 = new RegExp("^cli_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateCronExpression_0 = new RegExp("^[0-9A-Za-z*,/#-]{1,60}( [0-9A-Za-z*,/#-]{1,60}){4}$", "u")
 const validateCurrency_0 = new RegExp("^[A-Z]{3}$", "u")
+const validateDeliveryChannel_0 = ["HTTP"]
 const validateEnvironment_0 = ["PRODUCTION","SANDBOX"]
 const validateEventId_0 = new RegExp("^evt_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateEventType_0 = ["organization.created","api_key.created","api_key.updated","api_key.rotated","api_key.revoked","api_key.expiring","api_key.suspicious","service_account.created","service_account.updated","service_account.deleted","client.created","client.updated","client.deleted","proposal.created","proposal.updated","proposal.deleted","proposal.sent","proposal.accepted","proposal.declined","proposal.expired","invoice.created","invoice.updated","invoice.issued","invoice.paid","invoice.voided","payment.received","payment.refunded","webhook_endpoint.created","webhook_endpoint.updated","webhook_endpoint.deleted","webhook_endpoint.disabled","webhook_endpoint.tested","job.succeeded","job.failed","job.cancelled","job_schedule.created","job_schedule.updated","job_schedule.deleted"]
@@ -1842,6 +1843,21 @@ export function validateCurrency(data, {instancePath="", parentData, parentDataP
     }
   }
   validateCurrency.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateDeliveryChannel(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(typeof data !== "string"){
+    validateDeliveryChannel.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+    return false;
+  }
+  if(!(data === "HTTP")){
+    validateDeliveryChannel.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateDeliveryChannel_0},message:"must be equal to one of the allowed values"}];
+    return false;
+  }
+  validateDeliveryChannel.errors = vErrors;
   return errors === 0;
 }
 
@@ -6339,7 +6355,7 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
   if(errors === 0){
     if(data && typeof data == "object" && !Array.isArray(data)){
       let missing0;
-      if((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.filter === undefined) && (missing0 = "filter"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))){
+      if(((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.filter === undefined) && (missing0 = "filter"))) || ((data.transformation === undefined) && (missing0 = "transformation"))) || ((data.payloadVersion === undefined) && (missing0 = "payloadVersion"))) || ((data.channel === undefined) && (missing0 = "channel"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))){
         validateWebhookEndpointInfo.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
         return false;
       }
@@ -6484,11 +6500,20 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                   var valid0 = true;
                 }
                 if(valid0){
-                  if(data.status !== undefined){
+                  if(data.transformation !== undefined){
+                    let data7 = data.transformation;
                     const _errs12 = errors;
-                    if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
-                      vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
-                      errors = vErrors.length;
+                    if((typeof data7 !== "string") && (data7 !== null)){
+                      validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/transformation",schemaPath:"#/properties/transformation/type",keyword:"type",params:{type: validateAddressInfo_1},message:"must be string,null"}];
+                      return false;
+                    }
+                    if(errors === _errs12){
+                      if(typeof data7 === "string"){
+                        if(ucs2length(data7) > 4096){
+                          validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/transformation",schemaPath:"#/properties/transformation/maxLength",keyword:"maxLength",params:{limit: 4096},message:"must NOT have more than 4096 characters"}];
+                          return false;
+                        }
+                      }
                     }
                     var valid0 = _errs12 === errors;
                   }
@@ -6496,108 +6521,168 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                     var valid0 = true;
                   }
                   if(valid0){
-                    if(data.disabledReason !== undefined){
-                      let data8 = data.disabledReason;
-                      const _errs13 = errors;
+                    if(data.payloadVersion !== undefined){
+                      let data8 = data.payloadVersion;
                       const _errs14 = errors;
-                      let valid3 = false;
-                      const _errs15 = errors;
-                      if(!(validateWebhookEndpointDisabledReason(data8, {instancePath:instancePath+"/disabledReason",parentData:data,parentDataProperty:"disabledReason",rootData}))){
-                        vErrors = vErrors === null ? validateWebhookEndpointDisabledReason.errors : vErrors.concat(validateWebhookEndpointDisabledReason.errors);
-                        errors = vErrors.length;
-                      }
-                      var _valid0 = _errs15 === errors;
-                      valid3 = valid3 || _valid0;
-                      if(!valid3){
-                        const _errs16 = errors;
-                        if(data8 !== null){
-                          const err0 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
-                          if(vErrors === null){
-                            vErrors = [err0];
-                          }
-                          else {
-                            vErrors.push(err0);
-                          }
-                          errors++;
-                        }
-                        var _valid0 = _errs16 === errors;
-                        valid3 = valid3 || _valid0;
-                      }
-                      if(!valid3){
-                        const err1 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
-                        if(vErrors === null){
-                          vErrors = [err1];
-                        }
-                        else {
-                          vErrors.push(err1);
-                        }
-                        errors++;
-                        validateWebhookEndpointInfo.errors = vErrors;
+                      if(!(((typeof data8 == "number") && (!(data8 % 1) && !isNaN(data8))) && (isFinite(data8)))){
+                        validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/payloadVersion",schemaPath:"#/properties/payloadVersion/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
                         return false;
                       }
-                      else {
-                        errors = _errs14;
-                        if(vErrors !== null){
-                          if(_errs14){
-                            vErrors.length = _errs14;
+                      if(errors === _errs14){
+                        if((typeof data8 == "number") && (isFinite(data8))){
+                          if(data8 > 1000 || isNaN(data8)){
+                            validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/payloadVersion",schemaPath:"#/properties/payloadVersion/maximum",keyword:"maximum",params:{comparison: "<=", limit: 1000},message:"must be <= 1000"}];
+                            return false;
                           }
                           else {
-                            vErrors = null;
+                            if(data8 < 1 || isNaN(data8)){
+                              validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/payloadVersion",schemaPath:"#/properties/payloadVersion/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
+                              return false;
+                            }
+                            else {
+                              if(!(validateJobInfo_0.validate(data8))){
+                                validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/payloadVersion",schemaPath:"#/properties/payloadVersion/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                                return false;
+                              }
+                            }
                           }
                         }
                       }
-                      var valid0 = _errs13 === errors;
+                      var valid0 = _errs14 === errors;
                     }
                     else {
                       var valid0 = true;
                     }
                     if(valid0){
-                      if(data.disabledAt !== undefined){
-                        const _errs18 = errors;
-                        if(!(validateTimestampOrNull(data.disabledAt, {instancePath:instancePath+"/disabledAt",parentData:data,parentDataProperty:"disabledAt",rootData}))){
-                          vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                      if(data.channel !== undefined){
+                        const _errs16 = errors;
+                        if(!(validateDeliveryChannel(data.channel, {instancePath:instancePath+"/channel",parentData:data,parentDataProperty:"channel",rootData}))){
+                          vErrors = vErrors === null ? validateDeliveryChannel.errors : vErrors.concat(validateDeliveryChannel.errors);
                           errors = vErrors.length;
                         }
-                        var valid0 = _errs18 === errors;
+                        var valid0 = _errs16 === errors;
                       }
                       else {
                         var valid0 = true;
                       }
                       if(valid0){
-                        if(data.createdAt !== undefined){
-                          const _errs19 = errors;
-                          if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
-                            vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                        if(data.status !== undefined){
+                          const _errs17 = errors;
+                          if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
+                            vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
                             errors = vErrors.length;
                           }
-                          var valid0 = _errs19 === errors;
+                          var valid0 = _errs17 === errors;
                         }
                         else {
                           var valid0 = true;
                         }
                         if(valid0){
-                          if(data.updatedAt !== undefined){
+                          if(data.disabledReason !== undefined){
+                            let data11 = data.disabledReason;
+                            const _errs18 = errors;
+                            const _errs19 = errors;
+                            let valid3 = false;
                             const _errs20 = errors;
-                            if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
-                              vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                            if(!(validateWebhookEndpointDisabledReason(data11, {instancePath:instancePath+"/disabledReason",parentData:data,parentDataProperty:"disabledReason",rootData}))){
+                              vErrors = vErrors === null ? validateWebhookEndpointDisabledReason.errors : vErrors.concat(validateWebhookEndpointDisabledReason.errors);
                               errors = vErrors.length;
                             }
-                            var valid0 = _errs20 === errors;
+                            var _valid0 = _errs20 === errors;
+                            valid3 = valid3 || _valid0;
+                            if(!valid3){
+                              const _errs21 = errors;
+                              if(data11 !== null){
+                                const err0 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                                if(vErrors === null){
+                                  vErrors = [err0];
+                                }
+                                else {
+                                  vErrors.push(err0);
+                                }
+                                errors++;
+                              }
+                              var _valid0 = _errs21 === errors;
+                              valid3 = valid3 || _valid0;
+                            }
+                            if(!valid3){
+                              const err1 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                              if(vErrors === null){
+                                vErrors = [err1];
+                              }
+                              else {
+                                vErrors.push(err1);
+                              }
+                              errors++;
+                              validateWebhookEndpointInfo.errors = vErrors;
+                              return false;
+                            }
+                            else {
+                              errors = _errs19;
+                              if(vErrors !== null){
+                                if(_errs19){
+                                  vErrors.length = _errs19;
+                                }
+                                else {
+                                  vErrors = null;
+                                }
+                              }
+                            }
+                            var valid0 = _errs18 === errors;
                           }
                           else {
                             var valid0 = true;
                           }
                           if(valid0){
-                            if(data.revision !== undefined){
-                              const _errs21 = errors;
-                              if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
-                                vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                            if(data.disabledAt !== undefined){
+                              const _errs23 = errors;
+                              if(!(validateTimestampOrNull(data.disabledAt, {instancePath:instancePath+"/disabledAt",parentData:data,parentDataProperty:"disabledAt",rootData}))){
+                                vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
                                 errors = vErrors.length;
                               }
-                              var valid0 = _errs21 === errors;
+                              var valid0 = _errs23 === errors;
                             }
                             else {
                               var valid0 = true;
+                            }
+                            if(valid0){
+                              if(data.createdAt !== undefined){
+                                const _errs24 = errors;
+                                if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
+                                  vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                                  errors = vErrors.length;
+                                }
+                                var valid0 = _errs24 === errors;
+                              }
+                              else {
+                                var valid0 = true;
+                              }
+                              if(valid0){
+                                if(data.updatedAt !== undefined){
+                                  const _errs25 = errors;
+                                  if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                                    vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                                    errors = vErrors.length;
+                                  }
+                                  var valid0 = _errs25 === errors;
+                                }
+                                else {
+                                  var valid0 = true;
+                                }
+                                if(valid0){
+                                  if(data.revision !== undefined){
+                                    const _errs26 = errors;
+                                    if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
+                                      vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                      errors = vErrors.length;
+                                    }
+                                    var valid0 = _errs26 === errors;
+                                  }
+                                  else {
+                                    var valid0 = true;
+                                  }
+                                }
+                              }
                             }
                           }
                         }

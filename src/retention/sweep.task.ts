@@ -2,7 +2,7 @@ import type { Context } from '#context.ts'
 import { makePartitions } from '#db/partitions.sql.ts'
 import { dropOldDays } from './days.sql.ts'
 import { eraseBodies } from './figures.sql.ts'
-import { eraseAnswers, eraseEvents } from './payloads.sql.ts'
+import { eraseAnswers, eraseEvents, eraseMadeBodies } from './payloads.sql.ts'
 import { pruneJobs, prunePositions } from './prune.sql.ts'
 import { purgeDeleted } from './purge.sql.ts'
 import { endLongWaits } from './waiting.sql.ts'
@@ -17,6 +17,7 @@ export async function keepPartitionsAhead(ctx: Context): Promise<void> {
 const steps = [
   endLongWaits,
   eraseEvents,
+  eraseMadeBodies,
   eraseAnswers,
   eraseBodies,
   purgeDeleted,

@@ -20,6 +20,11 @@ export interface Claimed {
   interruptedAt: readonly Date[]
   url: string
   secret: Buffer
+  /** What makes of the event what is sent. */
+  transformation: string | null
+  /** Whether there ever was such a thing, so that the delivery may keep what was made. */
+  hasTransformed: boolean
+  /** The event's. */
   body: Buffer
 }
 
@@ -208,10 +213,11 @@ const claimText = `
       and due.lease_token is not distinct from picked.lease_token
     returning due.*, picked.tenant_rank
   ), complete as (
-    select claimed.*, endpoint.url, endpoint.secret,
+    select claimed.*, endpoint.url, endpoint.secret, endpoint.transformation,
+      endpoint.has_transformed,
       event.correlation_id, event.traceparent, event.body
     from claimed cross join lateral (
-      select url, secret from webhook_endpoint
+      select url, secret, transformation, has_transformed from webhook_endpoint
       where tenant_id = claimed.tenant_id and id = claimed.endpoint_id offset 0
     ) as endpoint cross join lateral (
       select correlation_id, traceparent, body from event
@@ -227,6 +233,7 @@ const claimText = `
     complete.attempt_count as "attemptCount",
     complete.retry_count as "retryCount", complete.due_at as "dueAt",
     complete.interrupted_at as "interruptedAt",
-    complete.url, complete.secret, complete.body
+    complete.url, complete.secret, complete.transformation,
+    complete.has_transformed as "hasTransformed", complete.body
   from deleted_lanes left join last_lane on true left join complete on true
   order by complete.tenant_rank`

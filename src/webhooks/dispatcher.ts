@@ -1,7 +1,6 @@
 import { Counter, Histogram } from 'prom-client'
 import type { Context } from '#context.ts'
 import { isUnwritable } from '#db/errors.ts'
-import type { Outcome } from '#egress/outcome.ts'
 import { faultPoints, reach } from '#fault-points.ts'
 import type { TenantId } from '#ids.ts'
 import { settled } from '#jobs/drain.ts'
@@ -17,8 +16,9 @@ import {
   releaseClaims,
   releaseLeases,
 } from './dispatch.sql.ts'
-import { nameOutcome, nextStep } from './dispatch.ts'
+import { type Attempted, nameOutcome, nextStep } from './dispatch.ts'
 import { createPatience } from './patience.ts'
+import { createPayloads } from './payload.ts'
 import { createSigners } from './signers.ts'
 
 /*
@@ -73,6 +73,7 @@ export function runDispatcher(
   const cut = new AbortController()
   const patience = createPatience()
   const signerOf = createSigners(ctx)
+  const payloadOf = createPayloads(ctx)
   let after = noLane
   /** Of claims whose answer was lost: what they took, if anything, nobody will send. */
   let lost: string[] = []
@@ -121,7 +122,7 @@ export function runDispatcher(
   async function deliver(claimed: Claimed): Promise<void> {
     const { endpointId, deliveryId } = claimed
     const startedAt = ctx.clock.now()
-    const outcome = await attempt(claimed, startedAt).catch((error): Outcome => {
+    const outcome = await attempt(claimed, startedAt).catch((error): Attempted => {
       ctx.log.error({ err: error, deliveryId }, 'a delivery could not be sent')
       return { kind: 'failed', reason: 'aborted', detail: 'We could not send it.', durationMs: 0 }
     })
@@ -141,8 +142,10 @@ export function runDispatcher(
   }
 
   /** Sends the stored bytes, signed for this very attempt. */
-  async function attempt(claimed: Claimed, startedAt: Date): Promise<Outcome> {
-    const { endpointId, eventId, traceparent, url, body } = claimed
+  async function attempt(claimed: Claimed, startedAt: Date): Promise<Attempted> {
+    const { endpointId, eventId, traceparent, url } = claimed
+    const body = claimed.hasTransformed ? await payloadOf(claimed) : claimed.body
+    if (!Buffer.isBuffer(body)) return body
     return await ctx.egress.send({
       method: 'POST',
       url,
@@ -223,7 +226,7 @@ function roomsOf(claims: Iterable<Claimed>, free: number): Map<TenantId, number>
 function conclude(
   { clock }: Context,
   claimed: Claimed,
-  outcome: Outcome,
+  outcome: Attempted,
   startedAt: Date,
 ): Recorded {
   const endedAt = clock.now()
@@ -240,7 +243,7 @@ function conclude(
     outcome: nameOutcome(outcome),
     responseStatus,
     responseBody: outcome.kind === 'answered' ? outcome.body : null,
-    error: outcome.kind === 'failed' ? outcome.detail : null,
+    error: outcome.kind === 'answered' ? null : outcome.detail,
     address: outcome.kind === 'answered' ? outcome.address : null,
   })
   return {

@@ -1,4 +1,5 @@
 import type {
+  DeliveryChannel,
   WebhookEndpointInfo,
   WebhookEndpointInput,
   WebhookEndpointPatch,
@@ -18,6 +19,12 @@ export interface Endpoint {
   eventTypes: readonly string[]
   /** What its events must say; empty lets all through. */
   filter: Filter
+  /** The JSONata expression that makes of an event what is sent. */
+  transformation: string | null
+  /** Whether it ever had one. */
+  hasTransformed: boolean
+  payloadVersion: number
+  channel: DeliveryChannel
   status: WebhookEndpointInfo['status']
   disabledReason: WebhookEndpointInfo['disabledReason']
   disabledAt: Date | null
@@ -36,6 +43,10 @@ export function newEndpoint(id: Id<'whe'>, input: WebhookEndpointInput, now: Dat
     description: input.description ?? null,
     eventTypes: input.eventTypes ?? ['*'],
     filter: input.filter ?? [],
+    transformation: input.transformation ?? null,
+    hasTransformed: input.transformation !== undefined,
+    payloadVersion: input.payloadVersion ?? 1,
+    channel: input.channel ?? 'HTTP',
     status: 'ENABLED',
     disabledReason: null,
     disabledAt: null,
@@ -47,15 +58,20 @@ export function newEndpoint(id: Id<'whe'>, input: WebhookEndpointInput, now: Dat
 
 export function patchEndpoint(
   endpoint: Endpoint,
-  { url, description, eventTypes, filter, status }: WebhookEndpointPatch,
+  patch: WebhookEndpointPatch,
   now: Date,
 ): Endpoint {
+  const { url, description, eventTypes, filter, status, transformation } = patch
   const patched = {
     ...endpoint,
     url: url ?? endpoint.url,
     description: description === undefined ? endpoint.description : description,
     eventTypes: eventTypes ?? endpoint.eventTypes,
     filter: filter ?? endpoint.filter,
+    transformation: transformation === undefined ? endpoint.transformation : transformation,
+    hasTransformed: endpoint.hasTransformed || typeof transformation === 'string',
+    payloadVersion: patch.payloadVersion ?? endpoint.payloadVersion,
+    channel: patch.channel ?? endpoint.channel,
     revision: endpoint.revision + 1,
     updatedAt: now,
   }
@@ -84,6 +100,9 @@ export function toEndpoint(endpoint: Endpoint): WebhookEndpointInfo {
     description: endpoint.description,
     eventTypes: [...endpoint.eventTypes],
     filter: [...endpoint.filter],
+    transformation: endpoint.transformation,
+    payloadVersion: endpoint.payloadVersion,
+    channel: endpoint.channel,
     status: endpoint.status,
     disabledReason: endpoint.disabledReason,
     disabledAt: endpoint.disabledAt?.toISOString() ?? null,
