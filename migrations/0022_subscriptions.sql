@@ -6,3 +6,31 @@ comment on column webhook_endpoint.filter is
   'Rules about events, all of which must hold, as the contract has them; empty lets all through.';
 comment on column webhook_endpoint.event_types is
   'The types that it is told about; noun.* is all that begin so, * is all.';
+
+alter table webhook_endpoint
+  add column transformation text,
+  add column has_transformed boolean not null default false,
+  add column payload_version integer not null default 1,
+  add column channel text not null default 'HTTP';
+comment on column webhook_endpoint.transformation is
+  'The JSONata expression that makes of an event what is sent; null sends the event.';
+comment on column webhook_endpoint.has_transformed is
+  'Whether it ever had a transformation: only then its deliveries are looked at for what they keep.';
+comment on column webhook_endpoint.payload_version is
+  'The version of the API whose shapes are sent.';
+comment on column webhook_endpoint.channel is 'By which way it is told: HTTP.';
+
+-- What is sent in place of the event is kept with the delivery: the bytes sent are the bytes stored.
+alter table webhook_delivery
+  add column is_transformed boolean not null default false,
+  add column body bytea;
+comment on column webhook_delivery.is_transformed is
+  'Whether its endpoint had a transformation when the promise was made.';
+comment on column webhook_delivery.body is
+  'What is sent in place of the event, once it was made; null before, where the event is sent, and '
+  'once it was erased.';
+
+alter table retention_policy add column bodies_erased_to date not null default '-infinity';
+comment on column retention_policy.bodies_erased_to is
+  'Likewise of what was made of events for deliveries; it goes as soon as the events'' own.';
+grant update (bodies_erased_to) on retention_policy to ubos_worker;

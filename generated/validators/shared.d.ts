@@ -20,6 +20,7 @@ export declare const validateClientId: Validate
 export declare const validateClientInfo: Validate
 export declare const validateCronExpression: Validate
 export declare const validateCurrency: Validate
+export declare const validateDeliveryChannel: Validate
 export declare const validateEnvironment: Validate
 export declare const validateEventId: Validate
 export declare const validateEventType: Validate

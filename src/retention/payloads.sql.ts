@@ -6,7 +6,7 @@ type Worker = Pick<Context, 'db' | 'clock'>
 
 /** Payloads of one kind, in a table with a partition for each day. */
 interface Kind {
-  table: 'event' | 'attempt'
+  table: 'event' | 'attempt' | 'webhook_delivery'
   /** Of the policy: how many days they are kept, and up to which day all are erased. */
   days: string
   mark: string
@@ -37,6 +37,16 @@ const answers: Kind = {
   isDone: 'true',
 }
 
+const bodies: Kind = {
+  table: 'webhook_delivery',
+  days: 'policy.event_payload_days',
+  mark: 'bodies_erased_to',
+  payload: 'body',
+  key: 'id',
+  isDone: `not exists (select from delivery_due as due
+    where due.tenant_id = old.tenant_id and due.delivery_id = old.id)`,
+}
+
 /**
  * Erases the payloads of events, by whole days, once the last event of the day is as old as the
  * tenant's policy says. An event of which somebody is still to be told keeps its own.
@@ -45,6 +55,9 @@ export const eraseEvents = (ctx: Worker): Promise<void> => eraseKind(ctx, events
 
 /** Erases what endpoints answered, likewise; attempts are dated by their deliveries. */
 export const eraseAnswers = (ctx: Worker): Promise<void> => eraseKind(ctx, answers)
+
+/** Erases what was made of events for deliveries, as soon as the events' own. */
+export const eraseMadeBodies = (ctx: Worker): Promise<void> => eraseKind(ctx, bodies)
 
 async function eraseKind({ db, clock }: Worker, kind: Kind): Promise<void> {
   const now = clock.now()

@@ -2,7 +2,7 @@ import type { Context } from '#context.ts'
 import { makePartitions } from '#db/partitions.sql.ts'
 import { dropOldDays } from './days.sql.ts'
 import { eraseBodies } from './figures.sql.ts'
-import { eraseAnswers, eraseEvents } from './payloads.sql.ts'
+import { eraseAnswers, eraseEvents, eraseMadeBodies } from './payloads.sql.ts'
 import { pruneJobs, prunePositions } from './prune.sql.ts'
 import { purgeDeleted } from './purge.sql.ts'
 import { eraseReceipts, pruneDedupeKeys } from './receipts.sql.ts'
@@ -18,6 +18,7 @@ export async function keepPartitionsAhead(ctx: Context): Promise<void> {
 const steps = [
   endLongWaits,
   eraseEvents,
+  eraseMadeBodies,
   eraseAnswers,
   eraseBodies,
   eraseReceipts,

@@ -31,6 +31,11 @@ export interface Claimed {
   signatureSchemes: readonly ('V1' | 'V1A')[]
   /** Of the tenant, for an endpoint that wants `V1A`. */
   keyPairs: readonly KeyPair[] | null
+  /** What makes of the event what is sent. */
+  transformation: string | null
+  /** Whether there ever was such a thing, so that the delivery may keep what was made. */
+  hasTransformed: boolean
+  /** The event's. */
   body: Buffer
 }
 
@@ -220,10 +225,11 @@ const claimText = `
     returning due.*, picked.tenant_rank
   ), complete as (
     select claimed.*, endpoint.url, endpoint.secret, endpoint.former_secrets,
-      endpoint.signature_schemes, endpoint.key_pairs, endpoint.headers,
-      event.correlation_id, event.traceparent, event.body
+      endpoint.signature_schemes, endpoint.key_pairs, endpoint.headers, endpoint.transformation,
+      endpoint.has_transformed, event.correlation_id, event.traceparent, event.body
     from claimed cross join lateral (
-      select url, secret, former_secrets, signature_schemes, headers,
+      select url, secret, former_secrets, signature_schemes, headers, transformation,
+        has_transformed,
         case when 'V1A' = any (signature_schemes) then (
           select keys from webhook_key_set where tenant_id = claimed.tenant_id
         ) end as key_pairs
@@ -246,6 +252,7 @@ const claimText = `
     complete.interrupted_at as "interruptedAt",
     complete.url, complete.secret, complete.former_secrets as "formerSecrets",
     complete.signature_schemes as "signatureSchemes", complete.key_pairs as "keyPairs",
-    complete.headers, complete.body
+    complete.headers, complete.transformation, complete.has_transformed as "hasTransformed",
+    complete.body
   from deleted_lanes left join last_lane on true left join complete on true
   order by complete.tenant_rank`

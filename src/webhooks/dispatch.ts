@@ -1,6 +1,17 @@
 import type { Outcome } from '#egress/outcome.ts'
 import type { WebhookAttemptInfo } from '#generated/types.ts'
 
+/** Nothing was sent, since the endpoint's transformation made nothing of the event. */
+export interface Untransformed {
+  kind: 'untransformed'
+  /** Why, for the customer. */
+  detail: string
+  durationMs: number
+}
+
+/** What came of an attempt. */
+export type Attempted = Outcome | Untransformed
+
 /** How an attempt is named in the contract. */
 export type AttemptOutcome = WebhookAttemptInfo['outcome']
 
@@ -38,7 +49,8 @@ export type Next =
   | { kind: 'retry'; at: Date }
 
 /** Names an outcome. A receiver's 500 is an outcome, not an error. */
-export function nameOutcome(outcome: Outcome): AttemptOutcome {
+export function nameOutcome(outcome: Attempted): AttemptOutcome {
+  if (outcome.kind === 'untransformed') return 'TRANSFORMATION_FAILED'
   if (outcome.kind === 'failed') return failures[outcome.reason]
   const { status } = outcome
   if (status >= 200 && status < 300) return 'DELIVERED'
@@ -61,7 +73,7 @@ const failures: Record<Extract<Outcome, { kind: 'failed' }>['reason'], AttemptOu
  * Decides what follows an attempt. `retryCount` is how many retries the schedule has already given;
  * `random` is in [0, 1).
  */
-export function nextStep(outcome: Outcome, retryCount: number, now: Date, random: number): Next {
+export function nextStep(outcome: Attempted, retryCount: number, now: Date, random: number): Next {
   const name = nameOutcome(outcome)
   if (name === 'DELIVERED') return { kind: 'done' }
   if (name === 'GONE') return { kind: 'gone' }

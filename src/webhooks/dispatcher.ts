@@ -2,7 +2,6 @@ import { setImmediate } from 'node:timers/promises'
 import { Counter, Histogram } from 'prom-client'
 import type { Context } from '#context.ts'
 import { isUnwritable } from '#db/errors.ts'
-import type { Outcome } from '#egress/outcome.ts'
 import { faultPoints, reach } from '#fault-points.ts'
 import type { TenantId } from '#ids.ts'
 import { settled } from '#jobs/drain.ts'
@@ -19,9 +18,10 @@ import {
   releaseClaims,
   releaseLeases,
 } from './dispatch.sql.ts'
-import { nameOutcome, nextStep } from './dispatch.ts'
 import { headerKeeper } from './header-keeper.ts'
+import { type Attempted, nameOutcome, nextStep } from './dispatch.ts'
 import { createPatience } from './patience.ts'
+import { createPayloads } from './payload.ts'
 import { userAgent } from './sender.ts'
 import { createSigners } from './signers.ts'
 import { endpointInFlightMax } from './undelivered.ts'
@@ -78,6 +78,7 @@ export function runDispatcher(
   const cut = new AbortController()
   const patience = createPatience()
   const signersOf = createSigners(ctx)
+  const payloadOf = createPayloads(ctx)
   let after = noLane
   /** Of claims whose answer was lost: what they took, if anything, nobody will send. */
   let lost: string[] = []
@@ -132,7 +133,7 @@ export function runDispatcher(
   async function deliver(claimed: Claimed): Promise<void> {
     const { endpointId, deliveryId } = claimed
     const startedAt = ctx.clock.now()
-    const outcome = await attempt(claimed, startedAt).catch((error): Outcome => {
+    const outcome = await attempt(claimed, startedAt).catch((error): Attempted => {
       ctx.log.error({ err: error, deliveryId }, 'a delivery could not be sent')
       return { kind: 'failed', reason: 'aborted', detail: 'We could not send it.', durationMs: 0 }
     })
@@ -152,8 +153,10 @@ export function runDispatcher(
   }
 
   /** Sends the stored bytes, signed for this very attempt. */
-  async function attempt(claimed: Claimed, startedAt: Date): Promise<Outcome> {
-    const { endpointId, webhookId, traceparent, url, body } = claimed
+  async function attempt(claimed: Claimed, startedAt: Date): Promise<Attempted> {
+    const { endpointId, webhookId, traceparent, url } = claimed
+    const body = claimed.hasTransformed ? await payloadOf(claimed) : claimed.body
+    if (!Buffer.isBuffer(body)) return body
     return await ctx.egress.send({
       method: 'POST',
       url,
@@ -242,7 +245,7 @@ function roomsOf(claims: Iterable<Claimed>, free: number): Map<TenantId, number>
 function conclude(
   { clock }: Context,
   claimed: Claimed,
-  outcome: Outcome,
+  outcome: Attempted,
   startedAt: Date,
 ): Recorded {
   const endedAt = clock.now()
@@ -259,7 +262,7 @@ function conclude(
     outcome: nameOutcome(outcome),
     responseStatus,
     responseBody: outcome.kind === 'answered' ? outcome.body : null,
-    error: outcome.kind === 'failed' ? outcome.detail : null,
+    error: outcome.kind === 'answered' ? null : outcome.detail,
     address: outcome.kind === 'answered' ? outcome.address : null,
   })
   return {

@@ -25,6 +25,7 @@ import { headerKeeper } from './header-keeper.ts'
 import { requireKeyPair } from './key-pair.ts'
 import { secretPlace } from './secret.ts'
 import { requireSense } from './subscription.ts'
+import { requireReadable } from './transformation.ts'
 
 export const createWebhookEndpoint: Operation<'createWebhookEndpoint'> = async (
   ctx,
@@ -34,6 +35,7 @@ export const createWebhookEndpoint: Operation<'createWebhookEndpoint'> = async (
 ) => {
   requireUrl(ctx, body.url)
   requireSense(body, typeNames)
+  await requireReadable(call.tenantId, body.transformation)
   if ((await countEndpoints(tx, call.tenantId)) >= endpointsMax) {
     throw problem('limit_reached', { detail: `A tenant has at most ${endpointsMax} endpoints.` })
   }
@@ -86,6 +88,7 @@ export const updateWebhookEndpoint: Operation<'updateWebhookEndpoint'> = async (
   tx,
 ) => {
   requireSense(body, typeNames)
+  await requireReadable(call.tenantId, body.transformation)
   const endpoint = found(await lockEndpoint(tx, call.tenantId, path.webhookEndpointId))
   requireMatch(headers['if-match'], endpoint.revision)
   if (body.url !== undefined) requireUrl(ctx, body.url)

@@ -1,4 +1,5 @@
 import type {
+  DeliveryChannel,
   WebhookEndpointInfo,
   WebhookEndpointInput,
   WebhookEndpointPatch,
@@ -23,6 +24,12 @@ export interface Endpoint extends SecretHistory {
   signatureSchemes: readonly WebhookSignatureScheme[]
   /** What its events must say; empty lets all through. */
   filter: Filter
+  /** The JSONata expression that makes of an event what is sent. */
+  transformation: string | null
+  /** Whether it ever had one. */
+  hasTransformed: boolean
+  payloadVersion: number
+  channel: DeliveryChannel
   status: WebhookEndpointInfo['status']
   disabledReason: WebhookEndpointInfo['disabledReason']
   disabledAt: Date | null
@@ -43,6 +50,10 @@ export function newEndpoint(id: Id<'whe'>, input: WebhookEndpointInput, now: Dat
     headers: [],
     signatureSchemes: input.signatureSchemes ?? ['V1'],
     filter: input.filter ?? [],
+    transformation: input.transformation ?? null,
+    hasTransformed: input.transformation !== undefined,
+    payloadVersion: input.payloadVersion ?? 1,
+    channel: input.channel ?? 'HTTP',
     status: 'ENABLED',
     disabledReason: null,
     disabledAt: null,
@@ -57,9 +68,10 @@ export function newEndpoint(id: Id<'whe'>, input: WebhookEndpointInput, now: Dat
 
 export function patchEndpoint(
   endpoint: Endpoint,
-  { url, description, eventTypes, signatureSchemes, filter, status }: WebhookEndpointPatch,
+  patch: WebhookEndpointPatch,
   now: Date,
 ): Endpoint {
+  const { url, description, eventTypes, signatureSchemes, filter, status, transformation } = patch
   const patched = {
     ...endpoint,
     url: url ?? endpoint.url,
@@ -67,6 +79,10 @@ export function patchEndpoint(
     eventTypes: eventTypes ?? endpoint.eventTypes,
     signatureSchemes: signatureSchemes ?? endpoint.signatureSchemes,
     filter: filter ?? endpoint.filter,
+    transformation: transformation === undefined ? endpoint.transformation : transformation,
+    hasTransformed: endpoint.hasTransformed || typeof transformation === 'string',
+    payloadVersion: patch.payloadVersion ?? endpoint.payloadVersion,
+    channel: patch.channel ?? endpoint.channel,
     revision: endpoint.revision + 1,
     updatedAt: now,
   }
@@ -95,6 +111,9 @@ export function toEndpoint(endpoint: Endpoint): WebhookEndpointInfo {
     description: endpoint.description,
     eventTypes: [...endpoint.eventTypes],
     filter: [...endpoint.filter],
+    transformation: endpoint.transformation,
+    payloadVersion: endpoint.payloadVersion,
+    channel: endpoint.channel,
     status: endpoint.status,
     disabledReason: endpoint.disabledReason,
     disabledAt: endpoint.disabledAt?.toISOString() ?? null,

@@ -11,6 +11,8 @@ interface Listener {
   event_types: string[]
   /** null lets all events through. */
   filter: Filter | null
+  /** Whether something else is sent in place of the event. */
+  transforms: boolean
 }
 
 interface Promised {
@@ -129,6 +131,7 @@ function deliveriesOf(
       promised.map(({ listener }) => listener.id),
       day,
       now.toISOString(),
+      promised.map(({ listener }) => listener.transforms),
     ],
   }
 }
@@ -199,7 +202,8 @@ function listenersOf(events: readonly SequencedEvent[]): pg.QueryConfig {
   return {
     name: 'fan_out_listeners',
     text: `
-      select tenant_id, id, event_types, nullif(filter, '[]') as filter from webhook_endpoint
+      select tenant_id, id, event_types, nullif(filter, '[]') as filter,
+        transformation is not null as transforms from webhook_endpoint
       where tenant_id = any($1) and deleted_at is null`,
     values: [[...new Set(events.map((event) => event.tenantId))]],
   }
@@ -216,8 +220,9 @@ const fanOutText = `
     select * from unnest($1::text[], $2::text[], $3::date[], $4::text[]) with ordinality
       as e (tenant_id, event_id, event_created_on, event_type, place)
   ), promised as materialized (
-    select tenant_id, id, endpoint_id, event_id, event_created_on, event_type
-    from unnest($5::bigint[], $6::text[], $7::text[]) as p (place, id, endpoint_id)
+    select tenant_id, id, endpoint_id, event_id, event_created_on, event_type, is_transformed
+    from unnest($5::bigint[], $6::text[], $7::text[], $10::boolean[])
+      as p (place, id, endpoint_id, is_transformed)
     join sequenced using (place)
   ), due as (
     insert into delivery_due (tenant_id, endpoint_id, delivery_id, created_on, event_id,
@@ -226,7 +231,7 @@ const fanOutText = `
     from promised
   )
   insert into webhook_delivery (tenant_id, id, created_on, endpoint_id, event_id,
-    event_created_on, event_type, status, attempt_count, created_at)
-  select tenant_id, id, $8, endpoint_id, event_id, event_created_on, event_type,
+    event_created_on, event_type, is_transformed, status, attempt_count, created_at)
+  select tenant_id, id, $8, endpoint_id, event_id, event_created_on, event_type, is_transformed,
     'PENDING', 0, $9
   from promised`

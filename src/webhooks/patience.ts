@@ -31,6 +31,8 @@ export function createPatience(): Patience {
 
   return {
     note({ tenantId, endpointId }, outcome) {
+      // It was not asked.
+      if (outcome === 'TRANSFORMATION_FAILED') return
       if (outcome !== 'TIMED_OUT') {
         streaks.delete(endpointId)
         slow.delete(endpointId)

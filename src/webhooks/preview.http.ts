@@ -3,10 +3,12 @@ import type { Tx } from '#db/transact.ts'
 import { findEvent } from '#events/event.sql.ts'
 import { typeNames } from '#events/event.ts'
 import { type EventType, eventTypes } from '#generated/events.ts'
-import type { WebhookPreviewInput } from '#generated/types.ts'
+import type { WebhookPreview, WebhookPreviewInput } from '#generated/types.ts'
 import type { Call, Operation } from '#http/operation.ts'
 import { problem } from '#http/problem.ts'
 import { obstacleTo, requireSense } from './subscription.ts'
+import { requireReadable } from './transformation.ts'
+import { transformer } from './transformer.ts'
 
 /** Tries a subscription that is not saved on an event, by the code that fan-out runs. */
 export const createWebhookPreview: Operation<'createWebhookPreview'> = async (
@@ -16,19 +18,35 @@ export const createWebhookPreview: Operation<'createWebhookPreview'> = async (
   tx,
 ) => {
   requireSense(body, typeNames)
+  await requireReadable(call.tenantId, body.transformation)
   const { type, envelope, id } = await findSubject(tx, call, body)
   const subscription = { eventTypes: body.eventTypes ?? ['*'], filter: body.filter ?? [] }
-  const decidedBy = obstacleTo(subscription, type, envelope)
+  const decidedBy = obstacleTo(subscription, type, JSON.parse(envelope))
   const isDelivered = decidedBy === null
+  const sent = isDelivered ? await transformed(call, body, envelope) : { body: null, error: null }
 
   // Nothing is changed, but something was read.
   record(tx, call, 'webhook_endpoint.previewed', id, { after: { isDelivered } })
-  return { status: 200, body: { eventType: type, isDelivered, decidedBy } }
+  return { status: 200, body: { eventType: type, isDelivered, decidedBy, ...sent } }
+}
+
+async function transformed(
+  { tenantId }: Call,
+  { transformation }: WebhookPreviewInput,
+  event: string,
+): Promise<Pick<WebhookPreview, 'body' | 'error'>> {
+  if (transformation === undefined) return { body: event, error: null }
+  const made = await transformer.run(tenantId, { expression: transformation, event })
+  if (made.kind === 'busy') throw problem('unavailable', { detail: made.detail })
+  return made.kind === 'made'
+    ? { body: made.body, error: null }
+    : { body: null, error: made.detail }
 }
 
 interface Subject {
   type: EventType
-  envelope: unknown
+  /** The envelope as JSON. */
+  envelope: string
   /** The event, or its type. */
   id: string
 }
@@ -39,7 +57,8 @@ async function findSubject(
   { eventId, eventType }: WebhookPreviewInput,
 ): Promise<Subject> {
   if (eventType !== undefined && eventId === undefined) {
-    return { type: eventType, envelope: eventTypes[eventType].example, id: eventType }
+    const envelope = JSON.stringify(eventTypes[eventType].example)
+    return { type: eventType, envelope, id: eventType }
   }
   if (eventId === undefined || eventType !== undefined) {
     const message = 'must have eventId or eventType, one of them'
@@ -53,6 +72,5 @@ async function findSubject(
       errors: [{ pointer: '/eventId', code: 'reference_unknown', message }],
     })
   }
-  const envelope: unknown = JSON.parse(event.body.toString('utf8'))
-  return { type: event.type as EventType, envelope, id: eventId }
+  return { type: event.type as EventType, envelope: event.body.toString('utf8'), id: eventId }
 }
