@@ -1635,7 +1635,7 @@ export interface paths {
         put?: never;
         /**
          * Try a subscription
-         * @description Tells what an endpoint with these selectors and this filter would be told of an event, before you save them: one of your events by its id (`reference_unknown` when there is none, or its payload was erased), or the example of a type. Nothing is sent and nothing is changed.
+         * @description Tells what an endpoint with these selectors, this filter and this transformation would be told of an event, before you save them: one of your events by its id (`reference_unknown` when there is none, or its payload was erased), or the example of a type. Nothing is sent and nothing is changed.
          */
         post: operations["createWebhookPreview"];
         delete?: never;
@@ -2829,6 +2829,82 @@ export interface webhooks {
             requestBody: {
                 content: {
                     "application/json": components["schemas"]["InboundSourceUpdatedEvent"];
+                };
+            };
+            responses: {
+                /** @description You have it. We do not send it to you again. */
+                "2XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description You do not want any more. We disable the endpoint. */
+                410: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "inbound.quarantined": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A webhook was kept back
+         * @description A webhook was kept back, because its payload is not what its scheme promises. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
+                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    "webhook-id": components["parameters"]["WebhookId"];
+                    /**
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
+                     * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
+                     */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                    /**
+                     * @description When this attempt was sent, in seconds since 1970. Refuse what is more than five minutes off.
+                     * @example 1770199200
+                     */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
+                    /**
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
+                     */
+                    "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["InboundQuarantinedEvent"];
                 };
             };
             responses: {
@@ -5666,10 +5742,10 @@ export interface components {
          */
         ApiTargetWindow: "LAST_24_HOURS" | "LAST_7_DAYS" | "LAST_30_DAYS";
         /**
-         * @description `DELIVERED`: a 2xx answer. `REFUSED`: any other answer, but for these: `THROTTLED` (429), `GONE` (410, which disables the endpoint), `REDIRECTED` (3xx; we do not follow). `TIMED_OUT`: no complete answer in time. `NAME_UNRESOLVED`, `CONNECTION_FAILED`, `TLS_FAILED`: we did not get through. `PROTOCOL_ERROR`: what came back was not HTTP. `ADDRESS_FORBIDDEN`: the name led to a private or local address. `INTERRUPTED`: our own process stopped in between; the endpoint may have received it.
+         * @description `DELIVERED`: a 2xx answer. `REFUSED`: any other answer, but for these: `THROTTLED` (429), `GONE` (410, which disables the endpoint), `REDIRECTED` (3xx; we do not follow). `TIMED_OUT`: no complete answer in time. `NAME_UNRESOLVED`, `CONNECTION_FAILED`, `TLS_FAILED`: we did not get through. `TRANSFORMATION_FAILED`: nothing was sent, since the endpoint's transformation made nothing of the event; `error` says why. `PROTOCOL_ERROR`: what came back was not HTTP. `ADDRESS_FORBIDDEN`: the name led to a private or local address. `INTERRUPTED`: our own process stopped in between; the endpoint may have received it.
          * @enum {string}
          */
-        AttemptOutcome: "DELIVERED" | "REFUSED" | "THROTTLED" | "GONE" | "REDIRECTED" | "TIMED_OUT" | "NAME_UNRESOLVED" | "CONNECTION_FAILED" | "TLS_FAILED" | "PROTOCOL_ERROR" | "ADDRESS_FORBIDDEN" | "INTERRUPTED";
+        AttemptOutcome: "DELIVERED" | "REFUSED" | "THROTTLED" | "GONE" | "REDIRECTED" | "TIMED_OUT" | "NAME_UNRESOLVED" | "CONNECTION_FAILED" | "TLS_FAILED" | "PROTOCOL_ERROR" | "ADDRESS_FORBIDDEN" | "INTERRUPTED" | "TRANSFORMATION_FAILED";
         /**
          * @description What was done, as `noun.verb`: the kind of resource, and what happened to it. `api_key.refused` is a key that was not let in; verbs such as `read` and `listed` are reads of confidential things.
          * @example client.updated
@@ -5928,6 +6004,11 @@ export interface components {
          */
         Currency: string;
         /**
+         * @description By which way an endpoint is told. `HTTP`: a POST to its URL. There may be others one day.
+         * @enum {string}
+         */
+        DeliveryChannel: "HTTP";
+        /**
          * @description `PENDING`: waits for its next attempt. `SENDING`: an attempt is on its way. `DELIVERED`: the endpoint answered 2xx. `HELD`: the endpoint is disabled; we go on when it is enabled again. `EXHAUSTED`: all attempts failed. `CANCELLED`: the endpoint was deleted first, or the delivery had waited for 28 days.
          * @enum {string}
          */
@@ -6118,7 +6199,7 @@ export interface components {
          * @description What happened: a noun and a verb in the past tense. New types are added over time, so ignore those that you do not know.
          * @enum {string}
          */
-        EventType: "organization.created" | "api_key.created" | "api_key.updated" | "api_key.rotated" | "api_key.revoked" | "api_key.expiring" | "api_key.suspicious" | "service_account.created" | "service_account.updated" | "service_account.deleted" | "client.created" | "client.updated" | "client.deleted" | "proposal.created" | "proposal.updated" | "proposal.deleted" | "proposal.sent" | "proposal.accepted" | "proposal.declined" | "proposal.expired" | "invoice.created" | "invoice.updated" | "invoice.issued" | "invoice.paid" | "invoice.voided" | "payment.received" | "payment.refunded" | "webhook_endpoint.created" | "webhook_endpoint.updated" | "webhook_endpoint.deleted" | "webhook_endpoint.disabled" | "webhook_endpoint.tested" | "event_consumer.created" | "event_consumer.deleted" | "inbound_source.created" | "inbound_source.updated" | "inbound_source.deleted" | "inbound.received" | "job.succeeded" | "job.failed" | "job.cancelled" | "job_schedule.created" | "job_schedule.updated" | "job_schedule.deleted";
+        EventType: "organization.created" | "api_key.created" | "api_key.updated" | "api_key.rotated" | "api_key.revoked" | "api_key.expiring" | "api_key.suspicious" | "service_account.created" | "service_account.updated" | "service_account.deleted" | "client.created" | "client.updated" | "client.deleted" | "proposal.created" | "proposal.updated" | "proposal.deleted" | "proposal.sent" | "proposal.accepted" | "proposal.declined" | "proposal.expired" | "invoice.created" | "invoice.updated" | "invoice.issued" | "invoice.paid" | "invoice.voided" | "payment.received" | "payment.refunded" | "webhook_endpoint.created" | "webhook_endpoint.updated" | "webhook_endpoint.deleted" | "webhook_endpoint.disabled" | "webhook_endpoint.tested" | "event_consumer.created" | "event_consumer.deleted" | "inbound_source.created" | "inbound_source.updated" | "inbound_source.deleted" | "inbound.received" | "inbound.quarantined" | "job.succeeded" | "job.failed" | "job.cancelled" | "job_schedule.created" | "job_schedule.updated" | "job_schedule.deleted";
         /** @description One kind of event that you can subscribe to. */
         EventTypeInfo: {
             /** @description What has happened when you receive it. */
@@ -6153,6 +6234,23 @@ export interface components {
          * @example POST
          */
         HttpMethod: string;
+        /** @description A webhook was kept back, because its payload is not what its scheme promises. */
+        InboundQuarantinedEvent: {
+            data: components["schemas"]["InboundReceiptInfo"];
+            id: components["schemas"]["EventId"];
+            /** @description When it happened. */
+            timestamp: components["schemas"]["Timestamp"];
+            /**
+             * @description What happened.
+             * @constant
+             */
+            type: "inbound.quarantined";
+            /**
+             * @description The version of the shape of `data`.
+             * @constant
+             */
+            version: 1;
+        };
         /** @description One webhook with what it consisted of. */
         InboundReceiptDetail: {
             /** @description The body as text; `null` where it is not UTF-8, and once it was erased. */
@@ -8315,6 +8413,7 @@ export interface components {
         };
         /** @description A webhook endpoint with its signing secret, shown this once and never again. */
         WebhookEndpointCreated: {
+            channel: components["schemas"]["DeliveryChannel"];
             /** @description When the endpoint was created. */
             createdAt: components["schemas"]["Timestamp"];
             /** @description The headers of your own that go with each webhook, by name; their values are not shown. */
@@ -8330,6 +8429,11 @@ export interface components {
             /** @description Which of these events it receives, by what they say. All rules must hold. */
             filter: components["schemas"]["WebhookFilterRule"][];
             id: components["schemas"]["WebhookEndpointId"];
+            /**
+             * Format: int32
+             * @description The version of the API whose shapes are sent.
+             */
+            payloadVersion: number;
             revision: components["schemas"]["Revision"];
             /** @description With this you verify that a webhook is from us. `webhook-signature` uses the part after `whsec_`, decoded from base64; `X-UBOS-Signature` the whole text. */
             secret: string;
@@ -8338,6 +8442,8 @@ export interface components {
             /** @description Which secrets sign, the newest first; the secrets themselves are shown only when they are made. Former ones stay here until the next rotation, also when their time is over. */
             signingSecrets: components["schemas"]["WebhookSigningSecretInfo"][];
             status: components["schemas"]["WebhookEndpointStatus"];
+            /** @description The JSONata expression that makes of an event what is sent; `null` sends the event. */
+            transformation: string | null;
             /** @description When the endpoint last changed. */
             updatedAt: components["schemas"]["Timestamp"];
             /**
@@ -8409,6 +8515,7 @@ export interface components {
         WebhookEndpointId: string;
         /** @description A URL of yours to which we send events. */
         WebhookEndpointInfo: {
+            channel: components["schemas"]["DeliveryChannel"];
             /** @description When the endpoint was created. */
             createdAt: components["schemas"]["Timestamp"];
             /** @description The headers of your own that go with each webhook, by name; their values are not shown. */
@@ -8424,12 +8531,19 @@ export interface components {
             /** @description Which of these events it receives, by what they say. All rules must hold. */
             filter: components["schemas"]["WebhookFilterRule"][];
             id: components["schemas"]["WebhookEndpointId"];
+            /**
+             * Format: int32
+             * @description The version of the API whose shapes are sent.
+             */
+            payloadVersion: number;
             revision: components["schemas"]["Revision"];
             /** @description Which kinds of signature `webhook-signature` holds. */
             signatureSchemes: components["schemas"]["WebhookSignatureScheme"][];
             /** @description Which secrets sign, the newest first; the secrets themselves are shown only when they are made. Former ones stay here until the next rotation, also when their time is over. */
             signingSecrets: components["schemas"]["WebhookSigningSecretInfo"][];
             status: components["schemas"]["WebhookEndpointStatus"];
+            /** @description The JSONata expression that makes of an event what is sent; `null` sends the event. */
+            transformation: string | null;
             /** @description When the endpoint last changed. */
             updatedAt: components["schemas"]["Timestamp"];
             /**
@@ -8440,6 +8554,7 @@ export interface components {
         };
         /** @description A new webhook endpoint. */
         WebhookEndpointInput: {
+            channel?: components["schemas"]["DeliveryChannel"];
             /** @description What the endpoint is for. */
             description?: string;
             /**
@@ -8459,12 +8574,20 @@ export interface components {
                 [key: string]: string;
             };
             /**
+             * Format: int32
+             * @description The version of the API whose shapes are sent. So far there is one.
+             * @default 1
+             */
+            payloadVersion?: number;
+            /**
              * @description Which kinds of signature `webhook-signature` holds. Without it, `V1`, which every library verifies.
              * @default [
              *       "V1"
              *     ]
              */
             signatureSchemes?: components["schemas"]["WebhookSignatureScheme"][];
+            /** @description A JSONata expression that makes of an event what is sent, such as `{"text": data.name}`. It is run once for each delivery, which then keeps what was made: retries send the same bytes. It may take 100 ms and 64 MiB, and make 256 KiB of JSON; where it fails, the attempt is `TRANSFORMATION_FAILED`, and it is run again with the next. `webhook-id` is the event's id all the same. Without it, the event is sent. */
+            transformation?: string;
             /**
              * Format: uri
              * @description Where we send. It must be reachable from the public internet, by `https:` unless the installation is for development. Private and local addresses are refused with `endpoint_url_forbidden`.
@@ -8479,6 +8602,7 @@ export interface components {
         };
         /** @description Changes to a webhook endpoint, as a JSON merge patch: what is absent stays, `null` clears. */
         WebhookEndpointPatch: {
+            channel?: components["schemas"]["DeliveryChannel"];
             /** @description What the endpoint is for. */
             description?: string | null;
             /** @description Which events you want from now on, in place of those so far. */
@@ -8489,9 +8613,16 @@ export interface components {
             headers?: {
                 [key: string]: string | null;
             } | null;
+            /**
+             * Format: int32
+             * @description The version of the API whose shapes are sent. So far there is one.
+             */
+            payloadVersion?: number;
             /** @description Which kinds of signature `webhook-signature` holds from now on, in place of those so far. */
             signatureSchemes?: components["schemas"]["WebhookSignatureScheme"][];
             status?: components["schemas"]["WebhookEndpointStatus"];
+            /** @description A JSONata expression that makes of an event what is sent, such as `{"text": data.name}`. It is run once for each delivery, which then keeps what was made: retries send the same bytes. It may take 100 ms and 64 MiB, and make 256 KiB of JSON; where it fails, the attempt is `TRANSFORMATION_FAILED`, and it is run again with the next. `webhook-id` is the event's id all the same. `null` sends the event as it is. */
+            transformation?: string | null;
             /**
              * Format: uri
              * @description Where we send. It must be reachable from the public internet, by `https:` unless the installation is for development. Private and local addresses are refused with `endpoint_url_forbidden`.
@@ -8663,11 +8794,15 @@ export interface components {
         };
         /** @description What an endpoint would be told of an event. */
         WebhookPreview: {
+            /** @description What would be sent, to the byte; `null` when nothing would. */
+            body: string | null;
             /**
              * @description What keeps the event back, as a JSON pointer into your request: `/eventTypes`, or the rule that does not hold, the innermost one that shows it. `null` when nothing does.
              * @example /filter/1/any
              */
             decidedBy: string | null;
+            /** @description Why the transformation fails on this event; `null` when it does not. */
+            error: string | null;
             /** @description Of which type the event is. */
             eventType: components["schemas"]["EventType"];
             /** @description Whether the endpoint would be told. */
@@ -8691,6 +8826,8 @@ export interface components {
              * @default []
              */
             filter?: components["schemas"]["WebhookFilterRuleInput"][];
+            /** @description A JSONata expression that makes of the event what would be sent. */
+            transformation?: string;
         };
         /** @description What a replay would do if it were asked for now. */
         WebhookReplayPreview: {

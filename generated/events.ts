@@ -42,6 +42,8 @@ export interface EventData {
   'event_consumer.created': EventConsumerInfo
   /** An event consumer was deleted */
   'event_consumer.deleted': EventConsumerInfo
+  /** A webhook was kept back */
+  'inbound.quarantined': InboundReceiptInfo
   /** Somebody sent you a webhook */
   'inbound.received': InboundReceiptInfo
   /** An inbound source was made */
@@ -453,6 +455,36 @@ export const eventTypes: Record<EventType, EventTypeInfo> = {
     },
     hasChangedFields: false,
     validate: events.validateEventConsumerDeletedEvent,
+  },
+  'inbound.quarantined': {
+    version: 1,
+    summary: 'A webhook was kept back',
+    description: 'A webhook was kept back, because its payload is not what its scheme promises. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.',
+    example: {
+      id: 'evt_01kgm25qv0fzjtwk0yhjmwr1x7',
+      type: 'inbound.quarantined',
+      version: 1,
+      timestamp: '2026-02-04T10:11:40.000Z',
+      data: {
+        id: 'rcp_01kgm1m2d8epmre9cgy6w6gpxe',
+        sourceId: 'src_01kgm1k44geeprdpe8jq6t36xx',
+        scheme: 'STANDARD_WEBHOOKS',
+        status: 'QUARANTINED',
+        providerEventId: 'msg_p5jXN8AQM9LWM0D4loKWxJek',
+        eventType: null,
+        signedAt: '2026-02-04T10:02:00.000Z',
+        isDrift: true,
+        isDeduplicated: true,
+        ip: '203.0.113.7',
+        bodyBytes: 44,
+        forwardCount: 0,
+        correlationId: 'req_01kgm1m6a8er19p2mfeb7vm7k2',
+        receivedAt: '2026-02-04T10:02:01.000Z',
+        processedAt: '2026-02-04T10:02:01.120Z',
+      },
+    },
+    hasChangedFields: false,
+    validate: events.validateInboundQuarantinedEvent,
   },
   'inbound.received': {
     version: 1,

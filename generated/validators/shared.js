@@ -18,9 +18,10 @@ const validateCalendarDate_1 = new RegExp("^(19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}
 const validateClientId_0 = new RegExp("^cli_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateCronExpression_0 = new RegExp("^[0-9A-Za-z*,/#-]{1,60}( [0-9A-Za-z*,/#-]{1,60}){4}$", "u")
 const validateCurrency_0 = new RegExp("^[A-Z]{3}$", "u")
+const validateDeliveryChannel_0 = ["HTTP"]
 const validateEnvironment_0 = ["PRODUCTION","SANDBOX"]
 const validateEventId_0 = new RegExp("^evt_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
-const validateEventType_0 = ["organization.created","api_key.created","api_key.updated","api_key.rotated","api_key.revoked","api_key.expiring","api_key.suspicious","service_account.created","service_account.updated","service_account.deleted","client.created","client.updated","client.deleted","proposal.created","proposal.updated","proposal.deleted","proposal.sent","proposal.accepted","proposal.declined","proposal.expired","invoice.created","invoice.updated","invoice.issued","invoice.paid","invoice.voided","payment.received","payment.refunded","webhook_endpoint.created","webhook_endpoint.updated","webhook_endpoint.deleted","webhook_endpoint.disabled","webhook_endpoint.tested","event_consumer.created","event_consumer.deleted","inbound_source.created","inbound_source.updated","inbound_source.deleted","inbound.received","job.succeeded","job.failed","job.cancelled","job_schedule.created","job_schedule.updated","job_schedule.deleted"]
+const validateEventType_0 = ["organization.created","api_key.created","api_key.updated","api_key.rotated","api_key.revoked","api_key.expiring","api_key.suspicious","service_account.created","service_account.updated","service_account.deleted","client.created","client.updated","client.deleted","proposal.created","proposal.updated","proposal.deleted","proposal.sent","proposal.accepted","proposal.declined","proposal.expired","invoice.created","invoice.updated","invoice.issued","invoice.paid","invoice.voided","payment.received","payment.refunded","webhook_endpoint.created","webhook_endpoint.updated","webhook_endpoint.deleted","webhook_endpoint.disabled","webhook_endpoint.tested","event_consumer.created","event_consumer.deleted","inbound_source.created","inbound_source.updated","inbound_source.deleted","inbound.received","inbound.quarantined","job.succeeded","job.failed","job.cancelled","job_schedule.created","job_schedule.updated","job_schedule.deleted"]
 const validateEventTypeSelector_0 = new RegExp("^(\\*|[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)*(\\.\\*)?)$", "u")
 const validateInboundReceiptId_0 = new RegExp("^rcp_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateInboundReceiptInfo_0 = formats["int32"]
@@ -1854,6 +1855,21 @@ export function validateCurrency(data, {instancePath="", parentData, parentDataP
   return errors === 0;
 }
 
+export function validateDeliveryChannel(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(typeof data !== "string"){
+    validateDeliveryChannel.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+    return false;
+  }
+  if(!(data === "HTTP")){
+    validateDeliveryChannel.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateDeliveryChannel_0},message:"must be equal to one of the allowed values"}];
+    return false;
+  }
+  validateDeliveryChannel.errors = vErrors;
+  return errors === 0;
+}
+
 export function validateEnvironment(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
@@ -1901,7 +1917,7 @@ export function validateEventType(data, {instancePath="", parentData, parentData
     validateEventType.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
     return false;
   }
-  if(!((((((((((((((((((((((((((((((((((((((((((((data === "organization.created") || (data === "api_key.created")) || (data === "api_key.updated")) || (data === "api_key.rotated")) || (data === "api_key.revoked")) || (data === "api_key.expiring")) || (data === "api_key.suspicious")) || (data === "service_account.created")) || (data === "service_account.updated")) || (data === "service_account.deleted")) || (data === "client.created")) || (data === "client.updated")) || (data === "client.deleted")) || (data === "proposal.created")) || (data === "proposal.updated")) || (data === "proposal.deleted")) || (data === "proposal.sent")) || (data === "proposal.accepted")) || (data === "proposal.declined")) || (data === "proposal.expired")) || (data === "invoice.created")) || (data === "invoice.updated")) || (data === "invoice.issued")) || (data === "invoice.paid")) || (data === "invoice.voided")) || (data === "payment.received")) || (data === "payment.refunded")) || (data === "webhook_endpoint.created")) || (data === "webhook_endpoint.updated")) || (data === "webhook_endpoint.deleted")) || (data === "webhook_endpoint.disabled")) || (data === "webhook_endpoint.tested")) || (data === "event_consumer.created")) || (data === "event_consumer.deleted")) || (data === "inbound_source.created")) || (data === "inbound_source.updated")) || (data === "inbound_source.deleted")) || (data === "inbound.received")) || (data === "job.succeeded")) || (data === "job.failed")) || (data === "job.cancelled")) || (data === "job_schedule.created")) || (data === "job_schedule.updated")) || (data === "job_schedule.deleted"))){
+  if(!(((((((((((((((((((((((((((((((((((((((((((((data === "organization.created") || (data === "api_key.created")) || (data === "api_key.updated")) || (data === "api_key.rotated")) || (data === "api_key.revoked")) || (data === "api_key.expiring")) || (data === "api_key.suspicious")) || (data === "service_account.created")) || (data === "service_account.updated")) || (data === "service_account.deleted")) || (data === "client.created")) || (data === "client.updated")) || (data === "client.deleted")) || (data === "proposal.created")) || (data === "proposal.updated")) || (data === "proposal.deleted")) || (data === "proposal.sent")) || (data === "proposal.accepted")) || (data === "proposal.declined")) || (data === "proposal.expired")) || (data === "invoice.created")) || (data === "invoice.updated")) || (data === "invoice.issued")) || (data === "invoice.paid")) || (data === "invoice.voided")) || (data === "payment.received")) || (data === "payment.refunded")) || (data === "webhook_endpoint.created")) || (data === "webhook_endpoint.updated")) || (data === "webhook_endpoint.deleted")) || (data === "webhook_endpoint.disabled")) || (data === "webhook_endpoint.tested")) || (data === "event_consumer.created")) || (data === "event_consumer.deleted")) || (data === "inbound_source.created")) || (data === "inbound_source.updated")) || (data === "inbound_source.deleted")) || (data === "inbound.received")) || (data === "inbound.quarantined")) || (data === "job.succeeded")) || (data === "job.failed")) || (data === "job.cancelled")) || (data === "job_schedule.created")) || (data === "job_schedule.updated")) || (data === "job_schedule.deleted"))){
     validateEventType.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateEventType_0},message:"must be equal to one of the allowed values"}];
     return false;
   }
@@ -7612,7 +7628,7 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
   if(errors === 0){
     if(data && typeof data == "object" && !Array.isArray(data)){
       let missing0;
-      if(((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.filter === undefined) && (missing0 = "filter"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.customHeaders === undefined) && (missing0 = "customHeaders"))) || ((data.signatureSchemes === undefined) && (missing0 = "signatureSchemes"))) || ((data.signingSecrets === undefined) && (missing0 = "signingSecrets"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))){
+      if((((((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.filter === undefined) && (missing0 = "filter"))) || ((data.transformation === undefined) && (missing0 = "transformation"))) || ((data.payloadVersion === undefined) && (missing0 = "payloadVersion"))) || ((data.channel === undefined) && (missing0 = "channel"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.customHeaders === undefined) && (missing0 = "customHeaders"))) || ((data.signatureSchemes === undefined) && (missing0 = "signatureSchemes"))) || ((data.signingSecrets === undefined) && (missing0 = "signingSecrets"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))){
         validateWebhookEndpointInfo.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
         return false;
       }
@@ -7757,11 +7773,20 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                   var valid0 = true;
                 }
                 if(valid0){
-                  if(data.status !== undefined){
+                  if(data.transformation !== undefined){
+                    let data7 = data.transformation;
                     const _errs12 = errors;
-                    if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
-                      vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
-                      errors = vErrors.length;
+                    if((typeof data7 !== "string") && (data7 !== null)){
+                      validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/transformation",schemaPath:"#/properties/transformation/type",keyword:"type",params:{type: validateAddressInfo_1},message:"must be string,null"}];
+                      return false;
+                    }
+                    if(errors === _errs12){
+                      if(typeof data7 === "string"){
+                        if(ucs2length(data7) > 4096){
+                          validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/transformation",schemaPath:"#/properties/transformation/maxLength",keyword:"maxLength",params:{limit: 4096},message:"must NOT have more than 4096 characters"}];
+                          return false;
+                        }
+                      }
                     }
                     var valid0 = _errs12 === errors;
                   }
@@ -7769,228 +7794,288 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                     var valid0 = true;
                   }
                   if(valid0){
-                    if(data.disabledReason !== undefined){
-                      let data8 = data.disabledReason;
-                      const _errs13 = errors;
+                    if(data.payloadVersion !== undefined){
+                      let data8 = data.payloadVersion;
                       const _errs14 = errors;
-                      let valid3 = false;
-                      const _errs15 = errors;
-                      if(!(validateWebhookEndpointDisabledReason(data8, {instancePath:instancePath+"/disabledReason",parentData:data,parentDataProperty:"disabledReason",rootData}))){
-                        vErrors = vErrors === null ? validateWebhookEndpointDisabledReason.errors : vErrors.concat(validateWebhookEndpointDisabledReason.errors);
-                        errors = vErrors.length;
-                      }
-                      var _valid0 = _errs15 === errors;
-                      valid3 = valid3 || _valid0;
-                      if(!valid3){
-                        const _errs16 = errors;
-                        if(data8 !== null){
-                          const err0 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
-                          if(vErrors === null){
-                            vErrors = [err0];
-                          }
-                          else {
-                            vErrors.push(err0);
-                          }
-                          errors++;
-                        }
-                        var _valid0 = _errs16 === errors;
-                        valid3 = valid3 || _valid0;
-                      }
-                      if(!valid3){
-                        const err1 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
-                        if(vErrors === null){
-                          vErrors = [err1];
-                        }
-                        else {
-                          vErrors.push(err1);
-                        }
-                        errors++;
-                        validateWebhookEndpointInfo.errors = vErrors;
+                      if(!(((typeof data8 == "number") && (!(data8 % 1) && !isNaN(data8))) && (isFinite(data8)))){
+                        validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/payloadVersion",schemaPath:"#/properties/payloadVersion/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
                         return false;
                       }
-                      else {
-                        errors = _errs14;
-                        if(vErrors !== null){
-                          if(_errs14){
-                            vErrors.length = _errs14;
+                      if(errors === _errs14){
+                        if((typeof data8 == "number") && (isFinite(data8))){
+                          if(data8 > 1000 || isNaN(data8)){
+                            validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/payloadVersion",schemaPath:"#/properties/payloadVersion/maximum",keyword:"maximum",params:{comparison: "<=", limit: 1000},message:"must be <= 1000"}];
+                            return false;
                           }
                           else {
-                            vErrors = null;
+                            if(data8 < 1 || isNaN(data8)){
+                              validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/payloadVersion",schemaPath:"#/properties/payloadVersion/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
+                              return false;
+                            }
+                            else {
+                              if(!(validateInboundReceiptInfo_0.validate(data8))){
+                                validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/payloadVersion",schemaPath:"#/properties/payloadVersion/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                                return false;
+                              }
+                            }
                           }
                         }
                       }
-                      var valid0 = _errs13 === errors;
+                      var valid0 = _errs14 === errors;
                     }
                     else {
                       var valid0 = true;
                     }
                     if(valid0){
-                      if(data.disabledAt !== undefined){
-                        const _errs18 = errors;
-                        if(!(validateTimestampOrNull(data.disabledAt, {instancePath:instancePath+"/disabledAt",parentData:data,parentDataProperty:"disabledAt",rootData}))){
-                          vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                      if(data.channel !== undefined){
+                        const _errs16 = errors;
+                        if(!(validateDeliveryChannel(data.channel, {instancePath:instancePath+"/channel",parentData:data,parentDataProperty:"channel",rootData}))){
+                          vErrors = vErrors === null ? validateDeliveryChannel.errors : vErrors.concat(validateDeliveryChannel.errors);
                           errors = vErrors.length;
                         }
-                        var valid0 = _errs18 === errors;
+                        var valid0 = _errs16 === errors;
                       }
                       else {
                         var valid0 = true;
                       }
                       if(valid0){
-                        if(data.customHeaders !== undefined){
-                          let data10 = data.customHeaders;
-                          const _errs19 = errors;
-                          if(errors === _errs19){
-                            if(Array.isArray(data10)){
-                              if(data10.length > 10){
-                                validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
-                                return false;
-                              }
-                              else {
-                                var valid4 = true;
-                                const len2 = data10.length;
-                                for(let i2=0; i2<len2; i2++){
-                                  const _errs21 = errors;
-                                  if(!(validateWebhookCustomHeader(data10[i2], {instancePath:instancePath+"/customHeaders/" + i2,parentData:data10,parentDataProperty:i2,rootData}))){
-                                    vErrors = vErrors === null ? validateWebhookCustomHeader.errors : vErrors.concat(validateWebhookCustomHeader.errors);
-                                    errors = vErrors.length;
-                                  }
-                                  var valid4 = _errs21 === errors;
-                                  if(!valid4){
-                                    break;
-                                  }
-                                }
-                              }
-                            }
-                            else {
-                              validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/type",keyword:"type",params:{type: "array"},message:"must be array"}];
-                              return false;
-                            }
+                        if(data.status !== undefined){
+                          const _errs17 = errors;
+                          if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
+                            vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
+                            errors = vErrors.length;
                           }
-                          var valid0 = _errs19 === errors;
+                          var valid0 = _errs17 === errors;
                         }
                         else {
                           var valid0 = true;
                         }
                         if(valid0){
-                          if(data.signatureSchemes !== undefined){
-                            let data12 = data.signatureSchemes;
-                            const _errs22 = errors;
-                            if(errors === _errs22){
-                              if(Array.isArray(data12)){
-                                if(data12.length > 2){
-                                  validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
-                                  return false;
+                          if(data.disabledReason !== undefined){
+                            let data11 = data.disabledReason;
+                            const _errs18 = errors;
+                            const _errs19 = errors;
+                            let valid3 = false;
+                            const _errs20 = errors;
+                            if(!(validateWebhookEndpointDisabledReason(data11, {instancePath:instancePath+"/disabledReason",parentData:data,parentDataProperty:"disabledReason",rootData}))){
+                              vErrors = vErrors === null ? validateWebhookEndpointDisabledReason.errors : vErrors.concat(validateWebhookEndpointDisabledReason.errors);
+                              errors = vErrors.length;
+                            }
+                            var _valid0 = _errs20 === errors;
+                            valid3 = valid3 || _valid0;
+                            if(!valid3){
+                              const _errs21 = errors;
+                              if(data11 !== null){
+                                const err0 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                                if(vErrors === null){
+                                  vErrors = [err0];
                                 }
                                 else {
-                                  if(data12.length < 1){
-                                    validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
-                                    return false;
-                                  }
-                                  else {
-                                    var valid5 = true;
-                                    const len3 = data12.length;
-                                    for(let i3=0; i3<len3; i3++){
-                                      const _errs24 = errors;
-                                      if(!(validateWebhookSignatureScheme(data12[i3], {instancePath:instancePath+"/signatureSchemes/" + i3,parentData:data12,parentDataProperty:i3,rootData}))){
-                                        vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
-                                        errors = vErrors.length;
-                                      }
-                                      var valid5 = _errs24 === errors;
-                                      if(!valid5){
-                                        break;
-                                      }
-                                    }
-                                  }
+                                  vErrors.push(err0);
                                 }
+                                errors++;
+                              }
+                              var _valid0 = _errs21 === errors;
+                              valid3 = valid3 || _valid0;
+                            }
+                            if(!valid3){
+                              const err1 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                              if(vErrors === null){
+                                vErrors = [err1];
                               }
                               else {
-                                validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
-                                return false;
+                                vErrors.push(err1);
+                              }
+                              errors++;
+                              validateWebhookEndpointInfo.errors = vErrors;
+                              return false;
+                            }
+                            else {
+                              errors = _errs19;
+                              if(vErrors !== null){
+                                if(_errs19){
+                                  vErrors.length = _errs19;
+                                }
+                                else {
+                                  vErrors = null;
+                                }
                               }
                             }
-                            var valid0 = _errs22 === errors;
+                            var valid0 = _errs18 === errors;
                           }
                           else {
                             var valid0 = true;
                           }
                           if(valid0){
-                            if(data.signingSecrets !== undefined){
-                              let data14 = data.signingSecrets;
-                              const _errs25 = errors;
-                              if(errors === _errs25){
-                                if(Array.isArray(data14)){
-                                  if(data14.length > 10){
-                                    validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
-                                    return false;
-                                  }
-                                  else {
-                                    if(data14.length < 1){
-                                      validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
-                                      return false;
-                                    }
-                                    else {
-                                      var valid6 = true;
-                                      const len4 = data14.length;
-                                      for(let i4=0; i4<len4; i4++){
-                                        const _errs27 = errors;
-                                        if(!(validateWebhookSigningSecretInfo(data14[i4], {instancePath:instancePath+"/signingSecrets/" + i4,parentData:data14,parentDataProperty:i4,rootData}))){
-                                          vErrors = vErrors === null ? validateWebhookSigningSecretInfo.errors : vErrors.concat(validateWebhookSigningSecretInfo.errors);
-                                          errors = vErrors.length;
-                                        }
-                                        var valid6 = _errs27 === errors;
-                                        if(!valid6){
-                                          break;
-                                        }
-                                      }
-                                    }
-                                  }
-                                }
-                                else {
-                                  validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/type",keyword:"type",params:{type: "array"},message:"must be array"}];
-                                  return false;
-                                }
+                            if(data.disabledAt !== undefined){
+                              const _errs23 = errors;
+                              if(!(validateTimestampOrNull(data.disabledAt, {instancePath:instancePath+"/disabledAt",parentData:data,parentDataProperty:"disabledAt",rootData}))){
+                                vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                                errors = vErrors.length;
                               }
-                              var valid0 = _errs25 === errors;
+                              var valid0 = _errs23 === errors;
                             }
                             else {
                               var valid0 = true;
                             }
                             if(valid0){
-                              if(data.createdAt !== undefined){
-                                const _errs28 = errors;
-                                if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
-                                  vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
-                                  errors = vErrors.length;
+                              if(data.customHeaders !== undefined){
+                                let data13 = data.customHeaders;
+                                const _errs24 = errors;
+                                if(errors === _errs24){
+                                  if(Array.isArray(data13)){
+                                    if(data13.length > 10){
+                                      validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                                      return false;
+                                    }
+                                    else {
+                                      var valid4 = true;
+                                      const len2 = data13.length;
+                                      for(let i2=0; i2<len2; i2++){
+                                        const _errs26 = errors;
+                                        if(!(validateWebhookCustomHeader(data13[i2], {instancePath:instancePath+"/customHeaders/" + i2,parentData:data13,parentDataProperty:i2,rootData}))){
+                                          vErrors = vErrors === null ? validateWebhookCustomHeader.errors : vErrors.concat(validateWebhookCustomHeader.errors);
+                                          errors = vErrors.length;
+                                        }
+                                        var valid4 = _errs26 === errors;
+                                        if(!valid4){
+                                          break;
+                                        }
+                                      }
+                                    }
+                                  }
+                                  else {
+                                    validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                    return false;
+                                  }
                                 }
-                                var valid0 = _errs28 === errors;
+                                var valid0 = _errs24 === errors;
                               }
                               else {
                                 var valid0 = true;
                               }
                               if(valid0){
-                                if(data.updatedAt !== undefined){
-                                  const _errs29 = errors;
-                                  if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
-                                    vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
-                                    errors = vErrors.length;
+                                if(data.signatureSchemes !== undefined){
+                                  let data15 = data.signatureSchemes;
+                                  const _errs27 = errors;
+                                  if(errors === _errs27){
+                                    if(Array.isArray(data15)){
+                                      if(data15.length > 2){
+                                        validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
+                                        return false;
+                                      }
+                                      else {
+                                        if(data15.length < 1){
+                                          validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                          return false;
+                                        }
+                                        else {
+                                          var valid5 = true;
+                                          const len3 = data15.length;
+                                          for(let i3=0; i3<len3; i3++){
+                                            const _errs29 = errors;
+                                            if(!(validateWebhookSignatureScheme(data15[i3], {instancePath:instancePath+"/signatureSchemes/" + i3,parentData:data15,parentDataProperty:i3,rootData}))){
+                                              vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
+                                              errors = vErrors.length;
+                                            }
+                                            var valid5 = _errs29 === errors;
+                                            if(!valid5){
+                                              break;
+                                            }
+                                          }
+                                        }
+                                      }
+                                    }
+                                    else {
+                                      validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                      return false;
+                                    }
                                   }
-                                  var valid0 = _errs29 === errors;
+                                  var valid0 = _errs27 === errors;
                                 }
                                 else {
                                   var valid0 = true;
                                 }
                                 if(valid0){
-                                  if(data.revision !== undefined){
+                                  if(data.signingSecrets !== undefined){
+                                    let data17 = data.signingSecrets;
                                     const _errs30 = errors;
-                                    if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
-                                      vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
-                                      errors = vErrors.length;
+                                    if(errors === _errs30){
+                                      if(Array.isArray(data17)){
+                                        if(data17.length > 10){
+                                          validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                                          return false;
+                                        }
+                                        else {
+                                          if(data17.length < 1){
+                                            validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                            return false;
+                                          }
+                                          else {
+                                            var valid6 = true;
+                                            const len4 = data17.length;
+                                            for(let i4=0; i4<len4; i4++){
+                                              const _errs32 = errors;
+                                              if(!(validateWebhookSigningSecretInfo(data17[i4], {instancePath:instancePath+"/signingSecrets/" + i4,parentData:data17,parentDataProperty:i4,rootData}))){
+                                                vErrors = vErrors === null ? validateWebhookSigningSecretInfo.errors : vErrors.concat(validateWebhookSigningSecretInfo.errors);
+                                                errors = vErrors.length;
+                                              }
+                                              var valid6 = _errs32 === errors;
+                                              if(!valid6){
+                                                break;
+                                              }
+                                            }
+                                          }
+                                        }
+                                      }
+                                      else {
+                                        validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                        return false;
+                                      }
                                     }
                                     var valid0 = _errs30 === errors;
                                   }
                                   else {
                                     var valid0 = true;
+                                  }
+                                  if(valid0){
+                                    if(data.createdAt !== undefined){
+                                      const _errs33 = errors;
+                                      if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
+                                        vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                                        errors = vErrors.length;
+                                      }
+                                      var valid0 = _errs33 === errors;
+                                    }
+                                    else {
+                                      var valid0 = true;
+                                    }
+                                    if(valid0){
+                                      if(data.updatedAt !== undefined){
+                                        const _errs34 = errors;
+                                        if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                                          vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                                          errors = vErrors.length;
+                                        }
+                                        var valid0 = _errs34 === errors;
+                                      }
+                                      else {
+                                        var valid0 = true;
+                                      }
+                                      if(valid0){
+                                        if(data.revision !== undefined){
+                                          const _errs35 = errors;
+                                          if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
+                                            vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                            errors = vErrors.length;
+                                          }
+                                          var valid0 = _errs35 === errors;
+                                        }
+                                        else {
+                                          var valid0 = true;
+                                        }
+                                      }
+                                    }
                                   }
                                 }
                               }

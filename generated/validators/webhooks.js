@@ -3,6 +3,7 @@ import { equal, formats, hasOwn, ucs2length } from './runtime.js'
 import {
   validateAllowedIp,
   validateCalendarDate,
+  validateDeliveryChannel,
   validateEventId,
   validateEventType,
   validateEventTypeSelector,
@@ -30,7 +31,7 @@ const listDeliveryAttemptsQuery_1 = new RegExp("^[A-Za-z0-9_-]+$", "u")
 const listDeliveryAttemptsQuery_2 = ["number","-number"]
 const listWebhookDeliveriesQuery_2 = { "endpointId": 0, "eventId": 0, "eventType": 0, "status": 0, "isDelivered": 0, "createdAfter": 0, "createdBefore": 0, "limit": 0, "cursor": 0, "sort": 0 }
 const listWebhookDeliveriesQuery_3 = ["-createdAt","createdAt"]
-const validateAttemptOutcome_0 = ["DELIVERED","REFUSED","THROTTLED","GONE","REDIRECTED","TIMED_OUT","NAME_UNRESOLVED","CONNECTION_FAILED","TLS_FAILED","PROTOCOL_ERROR","ADDRESS_FORBIDDEN","INTERRUPTED"]
+const validateAttemptOutcome_0 = ["DELIVERED","REFUSED","THROTTLED","GONE","REDIRECTED","TIMED_OUT","NAME_UNRESOLVED","CONNECTION_FAILED","TLS_FAILED","PROTOCOL_ERROR","ADDRESS_FORBIDDEN","INTERRUPTED","TRANSFORMATION_FAILED"]
 const validateDeliveryStatus_0 = ["PENDING","SENDING","DELIVERED","HELD","EXHAUSTED","CANCELLED"]
 const validateUndeliveredInfo_1 = ["integer","null"]
 const validateUndeliveredReason_0 = ["DUE","ENDPOINT_BUSY","SENDING","RETRY","HELD","EXHAUSTED","CANCELLED"]
@@ -40,12 +41,14 @@ const validateWebhookDeliveryId_0 = new RegExp("^whd_[0-6][0-9a-hjkmnp-tv-z]{25}
 const validateWebhookDeliveryInfo_1 = new RegExp("^[a-z]+_[0-9a-z]+$", "u")
 const validateWebhookEndpointBalance_0 = formats["int64"]
 const validateWebhookEndpointCreated_0 = formats["uri"]
-const validateWebhookEndpointCreated_1 = new RegExp("^whsec_[A-Za-z0-9+/]+={0,2}$", "u")
-const validateWebhookEndpointInput_1 = new RegExp("^https?://[!-~]+$", "u")
-const validateWebhookEndpointInput_2 = new RegExp("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", "u")
-const validateWebhookEndpointInput_3 = new RegExp("^[!-~]([ !-~]*[!-~])?$", "u")
-const validateWebhookEndpointInput_4 = new RegExp("^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$", "u")
-const validateWebhookEndpointPatch_5 = ["object","null"]
+const validateWebhookEndpointCreated_2 = new RegExp("^whsec_[A-Za-z0-9+/]+={0,2}$", "u")
+const validateWebhookEndpointInput_2 = new RegExp("^https?://[!-~]+$", "u")
+const validateWebhookEndpointInput_3 = new RegExp("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", "u")
+const validateWebhookEndpointInput_4 = new RegExp("^[!-~]([ !-~]*[!-~])?$", "u")
+const validateWebhookEndpointInput_5 = new RegExp("^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$", "u")
+const validateWebhookEndpointInput_6 = { "url": 0, "eventTypes": 0, "signatureSchemes": 0, "filter": 0, "headers": 0, "transformation": 0, "payloadVersion": 0, "channel": 0, "description": 0 }
+const validateWebhookEndpointPatch_6 = { "url": 0, "eventTypes": 0, "signatureSchemes": 0, "filter": 0, "headers": 0, "transformation": 0, "payloadVersion": 0, "channel": 0, "description": 0, "status": 0 }
+const validateWebhookEndpointPatch_7 = ["object","null"]
 const validateWebhookFilterRuleInput_0 = new RegExp("^(/([^~/\\u0000-\\u001f\\u007f\\ud800-\\udfff]|~[01])*)+$", "u")
 const validateWebhookFilterRuleInput_2 = { "path": 0, "equals": 0, "notEquals": 0, "in": 0, "exists": 0, "prefix": 0, "lt": 0, "gt": 0, "all": 0, "any": 0, "not": 0 }
 const validateWebhookKey_0 = new RegExp("^Ed25519$", "u")
@@ -982,7 +985,7 @@ export function validateAttemptOutcome(data, {instancePath="", parentData, paren
     validateAttemptOutcome.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
     return false;
   }
-  if(!((((((((((((data === "DELIVERED") || (data === "REFUSED")) || (data === "THROTTLED")) || (data === "GONE")) || (data === "REDIRECTED")) || (data === "TIMED_OUT")) || (data === "NAME_UNRESOLVED")) || (data === "CONNECTION_FAILED")) || (data === "TLS_FAILED")) || (data === "PROTOCOL_ERROR")) || (data === "ADDRESS_FORBIDDEN")) || (data === "INTERRUPTED"))){
+  if(!(((((((((((((data === "DELIVERED") || (data === "REFUSED")) || (data === "THROTTLED")) || (data === "GONE")) || (data === "REDIRECTED")) || (data === "TIMED_OUT")) || (data === "NAME_UNRESOLVED")) || (data === "CONNECTION_FAILED")) || (data === "TLS_FAILED")) || (data === "PROTOCOL_ERROR")) || (data === "ADDRESS_FORBIDDEN")) || (data === "INTERRUPTED")) || (data === "TRANSFORMATION_FAILED"))){
     validateAttemptOutcome.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateAttemptOutcome_0},message:"must be equal to one of the allowed values"}];
     return false;
   }
@@ -2107,7 +2110,7 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
   if(errors === 0){
     if(data && typeof data == "object" && !Array.isArray(data)){
       let missing0;
-      if((((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.filter === undefined) && (missing0 = "filter"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.customHeaders === undefined) && (missing0 = "customHeaders"))) || ((data.signatureSchemes === undefined) && (missing0 = "signatureSchemes"))) || ((data.signingSecrets === undefined) && (missing0 = "signingSecrets"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))) || ((data.secret === undefined) && (missing0 = "secret"))){
+      if(((((((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.filter === undefined) && (missing0 = "filter"))) || ((data.transformation === undefined) && (missing0 = "transformation"))) || ((data.payloadVersion === undefined) && (missing0 = "payloadVersion"))) || ((data.channel === undefined) && (missing0 = "channel"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.customHeaders === undefined) && (missing0 = "customHeaders"))) || ((data.signatureSchemes === undefined) && (missing0 = "signatureSchemes"))) || ((data.signingSecrets === undefined) && (missing0 = "signingSecrets"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))) || ((data.secret === undefined) && (missing0 = "secret"))){
         validateWebhookEndpointCreated.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
         return false;
       }
@@ -2252,11 +2255,20 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                   var valid0 = true;
                 }
                 if(valid0){
-                  if(data.status !== undefined){
+                  if(data.transformation !== undefined){
+                    let data7 = data.transformation;
                     const _errs12 = errors;
-                    if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
-                      vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
-                      errors = vErrors.length;
+                    if((typeof data7 !== "string") && (data7 !== null)){
+                      validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/transformation",schemaPath:"#/properties/transformation/type",keyword:"type",params:{type: validateWebhookAttemptInfo_2},message:"must be string,null"}];
+                      return false;
+                    }
+                    if(errors === _errs12){
+                      if(typeof data7 === "string"){
+                        if(ucs2length(data7) > 4096){
+                          validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/transformation",schemaPath:"#/properties/transformation/maxLength",keyword:"maxLength",params:{limit: 4096},message:"must NOT have more than 4096 characters"}];
+                          return false;
+                        }
+                      }
                     }
                     var valid0 = _errs12 === errors;
                   }
@@ -2264,223 +2276,244 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                     var valid0 = true;
                   }
                   if(valid0){
-                    if(data.disabledReason !== undefined){
-                      let data8 = data.disabledReason;
-                      const _errs13 = errors;
+                    if(data.payloadVersion !== undefined){
+                      let data8 = data.payloadVersion;
                       const _errs14 = errors;
-                      let valid3 = false;
-                      const _errs15 = errors;
-                      if(!(validateWebhookEndpointDisabledReason(data8, {instancePath:instancePath+"/disabledReason",parentData:data,parentDataProperty:"disabledReason",rootData}))){
-                        vErrors = vErrors === null ? validateWebhookEndpointDisabledReason.errors : vErrors.concat(validateWebhookEndpointDisabledReason.errors);
-                        errors = vErrors.length;
-                      }
-                      var _valid0 = _errs15 === errors;
-                      valid3 = valid3 || _valid0;
-                      if(!valid3){
-                        const _errs16 = errors;
-                        if(data8 !== null){
-                          const err0 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
-                          if(vErrors === null){
-                            vErrors = [err0];
-                          }
-                          else {
-                            vErrors.push(err0);
-                          }
-                          errors++;
-                        }
-                        var _valid0 = _errs16 === errors;
-                        valid3 = valid3 || _valid0;
-                      }
-                      if(!valid3){
-                        const err1 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
-                        if(vErrors === null){
-                          vErrors = [err1];
-                        }
-                        else {
-                          vErrors.push(err1);
-                        }
-                        errors++;
-                        validateWebhookEndpointCreated.errors = vErrors;
+                      if(!(((typeof data8 == "number") && (!(data8 % 1) && !isNaN(data8))) && (isFinite(data8)))){
+                        validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/payloadVersion",schemaPath:"#/properties/payloadVersion/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
                         return false;
                       }
-                      else {
-                        errors = _errs14;
-                        if(vErrors !== null){
-                          if(_errs14){
-                            vErrors.length = _errs14;
+                      if(errors === _errs14){
+                        if((typeof data8 == "number") && (isFinite(data8))){
+                          if(data8 > 1000 || isNaN(data8)){
+                            validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/payloadVersion",schemaPath:"#/properties/payloadVersion/maximum",keyword:"maximum",params:{comparison: "<=", limit: 1000},message:"must be <= 1000"}];
+                            return false;
                           }
                           else {
-                            vErrors = null;
+                            if(data8 < 1 || isNaN(data8)){
+                              validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/payloadVersion",schemaPath:"#/properties/payloadVersion/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
+                              return false;
+                            }
+                            else {
+                              if(!(listDeliveryAttemptsQuery_0.validate(data8))){
+                                validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/payloadVersion",schemaPath:"#/properties/payloadVersion/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                                return false;
+                              }
+                            }
                           }
                         }
                       }
-                      var valid0 = _errs13 === errors;
+                      var valid0 = _errs14 === errors;
                     }
                     else {
                       var valid0 = true;
                     }
                     if(valid0){
-                      if(data.disabledAt !== undefined){
-                        const _errs18 = errors;
-                        if(!(validateTimestampOrNull(data.disabledAt, {instancePath:instancePath+"/disabledAt",parentData:data,parentDataProperty:"disabledAt",rootData}))){
-                          vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                      if(data.channel !== undefined){
+                        const _errs16 = errors;
+                        if(!(validateDeliveryChannel(data.channel, {instancePath:instancePath+"/channel",parentData:data,parentDataProperty:"channel",rootData}))){
+                          vErrors = vErrors === null ? validateDeliveryChannel.errors : vErrors.concat(validateDeliveryChannel.errors);
                           errors = vErrors.length;
                         }
-                        var valid0 = _errs18 === errors;
+                        var valid0 = _errs16 === errors;
                       }
                       else {
                         var valid0 = true;
                       }
                       if(valid0){
-                        if(data.customHeaders !== undefined){
-                          let data10 = data.customHeaders;
-                          const _errs19 = errors;
-                          if(errors === _errs19){
-                            if(Array.isArray(data10)){
-                              if(data10.length > 10){
-                                validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
-                                return false;
-                              }
-                              else {
-                                var valid4 = true;
-                                const len2 = data10.length;
-                                for(let i2=0; i2<len2; i2++){
-                                  const _errs21 = errors;
-                                  if(!(validateWebhookCustomHeader(data10[i2], {instancePath:instancePath+"/customHeaders/" + i2,parentData:data10,parentDataProperty:i2,rootData}))){
-                                    vErrors = vErrors === null ? validateWebhookCustomHeader.errors : vErrors.concat(validateWebhookCustomHeader.errors);
-                                    errors = vErrors.length;
-                                  }
-                                  var valid4 = _errs21 === errors;
-                                  if(!valid4){
-                                    break;
-                                  }
-                                }
-                              }
-                            }
-                            else {
-                              validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/type",keyword:"type",params:{type: "array"},message:"must be array"}];
-                              return false;
-                            }
+                        if(data.status !== undefined){
+                          const _errs17 = errors;
+                          if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
+                            vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
+                            errors = vErrors.length;
                           }
-                          var valid0 = _errs19 === errors;
+                          var valid0 = _errs17 === errors;
                         }
                         else {
                           var valid0 = true;
                         }
                         if(valid0){
-                          if(data.signatureSchemes !== undefined){
-                            let data12 = data.signatureSchemes;
-                            const _errs22 = errors;
-                            if(errors === _errs22){
-                              if(Array.isArray(data12)){
-                                if(data12.length > 2){
-                                  validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
-                                  return false;
+                          if(data.disabledReason !== undefined){
+                            let data11 = data.disabledReason;
+                            const _errs18 = errors;
+                            const _errs19 = errors;
+                            let valid3 = false;
+                            const _errs20 = errors;
+                            if(!(validateWebhookEndpointDisabledReason(data11, {instancePath:instancePath+"/disabledReason",parentData:data,parentDataProperty:"disabledReason",rootData}))){
+                              vErrors = vErrors === null ? validateWebhookEndpointDisabledReason.errors : vErrors.concat(validateWebhookEndpointDisabledReason.errors);
+                              errors = vErrors.length;
+                            }
+                            var _valid0 = _errs20 === errors;
+                            valid3 = valid3 || _valid0;
+                            if(!valid3){
+                              const _errs21 = errors;
+                              if(data11 !== null){
+                                const err0 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                                if(vErrors === null){
+                                  vErrors = [err0];
                                 }
                                 else {
-                                  if(data12.length < 1){
-                                    validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
-                                    return false;
-                                  }
-                                  else {
-                                    var valid5 = true;
-                                    const len3 = data12.length;
-                                    for(let i3=0; i3<len3; i3++){
-                                      const _errs24 = errors;
-                                      if(!(validateWebhookSignatureScheme(data12[i3], {instancePath:instancePath+"/signatureSchemes/" + i3,parentData:data12,parentDataProperty:i3,rootData}))){
-                                        vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
-                                        errors = vErrors.length;
-                                      }
-                                      var valid5 = _errs24 === errors;
-                                      if(!valid5){
-                                        break;
-                                      }
-                                    }
-                                  }
+                                  vErrors.push(err0);
                                 }
+                                errors++;
+                              }
+                              var _valid0 = _errs21 === errors;
+                              valid3 = valid3 || _valid0;
+                            }
+                            if(!valid3){
+                              const err1 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                              if(vErrors === null){
+                                vErrors = [err1];
                               }
                               else {
-                                validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
-                                return false;
+                                vErrors.push(err1);
+                              }
+                              errors++;
+                              validateWebhookEndpointCreated.errors = vErrors;
+                              return false;
+                            }
+                            else {
+                              errors = _errs19;
+                              if(vErrors !== null){
+                                if(_errs19){
+                                  vErrors.length = _errs19;
+                                }
+                                else {
+                                  vErrors = null;
+                                }
                               }
                             }
-                            var valid0 = _errs22 === errors;
+                            var valid0 = _errs18 === errors;
                           }
                           else {
                             var valid0 = true;
                           }
                           if(valid0){
-                            if(data.signingSecrets !== undefined){
-                              let data14 = data.signingSecrets;
-                              const _errs25 = errors;
-                              if(errors === _errs25){
-                                if(Array.isArray(data14)){
-                                  if(data14.length > 10){
-                                    validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
-                                    return false;
-                                  }
-                                  else {
-                                    if(data14.length < 1){
-                                      validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
-                                      return false;
-                                    }
-                                    else {
-                                      var valid6 = true;
-                                      const len4 = data14.length;
-                                      for(let i4=0; i4<len4; i4++){
-                                        const _errs27 = errors;
-                                        if(!(validateWebhookSigningSecretInfo(data14[i4], {instancePath:instancePath+"/signingSecrets/" + i4,parentData:data14,parentDataProperty:i4,rootData}))){
-                                          vErrors = vErrors === null ? validateWebhookSigningSecretInfo.errors : vErrors.concat(validateWebhookSigningSecretInfo.errors);
-                                          errors = vErrors.length;
-                                        }
-                                        var valid6 = _errs27 === errors;
-                                        if(!valid6){
-                                          break;
-                                        }
-                                      }
-                                    }
-                                  }
-                                }
-                                else {
-                                  validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/type",keyword:"type",params:{type: "array"},message:"must be array"}];
-                                  return false;
-                                }
+                            if(data.disabledAt !== undefined){
+                              const _errs23 = errors;
+                              if(!(validateTimestampOrNull(data.disabledAt, {instancePath:instancePath+"/disabledAt",parentData:data,parentDataProperty:"disabledAt",rootData}))){
+                                vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                                errors = vErrors.length;
                               }
-                              var valid0 = _errs25 === errors;
+                              var valid0 = _errs23 === errors;
                             }
                             else {
                               var valid0 = true;
                             }
                             if(valid0){
-                              if(data.createdAt !== undefined){
-                                const _errs28 = errors;
-                                if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
-                                  vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
-                                  errors = vErrors.length;
+                              if(data.customHeaders !== undefined){
+                                let data13 = data.customHeaders;
+                                const _errs24 = errors;
+                                if(errors === _errs24){
+                                  if(Array.isArray(data13)){
+                                    if(data13.length > 10){
+                                      validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                                      return false;
+                                    }
+                                    else {
+                                      var valid4 = true;
+                                      const len2 = data13.length;
+                                      for(let i2=0; i2<len2; i2++){
+                                        const _errs26 = errors;
+                                        if(!(validateWebhookCustomHeader(data13[i2], {instancePath:instancePath+"/customHeaders/" + i2,parentData:data13,parentDataProperty:i2,rootData}))){
+                                          vErrors = vErrors === null ? validateWebhookCustomHeader.errors : vErrors.concat(validateWebhookCustomHeader.errors);
+                                          errors = vErrors.length;
+                                        }
+                                        var valid4 = _errs26 === errors;
+                                        if(!valid4){
+                                          break;
+                                        }
+                                      }
+                                    }
+                                  }
+                                  else {
+                                    validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                    return false;
+                                  }
                                 }
-                                var valid0 = _errs28 === errors;
+                                var valid0 = _errs24 === errors;
                               }
                               else {
                                 var valid0 = true;
                               }
                               if(valid0){
-                                if(data.updatedAt !== undefined){
-                                  const _errs29 = errors;
-                                  if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
-                                    vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
-                                    errors = vErrors.length;
+                                if(data.signatureSchemes !== undefined){
+                                  let data15 = data.signatureSchemes;
+                                  const _errs27 = errors;
+                                  if(errors === _errs27){
+                                    if(Array.isArray(data15)){
+                                      if(data15.length > 2){
+                                        validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
+                                        return false;
+                                      }
+                                      else {
+                                        if(data15.length < 1){
+                                          validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                          return false;
+                                        }
+                                        else {
+                                          var valid5 = true;
+                                          const len3 = data15.length;
+                                          for(let i3=0; i3<len3; i3++){
+                                            const _errs29 = errors;
+                                            if(!(validateWebhookSignatureScheme(data15[i3], {instancePath:instancePath+"/signatureSchemes/" + i3,parentData:data15,parentDataProperty:i3,rootData}))){
+                                              vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
+                                              errors = vErrors.length;
+                                            }
+                                            var valid5 = _errs29 === errors;
+                                            if(!valid5){
+                                              break;
+                                            }
+                                          }
+                                        }
+                                      }
+                                    }
+                                    else {
+                                      validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                      return false;
+                                    }
                                   }
-                                  var valid0 = _errs29 === errors;
+                                  var valid0 = _errs27 === errors;
                                 }
                                 else {
                                   var valid0 = true;
                                 }
                                 if(valid0){
-                                  if(data.revision !== undefined){
+                                  if(data.signingSecrets !== undefined){
+                                    let data17 = data.signingSecrets;
                                     const _errs30 = errors;
-                                    if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
-                                      vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
-                                      errors = vErrors.length;
+                                    if(errors === _errs30){
+                                      if(Array.isArray(data17)){
+                                        if(data17.length > 10){
+                                          validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                                          return false;
+                                        }
+                                        else {
+                                          if(data17.length < 1){
+                                            validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                            return false;
+                                          }
+                                          else {
+                                            var valid6 = true;
+                                            const len4 = data17.length;
+                                            for(let i4=0; i4<len4; i4++){
+                                              const _errs32 = errors;
+                                              if(!(validateWebhookSigningSecretInfo(data17[i4], {instancePath:instancePath+"/signingSecrets/" + i4,parentData:data17,parentDataProperty:i4,rootData}))){
+                                                vErrors = vErrors === null ? validateWebhookSigningSecretInfo.errors : vErrors.concat(validateWebhookSigningSecretInfo.errors);
+                                                errors = vErrors.length;
+                                              }
+                                              var valid6 = _errs32 === errors;
+                                              if(!valid6){
+                                                break;
+                                              }
+                                            }
+                                          }
+                                        }
+                                      }
+                                      else {
+                                        validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                        return false;
+                                      }
                                     }
                                     var valid0 = _errs30 === errors;
                                   }
@@ -2488,37 +2521,76 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                                     var valid0 = true;
                                   }
                                   if(valid0){
-                                    if(data.secret !== undefined){
-                                      let data19 = data.secret;
-                                      const _errs31 = errors;
-                                      if(errors === _errs31){
-                                        if(typeof data19 === "string"){
-                                          if(ucs2length(data19) > 100){
-                                            validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
-                                            return false;
-                                          }
-                                          else {
-                                            if(ucs2length(data19) < 38){
-                                              validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/minLength",keyword:"minLength",params:{limit: 38},message:"must NOT have fewer than 38 characters"}];
-                                              return false;
-                                            }
-                                            else {
-                                              if(!validateWebhookEndpointCreated_1.test(data19)){
-                                                validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/pattern",keyword:"pattern",params:{pattern: "^whsec_[A-Za-z0-9+/]+={0,2}$"},message:"must match pattern \""+"^whsec_[A-Za-z0-9+/]+={0,2}$"+"\""}];
-                                                return false;
-                                              }
-                                            }
-                                          }
-                                        }
-                                        else {
-                                          validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                                          return false;
-                                        }
+                                    if(data.createdAt !== undefined){
+                                      const _errs33 = errors;
+                                      if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
+                                        vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                                        errors = vErrors.length;
                                       }
-                                      var valid0 = _errs31 === errors;
+                                      var valid0 = _errs33 === errors;
                                     }
                                     else {
                                       var valid0 = true;
+                                    }
+                                    if(valid0){
+                                      if(data.updatedAt !== undefined){
+                                        const _errs34 = errors;
+                                        if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                                          vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                                          errors = vErrors.length;
+                                        }
+                                        var valid0 = _errs34 === errors;
+                                      }
+                                      else {
+                                        var valid0 = true;
+                                      }
+                                      if(valid0){
+                                        if(data.revision !== undefined){
+                                          const _errs35 = errors;
+                                          if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
+                                            vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                            errors = vErrors.length;
+                                          }
+                                          var valid0 = _errs35 === errors;
+                                        }
+                                        else {
+                                          var valid0 = true;
+                                        }
+                                        if(valid0){
+                                          if(data.secret !== undefined){
+                                            let data22 = data.secret;
+                                            const _errs36 = errors;
+                                            if(errors === _errs36){
+                                              if(typeof data22 === "string"){
+                                                if(ucs2length(data22) > 100){
+                                                  validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
+                                                  return false;
+                                                }
+                                                else {
+                                                  if(ucs2length(data22) < 38){
+                                                    validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/minLength",keyword:"minLength",params:{limit: 38},message:"must NOT have fewer than 38 characters"}];
+                                                    return false;
+                                                  }
+                                                  else {
+                                                    if(!validateWebhookEndpointCreated_2.test(data22)){
+                                                      validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/pattern",keyword:"pattern",params:{pattern: "^whsec_[A-Za-z0-9+/]+={0,2}$"},message:"must match pattern \""+"^whsec_[A-Za-z0-9+/]+={0,2}$"+"\""}];
+                                                      return false;
+                                                    }
+                                                  }
+                                                }
+                                              }
+                                              else {
+                                                validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                                return false;
+                                              }
+                                            }
+                                            var valid0 = _errs36 === errors;
+                                          }
+                                          else {
+                                            var valid0 = true;
+                                          }
+                                        }
+                                      }
                                     }
                                   }
                                 }
@@ -2558,7 +2630,7 @@ export function validateWebhookEndpointInput(data, {instancePath="", parentData,
       else {
         const _errs1 = errors;
         for(const key0 in data){
-          if(!((((((key0 === "url") || (key0 === "eventTypes")) || (key0 === "signatureSchemes")) || (key0 === "filter")) || (key0 === "headers")) || (key0 === "description"))){
+          if(!(hasOwn.call(validateWebhookEndpointInput_6, key0))){
             validateWebhookEndpointInput.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
             return false;
             break;
@@ -2581,7 +2653,7 @@ export function validateWebhookEndpointInput(data, {instancePath="", parentData,
                       return false;
                     }
                     else {
-                      if(!validateWebhookEndpointInput_1.test(data0)){
+                      if(!validateWebhookEndpointInput_2.test(data0)){
                         validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/url",schemaPath:"#/properties/url/pattern",keyword:"pattern",params:{pattern: "^https?://[!-~]+$"},message:"must match pattern \""+"^https?://[!-~]+$"+"\""}];
                         return false;
                       }
@@ -2794,7 +2866,7 @@ export function validateWebhookEndpointInput(data, {instancePath="", parentData,
                                     errors++;
                                   }
                                   else {
-                                    if(!validateWebhookEndpointInput_2.test(key1)){
+                                    if(!validateWebhookEndpointInput_3.test(key1)){
                                       const err2 = {instancePath:instancePath+"/headers",schemaPath:"#/properties/headers/propertyNames/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"},message:"must match pattern \""+"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"+"\"",propertyName:key1};
                                       if(vErrors === null){
                                         vErrors = [err2];
@@ -2849,7 +2921,7 @@ export function validateWebhookEndpointInput(data, {instancePath="", parentData,
                                       return false;
                                     }
                                     else {
-                                      if(!validateWebhookEndpointInput_3.test(data8)){
+                                      if(!validateWebhookEndpointInput_4.test(data8)){
                                         validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/headers/" + key2.replace(/~/g, "~0").replace(/\//g, "~1"),schemaPath:"#/properties/headers/additionalProperties/pattern",keyword:"pattern",params:{pattern: "^[!-~]([ !-~]*[!-~])?$"},message:"must match pattern \""+"^[!-~]([ !-~]*[!-~])?$"+"\""}];
                                         return false;
                                       }
@@ -2880,30 +2952,24 @@ export function validateWebhookEndpointInput(data, {instancePath="", parentData,
                     var valid0 = true;
                   }
                   if(valid0){
-                    if(data.description !== undefined){
-                      let data9 = data.description;
+                    if(data.transformation !== undefined){
+                      let data9 = data.transformation;
                       const _errs20 = errors;
                       if(errors === _errs20){
                         if(typeof data9 === "string"){
-                          if(ucs2length(data9) > 500){
-                            validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                          if(ucs2length(data9) > 4096){
+                            validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/transformation",schemaPath:"#/properties/transformation/maxLength",keyword:"maxLength",params:{limit: 4096},message:"must NOT have more than 4096 characters"}];
                             return false;
                           }
                           else {
                             if(ucs2length(data9) < 1){
-                              validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                              validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/transformation",schemaPath:"#/properties/transformation/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
                               return false;
-                            }
-                            else {
-                              if(!validateWebhookEndpointInput_4.test(data9)){
-                                validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
-                                return false;
-                              }
                             }
                           }
                         }
                         else {
-                          validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                          validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/transformation",schemaPath:"#/properties/transformation/type",keyword:"type",params:{type: "string"},message:"must be string"}];
                           return false;
                         }
                       }
@@ -2911,6 +2977,87 @@ export function validateWebhookEndpointInput(data, {instancePath="", parentData,
                     }
                     else {
                       var valid0 = true;
+                    }
+                    if(valid0){
+                      if(data.payloadVersion !== undefined){
+                        let data10 = data.payloadVersion;
+                        const _errs22 = errors;
+                        if(!(((typeof data10 == "number") && (!(data10 % 1) && !isNaN(data10))) && (isFinite(data10)))){
+                          validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/payloadVersion",schemaPath:"#/properties/payloadVersion/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                          return false;
+                        }
+                        if(errors === _errs22){
+                          if((typeof data10 == "number") && (isFinite(data10))){
+                            if(data10 > 1 || isNaN(data10)){
+                              validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/payloadVersion",schemaPath:"#/properties/payloadVersion/maximum",keyword:"maximum",params:{comparison: "<=", limit: 1},message:"must be <= 1"}];
+                              return false;
+                            }
+                            else {
+                              if(data10 < 1 || isNaN(data10)){
+                                validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/payloadVersion",schemaPath:"#/properties/payloadVersion/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
+                                return false;
+                              }
+                              else {
+                                if(!(listDeliveryAttemptsQuery_0.validate(data10))){
+                                  validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/payloadVersion",schemaPath:"#/properties/payloadVersion/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                                  return false;
+                                }
+                              }
+                            }
+                          }
+                        }
+                        var valid0 = _errs22 === errors;
+                      }
+                      else {
+                        var valid0 = true;
+                      }
+                      if(valid0){
+                        if(data.channel !== undefined){
+                          const _errs24 = errors;
+                          if(!(validateDeliveryChannel(data.channel, {instancePath:instancePath+"/channel",parentData:data,parentDataProperty:"channel",rootData}))){
+                            vErrors = vErrors === null ? validateDeliveryChannel.errors : vErrors.concat(validateDeliveryChannel.errors);
+                            errors = vErrors.length;
+                          }
+                          var valid0 = _errs24 === errors;
+                        }
+                        else {
+                          var valid0 = true;
+                        }
+                        if(valid0){
+                          if(data.description !== undefined){
+                            let data12 = data.description;
+                            const _errs25 = errors;
+                            if(errors === _errs25){
+                              if(typeof data12 === "string"){
+                                if(ucs2length(data12) > 500){
+                                  validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                                  return false;
+                                }
+                                else {
+                                  if(ucs2length(data12) < 1){
+                                    validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                                    return false;
+                                  }
+                                  else {
+                                    if(!validateWebhookEndpointInput_5.test(data12)){
+                                      validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
+                                      return false;
+                                    }
+                                  }
+                                }
+                              }
+                              else {
+                                validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                return false;
+                              }
+                            }
+                            var valid0 = _errs25 === errors;
+                          }
+                          else {
+                            var valid0 = true;
+                          }
+                        }
+                      }
                     }
                   }
                 }
@@ -3006,7 +3153,7 @@ export function validateWebhookEndpointPatch(data, {instancePath="", parentData,
     if(data && typeof data == "object" && !Array.isArray(data)){
       const _errs1 = errors;
       for(const key0 in data){
-        if(!(((((((key0 === "url") || (key0 === "eventTypes")) || (key0 === "signatureSchemes")) || (key0 === "filter")) || (key0 === "headers")) || (key0 === "description")) || (key0 === "status"))){
+        if(!(hasOwn.call(validateWebhookEndpointPatch_6, key0))){
           validateWebhookEndpointPatch.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
           return false;
           break;
@@ -3029,7 +3176,7 @@ export function validateWebhookEndpointPatch(data, {instancePath="", parentData,
                     return false;
                   }
                   else {
-                    if(!validateWebhookEndpointInput_1.test(data0)){
+                    if(!validateWebhookEndpointInput_2.test(data0)){
                       validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/url",schemaPath:"#/properties/url/pattern",keyword:"pattern",params:{pattern: "^https?://[!-~]+$"},message:"must match pattern \""+"^https?://[!-~]+$"+"\""}];
                       return false;
                     }
@@ -3210,7 +3357,7 @@ export function validateWebhookEndpointPatch(data, {instancePath="", parentData,
                   let data7 = data.headers;
                   const _errs13 = errors;
                   if((!(data7 && typeof data7 == "object" && !Array.isArray(data7))) && (data7 !== null)){
-                    validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/headers",schemaPath:"#/properties/headers/type",keyword:"type",params:{type: validateWebhookEndpointPatch_5},message:"must be object,null"}];
+                    validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/headers",schemaPath:"#/properties/headers/type",keyword:"type",params:{type: validateWebhookEndpointPatch_7},message:"must be object,null"}];
                     return false;
                   }
                   if(errors === _errs13){
@@ -3246,7 +3393,7 @@ export function validateWebhookEndpointPatch(data, {instancePath="", parentData,
                                   errors++;
                                 }
                                 else {
-                                  if(!validateWebhookEndpointInput_2.test(key1)){
+                                  if(!validateWebhookEndpointInput_3.test(key1)){
                                     const err2 = {instancePath:instancePath+"/headers",schemaPath:"#/properties/headers/propertyNames/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"},message:"must match pattern \""+"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"+"\"",propertyName:key1};
                                     if(vErrors === null){
                                       vErrors = [err2];
@@ -3305,7 +3452,7 @@ export function validateWebhookEndpointPatch(data, {instancePath="", parentData,
                                     return false;
                                   }
                                   else {
-                                    if(!validateWebhookEndpointInput_3.test(data8)){
+                                    if(!validateWebhookEndpointInput_4.test(data8)){
                                       validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/headers/" + key2.replace(/~/g, "~0").replace(/\//g, "~1"),schemaPath:"#/properties/headers/additionalProperties/pattern",keyword:"pattern",params:{pattern: "^[!-~]([ !-~]*[!-~])?$"},message:"must match pattern \""+"^[!-~]([ !-~]*[!-~])?$"+"\""}];
                                       return false;
                                     }
@@ -3328,29 +3475,23 @@ export function validateWebhookEndpointPatch(data, {instancePath="", parentData,
                   var valid0 = true;
                 }
                 if(valid0){
-                  if(data.description !== undefined){
-                    let data9 = data.description;
+                  if(data.transformation !== undefined){
+                    let data9 = data.transformation;
                     const _errs20 = errors;
                     if((typeof data9 !== "string") && (data9 !== null)){
-                      validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: validateWebhookAttemptInfo_2},message:"must be string,null"}];
+                      validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/transformation",schemaPath:"#/properties/transformation/type",keyword:"type",params:{type: validateWebhookAttemptInfo_2},message:"must be string,null"}];
                       return false;
                     }
                     if(errors === _errs20){
                       if(typeof data9 === "string"){
-                        if(ucs2length(data9) > 500){
-                          validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                        if(ucs2length(data9) > 4096){
+                          validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/transformation",schemaPath:"#/properties/transformation/maxLength",keyword:"maxLength",params:{limit: 4096},message:"must NOT have more than 4096 characters"}];
                           return false;
                         }
                         else {
                           if(ucs2length(data9) < 1){
-                            validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                            validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/transformation",schemaPath:"#/properties/transformation/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
                             return false;
-                          }
-                          else {
-                            if(!validateWebhookEndpointInput_4.test(data9)){
-                              validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
-                              return false;
-                            }
                           }
                         }
                       }
@@ -3361,16 +3502,97 @@ export function validateWebhookEndpointPatch(data, {instancePath="", parentData,
                     var valid0 = true;
                   }
                   if(valid0){
-                    if(data.status !== undefined){
+                    if(data.payloadVersion !== undefined){
+                      let data10 = data.payloadVersion;
                       const _errs22 = errors;
-                      if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
-                        vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
-                        errors = vErrors.length;
+                      if(!(((typeof data10 == "number") && (!(data10 % 1) && !isNaN(data10))) && (isFinite(data10)))){
+                        validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/payloadVersion",schemaPath:"#/properties/payloadVersion/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                        return false;
+                      }
+                      if(errors === _errs22){
+                        if((typeof data10 == "number") && (isFinite(data10))){
+                          if(data10 > 1 || isNaN(data10)){
+                            validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/payloadVersion",schemaPath:"#/properties/payloadVersion/maximum",keyword:"maximum",params:{comparison: "<=", limit: 1},message:"must be <= 1"}];
+                            return false;
+                          }
+                          else {
+                            if(data10 < 1 || isNaN(data10)){
+                              validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/payloadVersion",schemaPath:"#/properties/payloadVersion/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
+                              return false;
+                            }
+                            else {
+                              if(!(listDeliveryAttemptsQuery_0.validate(data10))){
+                                validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/payloadVersion",schemaPath:"#/properties/payloadVersion/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                                return false;
+                              }
+                            }
+                          }
+                        }
                       }
                       var valid0 = _errs22 === errors;
                     }
                     else {
                       var valid0 = true;
+                    }
+                    if(valid0){
+                      if(data.channel !== undefined){
+                        const _errs24 = errors;
+                        if(!(validateDeliveryChannel(data.channel, {instancePath:instancePath+"/channel",parentData:data,parentDataProperty:"channel",rootData}))){
+                          vErrors = vErrors === null ? validateDeliveryChannel.errors : vErrors.concat(validateDeliveryChannel.errors);
+                          errors = vErrors.length;
+                        }
+                        var valid0 = _errs24 === errors;
+                      }
+                      else {
+                        var valid0 = true;
+                      }
+                      if(valid0){
+                        if(data.description !== undefined){
+                          let data12 = data.description;
+                          const _errs25 = errors;
+                          if((typeof data12 !== "string") && (data12 !== null)){
+                            validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: validateWebhookAttemptInfo_2},message:"must be string,null"}];
+                            return false;
+                          }
+                          if(errors === _errs25){
+                            if(typeof data12 === "string"){
+                              if(ucs2length(data12) > 500){
+                                validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                                return false;
+                              }
+                              else {
+                                if(ucs2length(data12) < 1){
+                                  validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                                  return false;
+                                }
+                                else {
+                                  if(!validateWebhookEndpointInput_5.test(data12)){
+                                    validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
+                                    return false;
+                                  }
+                                }
+                              }
+                            }
+                          }
+                          var valid0 = _errs25 === errors;
+                        }
+                        else {
+                          var valid0 = true;
+                        }
+                        if(valid0){
+                          if(data.status !== undefined){
+                            const _errs27 = errors;
+                            if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
+                              vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
+                              errors = vErrors.length;
+                            }
+                            var valid0 = _errs27 === errors;
+                          }
+                          else {
+                            var valid0 = true;
+                          }
+                        }
+                      }
                     }
                   }
                 }
@@ -3523,7 +3745,7 @@ export function validateWebhookFilterRuleInput(data, {instancePath="", parentDat
                             return false;
                           }
                           else {
-                            if(!validateWebhookEndpointInput_4.test(data6)){
+                            if(!validateWebhookEndpointInput_5.test(data6)){
                               validateWebhookFilterRuleInput.errors = [{instancePath:instancePath+"/prefix",schemaPath:"#/properties/prefix/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
                               return false;
                             }
@@ -4058,7 +4280,7 @@ export function validateWebhookPreview(data, {instancePath="", parentData, paren
   if(errors === 0){
     if(data && typeof data == "object" && !Array.isArray(data)){
       let missing0;
-      if((((data.eventType === undefined) && (missing0 = "eventType")) || ((data.isDelivered === undefined) && (missing0 = "isDelivered"))) || ((data.decidedBy === undefined) && (missing0 = "decidedBy"))){
+      if((((((data.eventType === undefined) && (missing0 = "eventType")) || ((data.isDelivered === undefined) && (missing0 = "isDelivered"))) || ((data.decidedBy === undefined) && (missing0 = "decidedBy"))) || ((data.body === undefined) && (missing0 = "body"))) || ((data.error === undefined) && (missing0 = "error"))){
         validateWebhookPreview.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
         return false;
       }
@@ -4107,6 +4329,50 @@ export function validateWebhookPreview(data, {instancePath="", parentData, paren
             else {
               var valid0 = true;
             }
+            if(valid0){
+              if(data.body !== undefined){
+                let data3 = data.body;
+                const _errs6 = errors;
+                if((typeof data3 !== "string") && (data3 !== null)){
+                  validateWebhookPreview.errors = [{instancePath:instancePath+"/body",schemaPath:"#/properties/body/type",keyword:"type",params:{type: validateWebhookAttemptInfo_2},message:"must be string,null"}];
+                  return false;
+                }
+                if(errors === _errs6){
+                  if(typeof data3 === "string"){
+                    if(ucs2length(data3) > 262144){
+                      validateWebhookPreview.errors = [{instancePath:instancePath+"/body",schemaPath:"#/properties/body/maxLength",keyword:"maxLength",params:{limit: 262144},message:"must NOT have more than 262144 characters"}];
+                      return false;
+                    }
+                  }
+                }
+                var valid0 = _errs6 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+              if(valid0){
+                if(data.error !== undefined){
+                  let data4 = data.error;
+                  const _errs8 = errors;
+                  if((typeof data4 !== "string") && (data4 !== null)){
+                    validateWebhookPreview.errors = [{instancePath:instancePath+"/error",schemaPath:"#/properties/error/type",keyword:"type",params:{type: validateWebhookAttemptInfo_2},message:"must be string,null"}];
+                    return false;
+                  }
+                  if(errors === _errs8){
+                    if(typeof data4 === "string"){
+                      if(ucs2length(data4) > 500){
+                        validateWebhookPreview.errors = [{instancePath:instancePath+"/error",schemaPath:"#/properties/error/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                        return false;
+                      }
+                    }
+                  }
+                  var valid0 = _errs8 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
+              }
+            }
           }
         }
       }
@@ -4127,7 +4393,7 @@ export function validateWebhookPreviewInput(data, {instancePath="", parentData, 
     if(data && typeof data == "object" && !Array.isArray(data)){
       const _errs1 = errors;
       for(const key0 in data){
-        if(!((((key0 === "eventId") || (key0 === "eventType")) || (key0 === "eventTypes")) || (key0 === "filter"))){
+        if(!(((((key0 === "eventId") || (key0 === "eventType")) || (key0 === "eventTypes")) || (key0 === "filter")) || (key0 === "transformation"))){
           validateWebhookPreviewInput.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
           return false;
           break;
@@ -4250,6 +4516,34 @@ export function validateWebhookPreviewInput(data, {instancePath="", parentData, 
               }
               else {
                 var valid0 = true;
+              }
+              if(valid0){
+                if(data.transformation !== undefined){
+                  let data6 = data.transformation;
+                  const _errs10 = errors;
+                  if(errors === _errs10){
+                    if(typeof data6 === "string"){
+                      if(ucs2length(data6) > 4096){
+                        validateWebhookPreviewInput.errors = [{instancePath:instancePath+"/transformation",schemaPath:"#/properties/transformation/maxLength",keyword:"maxLength",params:{limit: 4096},message:"must NOT have more than 4096 characters"}];
+                        return false;
+                      }
+                      else {
+                        if(ucs2length(data6) < 1){
+                          validateWebhookPreviewInput.errors = [{instancePath:instancePath+"/transformation",schemaPath:"#/properties/transformation/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                          return false;
+                        }
+                      }
+                    }
+                    else {
+                      validateWebhookPreviewInput.errors = [{instancePath:instancePath+"/transformation",schemaPath:"#/properties/transformation/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                      return false;
+                    }
+                  }
+                  var valid0 = _errs10 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
               }
             }
           }

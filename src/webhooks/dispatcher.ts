@@ -18,8 +18,8 @@ import {
   releaseClaims,
   releaseLeases,
 } from './dispatch.sql.ts'
-import { headerKeeper } from './header-keeper.ts'
 import { type Attempted, nameOutcome, nextStep } from './dispatch.ts'
+import { headerKeeper } from './header-keeper.ts'
 import { createPatience } from './patience.ts'
 import { createPayloads } from './payload.ts'
 import { userAgent } from './sender.ts'
