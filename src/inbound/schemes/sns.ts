@@ -89,7 +89,7 @@ function readMessage(payload: unknown): Message | undefined {
 function readFields(payload: Members, names: readonly string[]) {
   const fields: Record<string, string> = {}
   for (const name of names) {
-    const value = Object.hasOwn(payload, name) ? payload[name] : undefined
+    const value = payload[name]
     const isOptional = name === 'Subject'
     if (isOptional && (value === undefined || value === null)) continue
     if (typeof value !== 'string') return undefined

@@ -28,6 +28,13 @@ describe('a shared secret in a header', () => {
       eventType: 'Delivery',
       isDrift: false,
     })
+    for (const value of ['', 'Token ']) {
+      const nothing = { body, headers: { 'X-Gitlab-Token': value } }
+      const empty = { secrets: [''], settings: { header: 'X-Gitlab-Token' } }
+      const prefixed = { ...empty, settings }
+      assert.notEqual(await reasonOf('SHARED_SECRET', nothing, empty), 'accepted')
+      assert.notEqual(await reasonOf('SHARED_SECRET', nothing, prefixed), 'accepted')
+    }
     const bare = { body, headers: { 'X-Gitlab-Token': secret } }
     assert.equal(await reasonOf('SHARED_SECRET', bare, context), 'malformed')
   })

@@ -193,3 +193,14 @@ describe('a configuration that could never verify anything is told by its field'
     assert.ok(flaws.some((flaw) => flaw.pointer === pointer))
   })
 })
+
+test('an empty key is known to everybody and signs nothing', async () => {
+  const sent = { body, headers: { 'x-webhook-signature': hex(body, 'sha256', '') } }
+  for (const [own, settings] of [
+    ['', {}],
+    ['!', { secretEncoding: 'BASE64' }],
+    ['xyz', { secretEncoding: 'HEX' }],
+  ] as const) {
+    assert.equal(await reasonOf(scheme, sent, { secrets: [own], settings }), 'signature', own)
+  }
+})

@@ -1,5 +1,12 @@
 import assert from 'node:assert/strict'
-import { createHash, createHmac, createPublicKey, type JsonWebKey } from 'node:crypto'
+import {
+  createHash,
+  createHmac,
+  createPublicKey,
+  generateKeyPairSync,
+  type JsonWebKey,
+  sign,
+} from 'node:crypto'
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose'
 import { describe, test } from 'vitest'
 import { schemes } from '#inbound/schemes.ts'
@@ -129,13 +136,24 @@ describe('keys', () => {
     }
   })
 
-  test('a key for another use or algorithm, and a weak one, verify nothing', async () => {
+  test('a key of RSA that is too short verifies nothing', async () => {
+    const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 1024 })
+    const [, payload = ''] = (await issuer.token(claims)).split('.')
+    const header = Buffer.from('{"alg":"RS256","kid":"weak"}').toString('base64url')
+    const signature = sign('sha256', Buffer.from(`${header}.${payload}`), privateKey)
+    const sent = bearing(`${header}.${payload}.${signature.toString('base64url')}`)
+    const weak = { ...publicKey.export({ format: 'jwk' }), kid: 'weak' }
+    const served = publish({ [jwksUrl]: { keys: [weak] } })
+    assert.equal(await reasonOf(scheme, sent, { settings, ...served }), 'key')
+  })
+
+  test('a key for another use or algorithm, or none that can be read, verifies nothing', async () => {
     const { n: _, ...broken } = issuer.jwk
     const sent = bearing(await issuer.token(claims))
     for (const key of [
       { ...issuer.jwk, use: 'enc' },
       { ...issuer.jwk, alg: 'PS256' },
-      (await createIssuer('one', 'ES256')).jwk,
+      { ...(await createIssuer('one', 'ES256')).jwk, alg: undefined },
       broken,
       null,
     ]) {

@@ -152,13 +152,15 @@ describe('notifications with content', async () => {
       [{ ...first, appid: 'other' }, 'key'],
       [{ ...second, iss: second.iss.replace('8', '9') }, 'key'],
       [{ ...second, iss: first.iss }, 'key'],
-      [{ ...second, tid: 'common', iss: 'https://login.microsoftonline.com/common/v2.0' }, 'key'],
       [{ ...second, exp: nowSeconds - 61 }, 'timestamp'],
     ] as const) {
       assert.equal(await reasonOf(scheme, await sentWith(claims), own), reason)
     }
     const elsewhere = [{ ...rich, tenantId: '00000000-0000-0000-0000-000000000000' }]
     assert.equal(await reasonOf(scheme, await sentWith(second, elsewhere), own), 'key')
+    const common = { tid: 'common', iss: 'https://login.microsoftonline.com/common/v2.0' }
+    const ofAll = await sentWith({ ...second, ...common }, [{ ...rich, tenantId: 'common' }])
+    assert.equal(await reasonOf(scheme, ofAll, own), 'key')
     const bound = { ...own, settings: { appId, tenantId: tenant.replace('8', '9') } }
     assert.equal(await reasonOf(scheme, await sentWith(second), bound), 'key')
   })

@@ -224,3 +224,23 @@ test('an id that no row takes is no id', async () => {
     assert.equal(verdict.providerEventId, null)
   }
 })
+
+test('a secret is no public key, though it is as long as one', async () => {
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519')
+  const raw = publicKey.export({ format: 'der', type: 'spki' }).subarray(12)
+  const made = sign(null, Buffer.from(`msg_1.${nowSeconds}.${body}`), privateKey)
+  const headers = { ...signed().headers, 'webhook-signature': `v1a,${made.toString('base64')}` }
+  for (const prefix of ['', 'whsec_']) {
+    const secrets = [prefix + raw.toString('base64')]
+    assert.equal(await reasonOf(scheme, { body, headers }, { secrets }), 'signature')
+  }
+})
+
+test('bytes that are no text are drift, though they are signed', async () => {
+  const bytes = Buffer.concat([Buffer.from('{"a":"'), Buffer.of(0xff), Buffer.from('"}')])
+  const key = Buffer.from(secret.replace('whsec_', ''), 'base64')
+  const mac = createHmac('sha256', key).update(`msg_1.${nowSeconds}.`).update(bytes)
+  const headers = { ...signed().headers, 'webhook-signature': `v1,${mac.digest('base64')}` }
+  const verdict = await accepted(scheme, { body: bytes, headers }, { secrets: [secret] })
+  assert.equal(verdict.isDrift, true)
+})
