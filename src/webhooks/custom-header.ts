@@ -73,10 +73,16 @@ export function patchHeaders(
     const known = byName.get(name)
     if (value === null) byName.delete(name)
     else if (known === undefined || open(known) !== value) {
-      byName.set(name, { name, sealed: seal(name, value), updatedAt: now.toISOString() })
+      byName.set(name, { name, sealed: seal(name, value), updatedAt: timeOfChange(known, now) })
     }
   }
   return [...byName.values()].sort((one, other) => (one.name < other.name ? -1 : 1))
+}
+
+/** Later than the change before, whatever clocks say: a new value is seen by its time alone. */
+function timeOfChange(known: CustomHeader | undefined, now: Date): string {
+  const earliest = known === undefined ? 0 : Date.parse(known.updatedAt) + 1
+  return new Date(Math.max(now.getTime(), earliest)).toISOString()
 }
 
 export function toCustomHeaders(

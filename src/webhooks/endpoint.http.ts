@@ -36,6 +36,7 @@ export const createWebhookEndpoint: Operation<'createWebhookEndpoint'> = async (
   requireUrl(ctx, body.url)
   requireSense(body, typeNames)
   await requireReadable(call.tenantId, body.transformation)
+  requireHeaderNames(body.headers)
   if ((await countEndpoints(tx, call.tenantId)) >= endpointsMax) {
     throw problem('limit_reached', { detail: `A tenant has at most ${endpointsMax} endpoints.` })
   }
@@ -92,6 +93,7 @@ export const updateWebhookEndpoint: Operation<'updateWebhookEndpoint'> = async (
   const endpoint = found(await lockEndpoint(tx, call.tenantId, path.webhookEndpointId))
   requireMatch(headers['if-match'], endpoint.revision)
   if (body.url !== undefined) requireUrl(ctx, body.url)
+  requireHeaderNames(body.headers)
 
   const patched = withHeaders(ctx, call, patchEndpoint(endpoint, body, call.now), body.headers)
   const [before, view] = [toEndpoint(endpoint), toEndpoint(patched)]
@@ -150,18 +152,20 @@ function withHeaders(
 ): Endpoint {
   if (patch === undefined) return endpoint
   const keeper = headerKeeper(secrets, tenantId, endpoint.id)
-  const faults = faultsOf(patch ?? {})
-  const headers = faults.length > 0 ? [] : patchHeaders(endpoint.headers, patch, keeper, now)
-  if (headers.length > headersMax) {
-    const message = `must have at most ${headersMax} names`
-    faults.push({ pointer: '/headers', code: 'too_many', message })
-  }
-  const [first] = faults
-  if (first === undefined) return { ...endpoint, headers }
+  const headers = patchHeaders(endpoint.headers, patch, keeper, now)
+  if (headers.length <= headersMax) return { ...endpoint, headers }
+  const message = `must have at most ${headersMax} names`
   throw problem('invalid_request', {
-    detail: `${first.pointer} ${first.message}.`,
-    errors: faults,
+    detail: `/headers ${message}.`,
+    errors: [{ pointer: '/headers', code: 'too_many', message }],
   })
+}
+
+function requireHeaderNames(patch: WebhookEndpointPatch['headers']): void {
+  const errors = faultsOf(patch ?? {})
+  const [first] = errors
+  if (first === undefined) return
+  throw problem('invalid_request', { detail: `${first.pointer} ${first.message}.`, errors })
 }
 
 function requireUrl(ctx: Context, url: string): void {

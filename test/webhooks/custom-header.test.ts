@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { headersToSend, isForbidden } from '#webhooks/custom-header.ts'
+import { headersToSend, isForbidden, patchHeaders } from '#webhooks/custom-header.ts'
 import { type Api, refusedWith, startWorld, type World } from '../world.ts'
 import { aReceiver, createClients } from './fixture.ts'
 import { isAccepted } from './verdict.ts'
@@ -106,6 +106,23 @@ test('a value that is as it was is no change, and one that differs is', async ()
   const other = await api.patch(at, { headers: { authorization: 'Basic YTpi' } })
   expect(other.body.revision).toBe(2)
   expect(other.body.customHeaders[0].updatedAt).toBe(other.body.updatedAt)
+})
+
+test('a new value is a change also when the clock stands still or goes back', () => {
+  const keeper = {
+    seal: (_: string, value: string) => value,
+    open: ({ sealed }: { sealed: string }) => sealed,
+  }
+  const now = new Date('2026-02-04T10:00:00.000Z')
+  const first = patchHeaders([], { a: '1', b: '1' }, keeper, now)
+  const second = patchHeaders(first, { a: '2', b: '1' }, keeper, now)
+  const third = patchHeaders(second, { a: '3' }, keeper, new Date(0))
+  const times = [first, second, third].map((headers) => headers.map(({ updatedAt }) => updatedAt))
+  expect(times).toEqual([
+    ['2026-02-04T10:00:00.000Z', '2026-02-04T10:00:00.000Z'],
+    ['2026-02-04T10:00:00.001Z', '2026-02-04T10:00:00.000Z'],
+    ['2026-02-04T10:00:00.002Z', '2026-02-04T10:00:00.000Z'],
+  ])
 })
 
 test('a change of something else, and a rotation, leave the headers alone', async () => {

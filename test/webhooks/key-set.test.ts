@@ -139,6 +139,25 @@ test('endpoints that ask for it at the same moment get one pair', async () => {
   expect(await keysOf(api)).toHaveLength(1)
 })
 
+test('rotations and first wishes at the same moment are all done, one after the other', async () => {
+  const api = await world.newTenant()
+  const { url } = await aReceiver()
+  const endpoints: string[] = []
+  for (let count = 0; count < 4; count += 1) {
+    endpoints.push((await api.post('/api/v1/webhook-endpoints', { url })).body.id)
+  }
+  const wishes = await Promise.all(
+    endpoints.map((id) =>
+      api.patch(`/api/v1/webhook-endpoints/${id}`, { signatureSchemes: ['V1A'] }),
+    ),
+  )
+  expect(wishes.map(({ status }) => status)).toEqual([200, 200, 200, 200])
+  expect(await keysOf(api)).toHaveLength(1)
+  const rotated = await Promise.all([1, 2, 3, 4].map(() => api.post(rotations)))
+  expect(rotated.map(({ status }) => status)).toEqual([201, 201, 201, 201])
+  expect(await keysOf(api)).toHaveLength(5)
+})
+
 test('old and new public keys both verify for the overlap of a rotation, and then the new one alone', async () => {
   const { api, nextSent } = await aSigned(['V1A'])
   const [old] = await keysOf(api)
