@@ -4625,7 +4625,7 @@ export const routes: Record<OperationId, Route> = {
     kind: 'read',
     scopes: ['webhook_deliveries:read'],
     idempotency: null,
-    cost: 5,
+    cost: 20,
     ifMatch: null,
     deprecation: null,
     auditedRead: null,

@@ -74,7 +74,7 @@ export function endStreams(ctx: Context): void {
 
 function createHub(ctx: Context): Hub {
   const streams = new Set<Stream>()
-  const heads = new Map<TenantId, number>()
+  let heads = new Map<TenantId, number>()
   let isEnding = false
   let keysSeenMs = performance.now()
 
@@ -92,7 +92,7 @@ function createHub(ctx: Context): Hub {
     cutStalled()
     if (performance.now() - keysSeenMs >= keysEveryMs) await lookAtKeys()
     const tenants = [...new Set([...streams].map(({ call }) => call.tenantId))]
-    for (const [tenantId, head] of await findHeads(ctx, tenants)) heads.set(tenantId, head)
+    heads = await findHeads(ctx, tenants)
     for (const stream of streams) stream.wake()
     return false
   }

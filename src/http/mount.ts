@@ -154,10 +154,8 @@ function sendStream(request: FastifyRequest, reply: FastifyReply, stream: Readab
   trailOf(request).leave?.()
   // Once it has ended nothing follows on its connection, so that nobody waits for that.
   reply.header('connection', 'close')
-  if (request.method === 'HEAD') {
-    stream.destroy()
-    return reply.send()
-  }
+  // Given nothing instead, Fastify would say that it is empty.
+  if (request.method === 'HEAD') stream.destroy()
   return reply.send(stream)
 }
 

@@ -38,6 +38,19 @@ export interface Imbalance extends Balance {
   told: number
 }
 
+/** The days between these two on which something was matched or made. */
+export async function findDays(pool: pg.Pool, first: string, last: string): Promise<string[]> {
+  const { rows } = await pool.query<{ day: string }>(
+    `select to_char(day, 'YYYY-MM-DD') as day
+     from generate_series($1::timestamp, $2::timestamp, '1 day') as day
+     where day::date in (select known.day from webhook_matched as known)
+       or exists (select from webhook_delivery where created_on = day::date)
+     order by 1`,
+    [first, last],
+  )
+  return rows.map(({ day }) => day)
+}
+
 /** What is out of balance on one day, and what was and is not any more. */
 export async function findImbalances(pool: pg.Pool, day: string): Promise<Imbalance[]> {
   const { rows } = await pool.query<Imbalance>(

@@ -3,25 +3,23 @@ import { record } from '#audit/record.ts'
 import type { Context } from '#context.ts'
 import { transact } from '#db/transact.ts'
 import { systemCause } from '#http/operation.ts'
-import { findImbalances, type Imbalance, noteTold, pruneMatched } from './balance.sql.ts'
-import { balancedDays, firstDayOf } from './balance.ts'
+import { findDays, findImbalances, type Imbalance, noteTold, pruneMatched } from './balance.sql.ts'
+import { firstDayOf } from './balance.ts'
 
 const missingDeliveries = new Gauge({
   name: 'ubos_webhook_deliveries_missing',
   help: 'Deliveries that were matched and are in no state, or made without having been matched.',
 })
 
-const dayMs = 24 * 60 * 60 * 1_000
-
 /**
  * Holds what was matched against what became of it, a day at a time. What does not add up goes into
  * the metric and, once, into the audit of the tenant; so does that it adds up again.
  */
 export async function checkBalance(ctx: Context): Promise<void> {
-  const first = firstDayOf(ctx.clock.now())
+  const now = ctx.clock.now()
+  const [first, last] = [firstDayOf(now), now.toISOString().slice(0, 10)]
   let missing = 0
-  for (let count = 0; count < balancedDays; count += 1) {
-    const day = new Date(Date.parse(first) + count * dayMs).toISOString().slice(0, 10)
+  for (const day of await findDays(ctx.db.worker, first, last)) {
     for (const imbalance of await findImbalances(ctx.db.worker, day)) {
       missing += Math.abs(imbalance.missing)
       if (imbalance.missing !== imbalance.told) await tell(ctx, imbalance)
