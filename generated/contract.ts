@@ -6519,17 +6519,17 @@ export interface components {
              * @enum {string}
              */
             encoding?: "HEX" | "BASE64" | "BASE64URL";
-            /** @description The header with the sender's id of the event, for schemes that know of none. */
+            /** @description `HMAC`, `SHARED_SECRET`, `BASIC`, `JWT`: the header with the sender's id of the event. */
             eventIdHeader?: string;
             /**
-             * @description The place of that id in the body, as a JSON Pointer.
+             * @description The place of that id in the body, as a JSON Pointer; for the same schemes.
              * @example /event/id
              */
             eventIdPointer?: string;
-            /** @description The header with the sender's type of the event, likewise. */
+            /** @description `HMAC`, `SHARED_SECRET`, `BASIC`, `JWT`: the header with the sender's type of the event. */
             eventTypeHeader?: string;
             /**
-             * @description The place of that type in the body, as a JSON Pointer.
+             * @description The place of that type in the body, as a JSON Pointer; for the same schemes.
              * @example /event/id
              */
             eventTypePointer?: string;
@@ -6565,13 +6565,13 @@ export interface components {
             timestampPrefix?: string;
             /**
              * Format: int32
-             * @description How old the moment of signing may be, where there is one; 300 unless you say.
+             * @description `STANDARD_WEBHOOKS`, `STRIPE`, `SLACK`, `SENDGRID`, `HMAC`: how old the moment of signing may be; 300 unless you say, a day with `SENDGRID`.
              */
             toleranceSeconds?: number;
             /** @description `SNS`: the topics that messages may be of. */
             topicArns?: unknown[];
         };
-        /** @description What the scheme has to know beside its secrets. A field that names schemes is for these; the others do not look at it. */
+        /** @description What the scheme has to know beside its secrets. A field that names schemes is for these, and the others refuse it, or its owner would rely on it in vain. */
         InboundSourceSettingsInput: {
             /**
              * @description `HMAC`: the hash; SHA256 unless you say.
@@ -6589,17 +6589,17 @@ export interface components {
              * @enum {string}
              */
             encoding?: "HEX" | "BASE64" | "BASE64URL";
-            /** @description The header with the sender's id of the event, for schemes that know of none. */
+            /** @description `HMAC`, `SHARED_SECRET`, `BASIC`, `JWT`: the header with the sender's id of the event. */
             eventIdHeader?: string;
             /**
-             * @description The place of that id in the body, as a JSON Pointer.
+             * @description The place of that id in the body, as a JSON Pointer; for the same schemes.
              * @example /event/id
              */
             eventIdPointer?: string;
-            /** @description The header with the sender's type of the event, likewise. */
+            /** @description `HMAC`, `SHARED_SECRET`, `BASIC`, `JWT`: the header with the sender's type of the event. */
             eventTypeHeader?: string;
             /**
-             * @description The place of that type in the body, as a JSON Pointer.
+             * @description The place of that type in the body, as a JSON Pointer; for the same schemes.
              * @example /event/id
              */
             eventTypePointer?: string;
@@ -6635,7 +6635,7 @@ export interface components {
             timestampPrefix?: string;
             /**
              * Format: int32
-             * @description How old the moment of signing may be, where there is one; 300 unless you say.
+             * @description `STANDARD_WEBHOOKS`, `STRIPE`, `SLACK`, `SENDGRID`, `HMAC`: how old the moment of signing may be; 300 unless you say, a day with `SENDGRID`.
              */
             toleranceSeconds?: number;
             /** @description `SNS`: the topics that messages may be of. */
@@ -6653,17 +6653,17 @@ export interface components {
             bodyDigestClaim?: string | null;
             /** @description `HMAC`: how the signature is written; HEX unless you say. */
             encoding?: ("HEX" | "BASE64" | "BASE64URL") | null;
-            /** @description The header with the sender's id of the event, for schemes that know of none. */
+            /** @description `HMAC`, `SHARED_SECRET`, `BASIC`, `JWT`: the header with the sender's id of the event. */
             eventIdHeader?: string | null;
             /**
-             * @description The place of that id in the body, as a JSON Pointer.
+             * @description The place of that id in the body, as a JSON Pointer; for the same schemes.
              * @example /event/id
              */
             eventIdPointer?: string | null;
-            /** @description The header with the sender's type of the event, likewise. */
+            /** @description `HMAC`, `SHARED_SECRET`, `BASIC`, `JWT`: the header with the sender's type of the event. */
             eventTypeHeader?: string | null;
             /**
-             * @description The place of that type in the body, as a JSON Pointer.
+             * @description The place of that type in the body, as a JSON Pointer; for the same schemes.
              * @example /event/id
              */
             eventTypePointer?: string | null;
@@ -6696,7 +6696,7 @@ export interface components {
             timestampPrefix?: string | null;
             /**
              * Format: int32
-             * @description How old the moment of signing may be, where there is one; 300 unless you say.
+             * @description `STANDARD_WEBHOOKS`, `STRIPE`, `SLACK`, `SENDGRID`, `HMAC`: how old the moment of signing may be; 300 unless you say, a day with `SENDGRID`.
              */
             toleranceSeconds?: number | null;
             /** @description `SNS`: the topics that messages may be of. */

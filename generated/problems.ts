@@ -270,8 +270,8 @@ export const problems = {
   sender_not_allowed: {
     type: '/problems/sender_not_allowed',
     status: 403,
-    title: 'Webhooks may not be sent from this address',
-    description: 'The source has an allow-list, and the address that the webhook came from is not on it.',
+    title: 'Not from this sender',
+    description: 'The source takes no webhooks from whoever sent this: its address is not on the allow-list, or what it shows of itself is not what the source knows of its sender.',
   },
   unauthorized: {
     type: '/problems/unauthorized',

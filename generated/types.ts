@@ -312,7 +312,7 @@ export type InboundSourcePatch = components['schemas']['InboundSourcePatch']
 /** What the scheme has to know beside its secrets; what is absent is as the scheme has it. */
 export type InboundSourceSettings = components['schemas']['InboundSourceSettings']
 
-/** What the scheme has to know beside its secrets. A field that names schemes is for these; the others do not look at it. */
+/** What the scheme has to know beside its secrets. A field that names schemes is for these, and the others refuse it, or its owner would rely on it in vain. */
 export type InboundSourceSettingsInput = components['schemas']['InboundSourceSettingsInput']
 
 /** Changes to the settings: what is absent stays, `null` goes back to the usual. */

@@ -79,16 +79,18 @@ export function newReceipt(
 
 /**
  * By what a second copy of a webhook is known: the sender's id of the event, or else the signed moment
- * with the body. Null where it has neither: the same body twice may well be two events.
+ * with the body, or the body alone where no two are alike. Null where there is nothing of this: the
+ * same body twice may well be two events.
  */
 export function dedupeKeyOf(
-  { providerEventId, signedAt }: Pick<Accepted, 'providerEventId' | 'signedAt'>,
+  { providerEventId, signedAt, isBodyUnique }: Accepted,
   body: Buffer,
 ): Buffer | null {
   const hash = createHash('sha256')
   if (providerEventId !== null) return hash.update(`id ${providerEventId}`).digest()
-  if (signedAt === null) return null
-  return hash.update(`at ${signedAt.toISOString()} `).update(body).digest()
+  if (signedAt !== null) hash.update(`at ${signedAt.toISOString()} `)
+  else if (isBodyUnique !== true) return null
+  return hash.update(body).digest()
 }
 
 /** Headers that say who the sender is, and nothing about what it sends. */

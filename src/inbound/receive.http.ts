@@ -3,6 +3,7 @@ import { matcherOf } from '#api-keys/allow-list.ts'
 import type { Context } from '#context.ts'
 import { transact } from '#db/transact.ts'
 import { publish } from '#events/publish.ts'
+import type { ProblemCode } from '#generated/types.ts'
 import {
   type Cause,
   type OpenCall,
@@ -90,7 +91,7 @@ async function arrive(ctx: Context, call: OpenCall, request: RawRequest): Promis
   const { tenantId, source } = await findOpenSource(ctx, request.path.sourceId ?? '')
   if (!matcherOf(source.allowedIps)(call.ip)) {
     count(source, 'sender_not_allowed')
-    throw problem('sender_not_allowed')
+    throw problem('sender_not_allowed', { detail: 'Its address is not on the list of the source.' })
   }
   if (request.body.length > source.maxBodyBytes) {
     count(source, 'too_large')
@@ -153,8 +154,13 @@ function refuse({ source, scheme }: Arrival, reason: RefusalReason): RawReply {
   count(source, `refused_${reason}`)
   const { refused } = scheme.answers
   if (refused.body !== undefined) return refused
-  const code = reason === 'malformed' ? 'invalid_request' : 'webhook_refused'
-  throw problem(code, { detail: reasons[reason] })
+  throw problem(codeOf(refused.status, reason), { detail: reasons[reason] })
+}
+
+/** To some senders 401 is a request for a password: their scheme says 403. */
+function codeOf(status: number, reason: RefusalReason): ProblemCode {
+  if (reason === 'malformed') return 'invalid_request'
+  return status === 403 ? 'sender_not_allowed' : 'webhook_refused'
 }
 
 async function confirmLater(arrival: Arrival, url: string): Promise<void> {

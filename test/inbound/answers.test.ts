@@ -46,8 +46,10 @@ test('Xero is answered 200 to what it signed and 401 to what it did not, with no
 
   const news = '{"events":[{"eventCategory":"INVOICE","eventType":"UPDATE"}]}'
   const mac = createHmac('sha256', key).update(news).digest('base64')
-  const taken = await post(source.url, news, { 'x-xero-signature': mac })
-  expect([taken.status, taken.body, taken.type]).toEqual([200, '', null])
+  for (const _ of ['first', 'repeated']) {
+    const taken = await post(source.url, news, { 'x-xero-signature': mac })
+    expect([taken.status, taken.body, taken.type]).toEqual([200, '', null])
+  }
   expect(await receiptsOf(world, source.id)).toHaveLength(1)
 })
 
@@ -76,6 +78,19 @@ test('Microsoft Graph is given its token back as text, and nothing is kept of th
   expect([reply.status, reply.body]).toEqual([200, 'Validation: a/b'])
   expect(reply.type).toMatch(/^text\/plain/)
   expect(await receiptsOf(world, source.id)).toEqual([])
+})
+
+test('Amazon SNS is refused with 403, since 401 would ask it for a password', async () => {
+  const topic = 'arn:aws:sns:eu-central-1:123456789012:ours'
+  const settings = { topicArns: [topic] }
+  const source = await aSource(world, api, { scheme: 'SNS', secrets: [], settings })
+  const message = {
+    ...{ Type: 'Notification', MessageId: 'm', TopicArn: `${topic}s`, Message: '{}' },
+    ...{ Timestamp: world.ctx.clock.now().toISOString(), SignatureVersion: '2', Signature: 'eA==' },
+    SigningCertURL: 'https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-1.pem',
+  }
+  const reply = await post(source.url, JSON.stringify(message))
+  expect([reply.status, JSON.parse(reply.body).code]).toEqual([403, 'sender_not_allowed'])
 })
 
 const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')

@@ -84,6 +84,20 @@ test('a receipt that is passed on once more makes one more event, of the same re
   expect(after).toMatchObject({ status: 'FORWARDED', forwardCount: 2, body: before.body })
 })
 
+test('a job that runs a second time, as after a crash, makes no second event', async () => {
+  const id = await receive(world, api)
+  await world.drain()
+  const [job] = await world.query<{ id: string }>(
+    `update job set status = 'FAILED' where payload ->> 'receiptId' = $1 returning id`,
+    [id],
+  )
+  expect((await api.post(`/api/v1/jobs/${job?.id}/retries`)).status).toBe(202)
+  await world.drain()
+  expect((await api.get(`${path}/${id}`)).body.forwardCount).toBe(1)
+  const [ran] = await world.query('select status from job where id = $1', [job?.id])
+  expect(ran).toEqual({ status: 'SUCCEEDED' })
+})
+
 test('a receipt that is on its way is not sent on it a second time', async () => {
   const apart = await startWorld({ parts: ['api'] })
   const id = await receive(apart, apart.api)

@@ -86,6 +86,11 @@ test.for([
   ['a scheme that is none', { scheme: 'HANDSHAKE' }, '/scheme'],
   ['a setting that is none', { settings: { surprise: 1 } }, '/settings/surprise'],
   [
+    'a setting of another scheme',
+    { settings: { jwksUrl: 'https://a.example' } },
+    '/settings/jwksUrl',
+  ],
+  [
     'a template without the body',
     { scheme: 'HMAC', settings: { signedContent: 'x' } },
     '/settings/signedContent',
