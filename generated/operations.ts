@@ -28,11 +28,14 @@ import type {
   ClientInput,
   ClientList,
   ClientPatch,
+  CustomEventTypeName,
   DeliveryStatus,
   EventId,
-  EventType,
+  EventInput,
   EventTypeInfo,
+  EventTypeInput,
   EventTypeList,
+  EventTypePatch,
   InvoiceId,
   InvoiceInfo,
   InvoiceInput,
@@ -207,6 +210,52 @@ export interface CreateClient201 {
   status: 201
   headers: { Location: string; traceparent?: string }
   body: ClientInfo
+}
+
+/** POST /api/v1/events */
+export interface CreateEventRequest {
+  path: Record<never, never>
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: EventInput
+}
+
+export type CreateEventReply = CreateEvent202
+
+export interface CreateEvent202 {
+  status: 202
+  headers?: { traceparent?: string }
+  body: WebhookEventInfo
+}
+
+/** POST /api/v1/event-types */
+export interface CreateEventTypeRequest {
+  path: Record<never, never>
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: EventTypeInput
+}
+
+export type CreateEventTypeReply = CreateEventType201
+
+export interface CreateEventType201 {
+  status: 201
+  headers: { Location: string; traceparent?: string }
+  body: EventTypeInfo
 }
 
 /** POST /api/v1/invoices */
@@ -849,7 +898,7 @@ export interface GetEvent200 {
 /** GET /api/v1/event-types/{eventType} */
 export interface GetEventTypeRequest {
   path: {
-    /** Which type of event. */
+    /** Which type of event, ours or one of your own. */
     eventType: string
   }
   query: Record<never, never>
@@ -1586,7 +1635,7 @@ export interface ListEventsRequest {
   path: Record<never, never>
   query: {
     /** Only events of this type. */
-    type?: EventType
+    type?: string
     /** Only what happened at this moment or later. Not with `sort=position`. */
     occurredAfter?: Timestamp
     /** Only what happened before this moment. Not with `sort=position`. */
@@ -1933,7 +1982,7 @@ export interface ListWebhookDeliveriesRequest {
     /** Only deliveries of this event. */
     eventId?: EventId
     /** Only deliveries of this type of event. */
-    eventType?: EventType
+    eventType?: string
     /** Only deliveries in this state. */
     status?: DeliveryStatus
     /** Only what was made at this moment or later. */
@@ -2172,6 +2221,32 @@ export interface UpdateClient200 {
   status: 200
   headers?: { traceparent?: string }
   body: ClientInfo
+}
+
+/** PATCH /api/v1/event-types/{eventType} */
+export interface UpdateEventTypeRequest {
+  path: {
+    /** Which type of event of your own. */
+    eventType: CustomEventTypeName
+  }
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: EventTypePatch
+}
+
+export type UpdateEventTypeReply = UpdateEventType200
+
+export interface UpdateEventType200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: EventTypeInfo
 }
 
 /** PATCH /api/v1/invoices/{invoiceId} */
@@ -2472,6 +2547,18 @@ export interface Operations {
   createClient: {
     request: CreateClientRequest
     reply: CreateClientReply
+    kind: 'write'
+    access: 'key'
+  }
+  createEvent: {
+    request: CreateEventRequest
+    reply: CreateEventReply
+    kind: 'write'
+    access: 'key'
+  }
+  createEventType: {
+    request: CreateEventTypeRequest
+    reply: CreateEventTypeReply
     kind: 'write'
     access: 'key'
   }
@@ -2916,6 +3003,12 @@ export interface Operations {
   updateClient: {
     request: UpdateClientRequest
     reply: UpdateClientReply
+    kind: 'write'
+    access: 'key'
+  }
+  updateEventType: {
+    request: UpdateEventTypeRequest
+    reply: UpdateEventTypeReply
     kind: 'write'
     access: 'key'
   }

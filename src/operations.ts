@@ -21,6 +21,7 @@ import {
   updateClient,
 } from './clients/client.http.ts'
 import { getEvent, getEventType, listEvents, listEventTypes } from './events/event.http.ts'
+import { createEvent, createEventType, updateEventType } from './events/own-type.http.ts'
 import { getLiveness, getMetrics, getReadiness } from './http/health.http.ts'
 import type { Handlers } from './http/operation.ts'
 import {
@@ -84,6 +85,8 @@ export const operations = {
   cancelJob,
   createApiKey,
   createClient,
+  createEvent,
+  createEventType,
   createInvoice,
   createJob,
   createJobSchedule,
@@ -158,6 +161,7 @@ export const operations = {
   submitProposal,
   updateApiKey,
   updateClient,
+  updateEventType,
   updateInvoice,
   updateJobSchedule,
   updateProposal,

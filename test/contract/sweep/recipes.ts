@@ -34,6 +34,9 @@ export const recipes: Readonly<Record<string, Recipe>> = {
     const runAt = new Date(Date.now() + 24 * 60 * 60 * 1_000).toISOString()
     return (await perform('createJob', { runAt })).id
   },
+  async CustomEventTypeName({ perform }) {
+    return (await perform('createEventType')).type
+  },
   /** So little that a payment can be refunded many times. */
   async RefundId({ perform }) {
     return (await perform('createRefund', { amount: 1 })).id
