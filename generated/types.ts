@@ -198,6 +198,9 @@ export type CronExpression = components['schemas']['CronExpression']
 /** A currency by ISO 4217, in capitals. An unknown one is refused with `currency_unknown`. */
 export type Currency = components['schemas']['Currency']
 
+/** The name of a type of event of your own: `custom.`, then nouns, and a verb in the past tense. None of ours will ever begin so. */
+export type CustomEventTypeName = components['schemas']['CustomEventTypeName']
+
 /** By which way an endpoint is told. `HTTP`: a POST to its URL. There may be others one day. */
 export type DeliveryChannel = components['schemas']['DeliveryChannel']
 
@@ -246,14 +249,26 @@ export type EventEnvelope = components['schemas']['EventEnvelope']
 /** Identifies an event. The `webhook-id` header carries it too, the same for all endpoints and all retries. Ids are made by us, never reused, and sort by time of creation. */
 export type EventId = components['schemas']['EventId']
 
+/** Something that happened in your product. */
+export type EventInput = components['schemas']['EventInput']
+
 /** What happened: a noun and a verb in the past tense. New types are added over time, so ignore those that you do not know. */
 export type EventType = components['schemas']['EventType']
 
 /** One kind of event that you can subscribe to. */
 export type EventTypeInfo = components['schemas']['EventTypeInfo']
 
+/** A type of event of your own. */
+export type EventTypeInput = components['schemas']['EventTypeInput']
+
 /** One page of event types. */
 export type EventTypeList = components['schemas']['EventTypeList']
+
+/** A type of event, ours or one of your own. */
+export type EventTypeName = components['schemas']['EventTypeName']
+
+/** Changes to a type of event of your own, as a JSON merge patch: what is absent stays. Who reads events of it goes on to understand them: a schema may gain fields, and require more of them; what it says so far stays (`invalid_state`). */
+export type EventTypePatch = components['schemas']['EventTypePatch']
 
 /** One event type, or all whose names begin alike, such as `invoice.*`, or `*` for all of them. Types of the future are included. Refused when it selects no type that there is. */
 export type EventTypeSelector = components['schemas']['EventTypeSelector']

@@ -34,3 +34,27 @@ alter table retention_policy add column bodies_erased_to date not null default '
 comment on column retention_policy.bodies_erased_to is
   'Likewise of what was made of events for deliveries; it goes as soon as the events'' own.';
 grant update (bodies_erased_to) on retention_policy to ubos_worker;
+
+create table event_type (
+  tenant_id text collate "C" not null,
+  type text collate "C" not null,
+  version integer not null,
+  description text not null,
+  schema text not null,
+  example text not null,
+  created_at timestamptz not null,
+  updated_at timestamptz not null,
+  constraint event_type_pkey primary key (tenant_id, type)
+);
+comment on table event_type is 'Types of event that tenants publish themselves.';
+comment on column event_type.tenant_id is 'Whose type.';
+comment on column event_type.type is 'Its name, custom.….';
+comment on column event_type.version is 'Counts the changes of its schema, from 1.';
+comment on column event_type.description is 'What has happened, for people.';
+comment on column event_type.schema is
+  'The JSON Schema of data, as JSON; text, since it may hold what jsonb cannot.';
+comment on column event_type.example is 'An example of data that fits the schema, as JSON.';
+comment on column event_type.created_at is 'When it was registered.';
+comment on column event_type.updated_at is 'When it last changed.';
+call ubos_fence('event_type');
+grant select, insert, update on event_type to ubos_api;

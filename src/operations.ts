@@ -30,6 +30,7 @@ import {
 } from './event-consumers/consumer.http.ts'
 import { getEvent, getEventType, listEvents, listEventTypes } from './events/event.http.ts'
 import { getEventStream } from './events/stream.http.ts'
+import { createEvent, createEventType, updateEventType } from './events/own-type.http.ts'
 import { getLiveness, getMetrics, getReadiness } from './http/health.http.ts'
 import type { Handlers } from './http/operation.ts'
 import {
@@ -117,6 +118,8 @@ export const operations = {
   createEventConsumer,
   createInboundReprocessing,
   createInboundSource,
+  createEvent,
+  createEventType,
   createInvoice,
   createJob,
   createJobSchedule,
@@ -213,6 +216,7 @@ export const operations = {
   updateApiKey,
   updateClient,
   updateInboundSource,
+  updateEventType,
   updateInvoice,
   updateJobSchedule,
   updateProposal,

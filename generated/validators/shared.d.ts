@@ -20,10 +20,12 @@ export declare const validateClientId: Validate
 export declare const validateClientInfo: Validate
 export declare const validateCronExpression: Validate
 export declare const validateCurrency: Validate
+export declare const validateCustomEventTypeName: Validate
 export declare const validateDeliveryChannel: Validate
 export declare const validateEnvironment: Validate
 export declare const validateEventId: Validate
 export declare const validateEventType: Validate
+export declare const validateEventTypeName: Validate
 export declare const validateEventTypeSelector: Validate
 export declare const validateInboundReceiptId: Validate
 export declare const validateInboundReceiptInfo: Validate

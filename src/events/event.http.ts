@@ -1,11 +1,22 @@
+import type { EventTypeInfo } from '#generated/types.ts'
 import type { Operation } from '#http/operation.ts'
 import { pageOf, sealPlace, toPage } from '#http/page.ts'
 import { found, problem } from '#http/problem.ts'
 import { findEvent, pageEvents, pageFeed } from './event.sql.ts'
-import { isEventType, type StoredEvent, toEvent, toEventType, typeNames } from './event.ts'
+import {
+  isEventType,
+  requireType,
+  type StoredEvent,
+  toEvent,
+  toEventType,
+  typeNames,
+} from './event.ts'
+import { findOwnType, listOwnTypes } from './own-type.sql.ts'
+import { type OwnType, toOwnType } from './own-type.ts'
 import { schemaOf } from './schema.ts'
 
 export const listEvents: Operation<'listEvents'> = async (ctx, call, { query }, db) => {
+  requireType('type', query.type)
   const page = pageOf(ctx, call, 'events', query)
   if (query.sort === 'position') {
     refusePeriod(query)
@@ -39,18 +50,34 @@ export const getEvent: Operation<'getEvent'> = async (_ctx, call, { path }, db) 
   return { status: 200, body: toEvent(found(await findEvent(db, call.tenantId, path.eventId))) }
 }
 
-export const listEventTypes: Operation<'listEventTypes'> = async (ctx, call, { query }) => {
+export const listEventTypes: Operation<'listEventTypes'> = async (ctx, call, { query }, db) => {
   const { after, limit } = pageOf(ctx, call, 'event-types', query)
-  const isAscending = query.sort === 'type'
-  const ordered = isAscending ? typeNames : typeNames.toReversed()
-  const names: string[] = ordered
-  const start = after ? names.indexOf(String(after[0])) + 1 : 0
-  const types = ordered.slice(start, start + limit + 1)
-  const body = toPage(ctx, call, 'event-types', query, types, (type) => [type], toEventType)
+  const own = await listOwnTypes(db, call.tenantId)
+  const ofName = new Map(own.map((type) => [type.type, type]))
+  const all = [...typeNames, ...ofName.keys()].sort()
+  const ordered = query.sort === 'type' ? all : all.toReversed()
+  // Types are never removed, so the last one of the page before is still there.
+  const start = after ? ordered.indexOf(String(after[0])) + 1 : 0
+  const names = ordered.slice(start, start + limit + 1)
+  const toInfo = (name: string) => {
+    const { schema: _, ...info } = infoOf(ofName.get(name) ?? name)
+    return info
+  }
+  const body = toPage(ctx, call, 'event-types', query, names, (name) => [name], toInfo)
   return { status: 200, body }
 }
 
-export const getEventType: Operation<'getEventType'> = async (_ctx, _call, { path }) => {
+function infoOf(type: OwnType | string): EventTypeInfo {
+  if (typeof type !== 'string') return toOwnType(type)
+  if (!isEventType(type)) throw problem('not_found')
+  return toEventType(type)
+}
+
+export const getEventType: Operation<'getEventType'> = async (_ctx, call, { path }, db) => {
+  if (path.eventType.startsWith('custom.')) {
+    const own = found(await findOwnType(db, call.tenantId, path.eventType))
+    return { status: 200, body: toOwnType(own) }
+  }
   if (!isEventType(path.eventType)) throw problem('not_found')
   const schema = schemaOf(path.eventType)
   return { status: 200, body: { ...toEventType(path.eventType), ...(schema && { schema }) } }

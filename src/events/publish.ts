@@ -49,16 +49,45 @@ export function publish<Type extends EventType>(
     const [error] = validate.errors ?? []
     throw new Error(`${type}${error?.instancePath ?? ''} ${error?.message ?? 'is not valid'}`)
   }
+  queue(tx, cause, envelope, JSON.stringify(envelope), endpointId ?? null)
+  return envelope
+}
+
+/** The most that an event may be, in bytes as it is sent. */
+export const envelopeBytesMax = 256 * 1024
+
+/** An event of a tenant's own type, as it is stored, signed and sent. */
+export interface OwnEnvelope extends Omit<EventEnvelope, 'type' | 'data'> {
+  type: string
+  data: Record<string, unknown>
+}
+
+/** Queues an event of a tenant's own, whose data fits its type; undefined when it is too large. */
+export function publishOwn(
+  tx: Tx,
+  cause: Cause,
+  { type, version }: { type: string; version: number },
+  data: Record<string, unknown>,
+): OwnEnvelope | undefined {
+  const id = tx.newId('evt')
+  const envelope = { id, type, version, timestamp: cause.now.toISOString(), data }
+  const body = JSON.stringify(envelope)
+  if (Buffer.byteLength(body) > envelopeBytesMax) return undefined
+  queue(tx, cause, envelope, body, null)
+  return envelope
+}
+
+function queue(
+  tx: Tx,
+  cause: Cause,
+  { id, type, version }: { id: `evt_${string}`; type: string; version: number },
+  body: string,
+  endpointId: string | null,
+): void {
   tx.envelope.events.push({
-    id,
-    createdOn: dayOf(id),
-    type,
-    version,
+    ...{ id, createdOn: dayOf(id), type, version, body, endpointId },
     occurredAt: cause.now,
     correlationId: cause.correlationId,
     traceparent: cause.traceparent,
-    body: JSON.stringify(envelope),
-    endpointId: endpointId ?? null,
   })
-  return envelope
 }

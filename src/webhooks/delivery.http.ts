@@ -1,5 +1,6 @@
 import { record } from '#audit/record.ts'
 import { findEvent } from '#events/event.sql.ts'
+import { requireType } from '#events/event.ts'
 import type { Operation } from '#http/operation.ts'
 import { pageOf, toPage } from '#http/page.ts'
 import { found, problem } from '#http/problem.ts'
@@ -26,6 +27,7 @@ export const listWebhookDeliveries: Operation<'listWebhookDeliveries'> = async (
   { query },
   db,
 ) => {
+  requireType('eventType', query.eventType)
   const page = pageOf(ctx, call, 'webhook-deliveries', query)
   const deliveries = await pageDeliveries(db, call.tenantId, query, page)
   const placeOf = ({ id }: Delivery) => [id]

@@ -1,7 +1,7 @@
 import { record } from '#audit/record.ts'
 import type { Context } from '#context.ts'
 import { judgeUrl } from '#egress/address.ts'
-import { typeNames } from '#events/event.ts'
+import { findSelectable } from '#events/own-type.sql.ts'
 import { publish } from '#events/publish.ts'
 import type { WebhookEndpointPatch } from '#generated/types.ts'
 import { changedFieldsOf, pick } from '#http/merge-patch.ts'
@@ -34,7 +34,7 @@ export const createWebhookEndpoint: Operation<'createWebhookEndpoint'> = async (
   tx,
 ) => {
   requireUrl(ctx, body.url)
-  requireSense(body, typeNames)
+  requireSense(body, await findSelectable(tx, call.tenantId, body.eventTypes))
   await requireReadable(call.tenantId, body.transformation)
   requireHeaderNames(body.headers)
   if ((await countEndpoints(tx, call.tenantId)) >= endpointsMax) {
@@ -88,7 +88,7 @@ export const updateWebhookEndpoint: Operation<'updateWebhookEndpoint'> = async (
   { path, headers, body },
   tx,
 ) => {
-  requireSense(body, typeNames)
+  requireSense(body, await findSelectable(tx, call.tenantId, body.eventTypes))
   await requireReadable(call.tenantId, body.transformation)
   const endpoint = found(await lockEndpoint(tx, call.tenantId, path.webhookEndpointId))
   requireMatch(headers['if-match'], endpoint.revision)

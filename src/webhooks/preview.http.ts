@@ -1,11 +1,14 @@
 import { record } from '#audit/record.ts'
 import type { Tx } from '#db/transact.ts'
 import { findEvent } from '#events/event.sql.ts'
-import { typeNames } from '#events/event.ts'
-import { type EventType, eventTypes } from '#generated/events.ts'
+import { isEventType } from '#events/event.ts'
+import { findOwnType, findSelectable } from '#events/own-type.sql.ts'
+import { toOwnType } from '#events/own-type.ts'
+import { eventTypes } from '#generated/events.ts'
 import type { WebhookPreview, WebhookPreviewInput } from '#generated/types.ts'
 import type { Call, Operation } from '#http/operation.ts'
-import { problem } from '#http/problem.ts'
+import { type Problem, problem } from '#http/problem.ts'
+import type { TenantId } from '#ids.ts'
 import { obstacleTo, requireSense } from './subscription.ts'
 import { requireReadable } from './transformation.ts'
 import { transformer } from './transformer.ts'
@@ -17,7 +20,7 @@ export const createWebhookPreview: Operation<'createWebhookPreview'> = async (
   { body },
   tx,
 ) => {
-  requireSense(body, typeNames)
+  requireSense(body, await findSelectable(tx, call.tenantId, body.eventTypes))
   await requireReadable(call.tenantId, body.transformation)
   const { type, envelope, id } = await findSubject(tx, call, body)
   const subscription = { eventTypes: body.eventTypes ?? ['*'], filter: body.filter ?? [] }
@@ -44,7 +47,7 @@ async function transformed(
 }
 
 interface Subject {
-  type: EventType
+  type: string
   /** The envelope as JSON. */
   envelope: string
   /** The event, or its type. */
@@ -57,8 +60,8 @@ async function findSubject(
   { eventId, eventType }: WebhookPreviewInput,
 ): Promise<Subject> {
   if (eventType !== undefined && eventId === undefined) {
-    const envelope = JSON.stringify(eventTypes[eventType].example)
-    return { type: eventType, envelope, id: eventType }
+    const example = await findExample(tx, tenantId, eventType)
+    return { type: eventType, envelope: JSON.stringify(example), id: eventType }
   }
   if (eventId === undefined || eventType !== undefined) {
     const message = 'must have eventId or eventType, one of them'
@@ -67,10 +70,20 @@ async function findSubject(
   }
   const event = await findEvent(tx, tenantId, eventId)
   if (!event?.body) {
-    const message = 'names no event whose payload is there'
-    throw problem('reference_unknown', {
-      errors: [{ pointer: '/eventId', code: 'reference_unknown', message }],
-    })
+    throw unknown('/eventId', 'names no event whose payload is there')
   }
-  return { type: event.type as EventType, envelope: event.body.toString('utf8'), id: eventId }
+  return { type: event.type, envelope: event.body.toString('utf8'), id: eventId }
+}
+
+async function findExample(tx: Tx, tenantId: TenantId, type: string): Promise<unknown> {
+  if (isEventType(type)) return eventTypes[type].example
+  const own = await findOwnType(tx, tenantId, type)
+  if (own === undefined) throw unknown('/eventType', 'names no type of event')
+  return toOwnType(own).example
+}
+
+function unknown(pointer: string, message: string): Problem {
+  return problem('reference_unknown', {
+    errors: [{ pointer, code: 'reference_unknown', message }],
+  })
 }

@@ -67,6 +67,14 @@ async function aJob(): Promise<string> {
   const reply = await admin.post('/api/v1/jobs', body)
   return `/api/v1/jobs/${reply.body.id}`
 }
+let types = 0
+async function anEventType(): Promise<Reply> {
+  types += 1
+  return await admin.post('/api/v1/event-types', {
+    ...{ type: `custom.thing_${types}.done`, description: 'Done.' },
+    ...{ schema: { type: 'object' }, example: {} },
+  })
+}
 const lastDay = { from: '2026-02-03T00:00:00Z', to: '2026-02-04T00:00:00Z' }
 const inAnHour = () => new Date(Date.now() + 3_600_000).toISOString()
 const nightly = {
@@ -259,6 +267,15 @@ const deeds: Partial<Record<OperationId, Deed>> = {
     async () => admin.patch(await anEndpoint(), { description: 'Mine' }),
     'webhook_endpoint.updated',
   ),
+  createEventType: deed(() => anEventType(), 'event_type.created'),
+  updateEventType: deed(async () => {
+    const { type } = (await anEventType()).body
+    return await admin.patch(`/api/v1/event-types/${type}`, { description: 'Other' })
+  }, 'event_type.updated'),
+  createEvent: deed(async () => {
+    const { type } = (await anEventType()).body
+    return await admin.post('/api/v1/events', { type, data: {} })
+  }, 'event.published'),
   createWebhookPreview: deed(
     () => admin.post('/api/v1/webhook-previews', { eventType: 'client.created' }),
     'webhook_endpoint.previewed',

@@ -21,7 +21,7 @@ const isOpen = ({ scopes }: Route) => scopes === null
 /** The path with well-formed ids of nobody. */
 function pathOf(route: Route): string {
   return route.url.replaceAll(/:(\w+)/g, (_, name: string) => {
-    if (name === 'eventType') return 'nothing.happened'
+    if (name === 'eventType') return 'custom.nothing.happened'
     return `${prefixes[name] ?? name.slice(0, 3)}_${'0'.repeat(26)}`
   })
 }

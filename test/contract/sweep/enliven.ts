@@ -66,7 +66,10 @@ function enlivenText({ cast, tenant }: Maker, schema: Schema, text: string): str
   const isFree = !schema.enum && !schema.format && schema.const === undefined
   const marked = `${text} ~${tenant.label}${another()}`
   const fits = marked.length <= (schema.maxLength ?? Infinity) && matches(schema.pattern, marked)
-  return isFree && schema.pattern !== undefined && fits ? marked : text
+  if (isFree && schema.pattern !== undefined && fits) return marked
+  // The name of a type of event occurs once, too, and takes marks of another kind.
+  const isOwnType = schema.pattern?.startsWith('^custom') ?? false
+  return isOwnType ? `${text}_${tenant.label.toLowerCase()}${another()}` : text
 }
 
 /** A day or a moment of an example, as far from today as it is there from the example's day. */

@@ -46,6 +46,9 @@ export const recipes: Readonly<Record<string, Recipe>> = {
     await cast.world.drain()
     return id
   },
+  async CustomEventTypeName({ perform }) {
+    return (await perform('createEventType')).type
+  },
   /** So little that a payment can be refunded many times. */
   async RefundId({ perform }) {
     return (await perform('createRefund', { amount: 1 })).id

@@ -34,8 +34,12 @@ export function typeFits(schema: Schema, value: unknown): boolean {
 /** Ids are a prefix and 26 characters; here any schema with such a pattern is one. */
 const idPattern = /^\^([a-z]+)_\[0-6\]\[0-9a-hjkmnp-tv-z\]\{25\}\$$/
 
+/** Types of event that tenants make are known by their names. */
+const ownTypeName = 'CustomEventTypeName'
+
 /** Of which kind of thing a value is the id, such as `ClientId`; undefined when it is no id. */
 export function idKindOf(schema: Schema): string | undefined {
+  if (schema.$ref?.endsWith(`/${ownTypeName}`)) return ownTypeName
   const { pattern = '' } = resolve(schema)
   if (!pattern.includes('[0-9a-hjkmnp-tv-z]{25}')) return undefined
   const kind =
@@ -54,6 +58,7 @@ function kindWith(pattern: string): string | undefined {
 
 /** A well-formed id of this kind that names nothing. */
 export function idOfNobody(kind: string): string {
+  if (kind === ownTypeName) return 'custom.nobody'
   const { pattern = '', examples = [] } = resolve({ $ref: `#/components/schemas/${kind}` })
   const prefix = idPattern.exec(pattern)?.[1] ?? String(examples[0]).split('_')[0]
   return `${prefix}_${'0'.repeat(26)}`
