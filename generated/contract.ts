@@ -437,7 +437,11 @@ export interface paths {
          */
         get: operations["listEventTypes"];
         put?: never;
-        post?: never;
+        /**
+         * Register a type of event of your own
+         * @description Registers a type of event that your own product publishes with `POST /events`. It is listed with ours, and endpoints subscribe to it in the same way. A tenant may have 100 (`limit_reached`); a name that is taken is refused with `invalid_state`.
+         */
+        post: operations["createEventType"];
         delete?: never;
         options?: never;
         head?: never;
@@ -461,7 +465,11 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Change a type of event of your own
+         * @description Changes a type of event of your own, as a JSON merge patch. A schema that says more makes a new version, in which events are published from then on. What would break a reader is refused with `invalid_state`.
+         */
+        patch: operations["updateEventType"];
         trace?: never;
     };
     "/api/v1/events": {
@@ -477,7 +485,11 @@ export interface paths {
          */
         get: operations["listEvents"];
         put?: never;
-        post?: never;
+        /**
+         * Publish an event of your own
+         * @description Publishes an event of a type of your own (`reference_unknown` when there is none of the name). Its `data` must fit the schema of the type. It goes the way of ours: into the log, the feed and to every endpoint that wants it. Send an `Idempotency-Key`, and it is published once however often you ask.
+         */
+        post: operations["createEvent"];
         delete?: never;
         options?: never;
         head?: never;
@@ -5542,7 +5554,7 @@ export interface components {
          * @description What a key may do: `noun:read` or `noun:write`. Writing does not include reading. `*` is everything within the tenant, and is meant for admin keys. `organizations:*` and `operators:*` belong to the operator of the installation alone.
          * @enum {string}
          */
-        ApiKeyScope: "*" | "api_keys:read" | "api_keys:write" | "api_metrics:read" | "audit:read" | "clients:read" | "clients:write" | "event_consumers:read" | "event_consumers:write" | "events:read" | "inbound:read" | "inbound:write" | "invoices:read" | "invoices:write" | "jobs:read" | "jobs:write" | "operators:read" | "operators:write" | "organizations:read" | "organizations:write" | "payments:read" | "payments:write" | "proposals:read" | "proposals:write" | "request_logs:read" | "request_logs:write" | "retention:read" | "retention:write" | "service_accounts:read" | "service_accounts:write" | "webhook_deliveries:read" | "webhook_deliveries:write" | "webhook_endpoints:read" | "webhook_endpoints:write";
+        ApiKeyScope: "*" | "api_keys:read" | "api_keys:write" | "api_metrics:read" | "audit:read" | "clients:read" | "clients:write" | "event_consumers:read" | "event_consumers:write" | "events:read" | "inbound:read" | "inbound:write" | "events:write" | "invoices:read" | "invoices:write" | "jobs:read" | "jobs:write" | "operators:read" | "operators:write" | "organizations:read" | "organizations:write" | "payments:read" | "payments:write" | "proposals:read" | "proposals:write" | "request_logs:read" | "request_logs:write" | "retention:read" | "retention:write" | "service_accounts:read" | "service_accounts:write" | "webhook_deliveries:read" | "webhook_deliveries:write" | "webhook_endpoints:read" | "webhook_endpoints:write";
         /**
          * @description `ACTIVE` keys work. `EXPIRED` ones have passed their `expiresAt`. `DISABLED` ones rest with their service account. `REVOKED` ones were withdrawn and never work again.
          * @enum {string}
@@ -6004,6 +6016,11 @@ export interface components {
          */
         Currency: string;
         /**
+         * @description The name of a type of event of your own: `custom.`, then nouns, and a verb in the past tense. None of ours will ever begin so.
+         * @example custom.order.shipped
+         */
+        CustomEventTypeName: string;
+        /**
          * @description By which way an endpoint is told. `HTTP`: a POST to its URL. There may be others one day.
          * @enum {string}
          */
@@ -6183,7 +6200,7 @@ export interface components {
             id: components["schemas"]["EventId"];
             /** @description When it happened. */
             timestamp: components["schemas"]["Timestamp"];
-            type: components["schemas"]["EventType"];
+            type: components["schemas"]["EventTypeName"];
             /**
              * Format: int32
              * @description The version of the shape of `data` for this type. It rises only when a change would break a reader.
@@ -6195,6 +6212,14 @@ export interface components {
          * @example evt_01kgm1m1e0e6sb9yktma9jmx8j
          */
         EventId: string;
+        /** @description Something that happened in your product. */
+        EventInput: {
+            /** @description What there is to say of it, as the schema of the type has it. At most 256 KiB. */
+            data: {
+                [key: string]: unknown;
+            };
+            type: components["schemas"]["CustomEventTypeName"];
+        };
         /**
          * @description What happened: a noun and a verb in the past tense. New types are added over time, so ignore those that you do not know.
          * @enum {string}
@@ -6209,18 +6234,51 @@ export interface components {
             schema?: {
                 [key: string]: unknown;
             };
-            type: components["schemas"]["EventType"];
+            type: components["schemas"]["EventTypeName"];
             /**
              * Format: int32
              * @description The version of the shape of `data` for this type. It rises only when a change would break a reader.
              */
             version: number;
         };
+        /** @description A type of event of your own. */
+        EventTypeInput: {
+            /** @description What has happened when one receives it. */
+            description: string;
+            /** @description An example of `data`, which must fit the schema. At most 16 KiB. */
+            example: {
+                [key: string]: unknown;
+            };
+            /** @description The JSON Schema (2020-12) of `data`: an object. It may say `type`, `properties`, `required`, `additionalProperties`, `items`, `enum`, `const`, `anyOf`, lengths and limits, and be described; no patterns and no references. At most 16 KiB, 200 schemas, eight levels deep. */
+            schema: {
+                [key: string]: unknown;
+            };
+            /**
+             * @description Its name: `custom.`, then nouns, and a verb in the past tense. None of ours will ever begin so.
+             * @example custom.order.shipped
+             */
+            type: string;
+        };
         /** @description One page of event types. */
         EventTypeList: {
             /** @description The page, in the order asked for. */
             data: components["schemas"]["EventTypeInfo"][];
             nextCursor: components["schemas"]["NextCursor"];
+        };
+        /** @description A type of event, ours or one of your own. */
+        EventTypeName: components["schemas"]["EventType"] | components["schemas"]["CustomEventTypeName"];
+        /** @description Changes to a type of event of your own, as a JSON merge patch: what is absent stays. Who reads events of it goes on to understand them: a schema may gain fields, and require more of them; what it says so far stays (`invalid_state`). */
+        EventTypePatch: {
+            /** @description What has happened when one receives it. */
+            description?: string;
+            /** @description An example of `data`, which must fit the schema. At most 16 KiB. What you send is merged into it. */
+            example?: {
+                [key: string]: unknown;
+            };
+            /** @description The JSON Schema (2020-12) of `data`: an object. It may say `type`, `properties`, `required`, `additionalProperties`, `items`, `enum`, `const`, `anyOf`, lengths and limits, and be described; no patterns and no references. At most 16 KiB, 200 schemas, eight levels deep. What you send is merged into it. */
+            schema?: {
+                [key: string]: unknown;
+            };
         };
         /**
          * @description One event type, or all whose names begin alike, such as `invoice.*`, or `*` for all of them. Types of the future are included. Refused when it selects no type that there is.
@@ -8345,7 +8403,7 @@ export interface components {
             deliveredAt: components["schemas"]["TimestampOrNull"];
             endpointId: components["schemas"]["WebhookEndpointId"];
             eventId: components["schemas"]["EventId"];
-            eventType: components["schemas"]["EventType"];
+            eventType: components["schemas"]["EventTypeName"];
             id: components["schemas"]["WebhookDeliveryId"];
             /** @description When we last tried. */
             lastAttemptAt: components["schemas"]["TimestampOrNull"];
@@ -8686,7 +8744,7 @@ export interface components {
             position: number | null;
             /** @description When it happened. */
             timestamp: components["schemas"]["Timestamp"];
-            type: components["schemas"]["EventType"];
+            type: components["schemas"]["EventTypeName"];
             /**
              * Format: int32
              * @description The version of the shape of `data` for this type. It rises only when a change would break a reader.
@@ -8804,7 +8862,7 @@ export interface components {
             /** @description Why the transformation fails on this event; `null` when it does not. */
             error: string | null;
             /** @description Of which type the event is. */
-            eventType: components["schemas"]["EventType"];
+            eventType: components["schemas"]["EventTypeName"];
             /** @description Whether the endpoint would be told. */
             isDelivered: boolean;
         };
@@ -8812,8 +8870,11 @@ export interface components {
         WebhookPreviewInput: {
             /** @description One of your events. */
             eventId?: components["schemas"]["EventId"];
-            /** @description A type of event, whose example is taken. */
-            eventType?: components["schemas"]["EventType"];
+            /**
+             * @description A type of event, ours or one of your own, whose example is taken.
+             * @example client.created
+             */
+            eventType?: string;
             /**
              * @description Which events the endpoint would want. Without it, all.
              * @default [
@@ -9185,6 +9246,11 @@ export interface components {
         /** @description Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
         Cursor: string;
         /**
+         * @description Which type of event of your own.
+         * @example custom.order.shipped
+         */
+        CustomEventType: components["schemas"]["CustomEventTypeName"];
+        /**
          * @description The `ETag` of what you have seen. It is demanded here: without it nothing is done and you get 428, and if the resource has changed since, 412.
          * @example "1"
          */
@@ -9194,7 +9260,7 @@ export interface components {
         /** @description Which event. */
         EventId: components["schemas"]["EventId"];
         /**
-         * @description Which type of event.
+         * @description Which type of event, ours or one of your own.
          * @example client.created
          */
         EventType: string;
@@ -10887,6 +10953,62 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    createEventType: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EventTypeInput"];
+            };
+        };
+        responses: {
+            /** @description The type. */
+            201: {
+                headers: {
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventTypeInfo"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     getEventType: {
         parameters: {
             query?: never;
@@ -10904,7 +11026,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description Which type of event.
+                 * @description Which type of event, ours or one of your own.
                  * @example client.created
                  */
                 eventType: components["parameters"]["EventType"];
@@ -10938,6 +11060,69 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    updateEventType: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /**
+                 * @description Which type of event of your own.
+                 * @example custom.order.shipped
+                 */
+                eventType: components["parameters"]["CustomEventType"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EventTypePatch"];
+                "application/merge-patch+json": components["schemas"]["EventTypePatch"];
+            };
+        };
+        responses: {
+            /** @description The type as it is now. */
+            200: {
+                headers: {
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventTypeInfo"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     listEvents: {
         parameters: {
             query?: {
@@ -10952,7 +11137,7 @@ export interface operations {
                 /** @description In which order: newest first, or by `position`, oldest first. The latter is the feed. */
                 sort?: components["parameters"]["SortEvents"];
                 /** @description Only events of this type. */
-                type?: components["schemas"]["EventType"];
+                type?: string;
             };
             header?: {
                 /**
@@ -10991,6 +11176,61 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createEvent: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EventInput"];
+            };
+        };
+        responses: {
+            /** @description The event, which is on its way. */
+            202: {
+                headers: {
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookEventInfo"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -14536,7 +14776,7 @@ export interface operations {
                 /** @description Only deliveries of this event. */
                 eventId?: components["schemas"]["EventId"];
                 /** @description Only deliveries of this type of event. */
-                eventType?: components["schemas"]["EventType"];
+                eventType?: string;
                 /** @description Only deliveries that were accepted, or with `false` those that were not; `undelivered` says why. */
                 isDelivered?: boolean;
                 /** @description How many to return at most. */

@@ -28,6 +28,7 @@ import type {
   ClientInput,
   ClientList,
   ClientPatch,
+  CustomEventTypeName,
   DeliveryStatus,
   EventBatch,
   EventBatchInput,
@@ -38,9 +39,12 @@ import type {
   EventConsumerLag,
   EventConsumerList,
   EventId,
+  EventInput,
   EventType,
   EventTypeInfo,
+  EventTypeInput,
   EventTypeList,
+  EventTypePatch,
   InboundReceiptDetail,
   InboundReceiptId,
   InboundReceiptInfo,
@@ -237,6 +241,29 @@ export interface CreateClient201 {
   body: ClientInfo
 }
 
+/** POST /api/v1/events */
+export interface CreateEventRequest {
+  path: Record<never, never>
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: EventInput
+}
+
+export type CreateEventReply = CreateEvent202
+
+export interface CreateEvent202 {
+  status: 202
+  headers?: { traceparent?: string }
+  body: WebhookEventInfo
+}
+
 /** POST /api/v1/event-consumers/{eventConsumerId}/batches */
 export interface CreateEventBatchRequest {
   path: {
@@ -315,6 +342,29 @@ export interface CreateEventConsumer201 {
   status: 201
   headers: { Location: string; traceparent?: string }
   body: EventConsumerInfo
+}
+
+/** POST /api/v1/event-types */
+export interface CreateEventTypeRequest {
+  path: Record<never, never>
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: EventTypeInput
+}
+
+export type CreateEventTypeReply = CreateEventType201
+
+export interface CreateEventType201 {
+  status: 201
+  headers: { Location: string; traceparent?: string }
+  body: EventTypeInfo
 }
 
 /** POST /api/v1/inbound-reprocessings */
@@ -1176,7 +1226,7 @@ export interface GetEventStream200 {
 /** GET /api/v1/event-types/{eventType} */
 export interface GetEventTypeRequest {
   path: {
-    /** Which type of event. */
+    /** Which type of event, ours or one of your own. */
     eventType: string
   }
   query: Record<never, never>
@@ -2076,7 +2126,7 @@ export interface ListEventsRequest {
   path: Record<never, never>
   query: {
     /** Only events of this type. */
-    type?: EventType
+    type?: string
     /** Only what happened at this moment or later. Not with `sort=position`. */
     occurredAfter?: Timestamp
     /** Only what happened before this moment. Not with `sort=position`. */
@@ -2487,7 +2537,7 @@ export interface ListWebhookDeliveriesRequest {
     /** Only deliveries of this event. */
     eventId?: EventId
     /** Only deliveries of this type of event. */
-    eventType?: EventType
+    eventType?: string
     /** Only deliveries in this state. */
     status?: DeliveryStatus
     /** Only deliveries that were accepted, or with `false` those that were not; `undelivered` says why. */
@@ -2864,6 +2914,32 @@ export interface UpdateClient200 {
   body: ClientInfo
 }
 
+/** PATCH /api/v1/event-types/{eventType} */
+export interface UpdateEventTypeRequest {
+  path: {
+    /** Which type of event of your own. */
+    eventType: CustomEventTypeName
+  }
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: EventTypePatch
+}
+
+export type UpdateEventTypeReply = UpdateEventType200
+
+export interface UpdateEventType200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: EventTypeInfo
+}
+
 /** PATCH /api/v1/inbound-sources/{inboundSourceId} */
 export interface UpdateInboundSourceRequest {
   path: {
@@ -3193,6 +3269,12 @@ export interface Operations {
     kind: 'write'
     access: 'key'
   }
+  createEvent: {
+    request: CreateEventRequest
+    reply: CreateEventReply
+    kind: 'write'
+    access: 'key'
+  }
   createEventBatch: {
     request: CreateEventBatchRequest
     reply: CreateEventBatchReply
@@ -3208,6 +3290,12 @@ export interface Operations {
   createEventConsumer: {
     request: CreateEventConsumerRequest
     reply: CreateEventConsumerReply
+    kind: 'write'
+    access: 'key'
+  }
+  createEventType: {
+    request: CreateEventTypeRequest
+    reply: CreateEventTypeReply
     kind: 'write'
     access: 'key'
   }
@@ -3790,6 +3878,12 @@ export interface Operations {
   updateClient: {
     request: UpdateClientRequest
     reply: UpdateClientReply
+    kind: 'write'
+    access: 'key'
+  }
+  updateEventType: {
+    request: UpdateEventTypeRequest
+    reply: UpdateEventTypeReply
     kind: 'write'
     access: 'key'
   }

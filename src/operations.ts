@@ -29,8 +29,8 @@ import {
   listEventConsumers,
 } from './event-consumers/consumer.http.ts'
 import { getEvent, getEventType, listEvents, listEventTypes } from './events/event.http.ts'
-import { getEventStream } from './events/stream.http.ts'
 import { createEvent, createEventType, updateEventType } from './events/own-type.http.ts'
+import { getEventStream } from './events/stream.http.ts'
 import { getLiveness, getMetrics, getReadiness } from './http/health.http.ts'
 import type { Handlers } from './http/operation.ts'
 import {

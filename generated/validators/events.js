@@ -4,8 +4,10 @@ import {
   validateApiKeyInfo,
   validateApiSecurityAuditEvent,
   validateClientInfo,
+  validateCustomEventTypeName,
   validateEventId,
   validateEventType,
+  validateEventTypeName,
   validateEventTypeSelector,
   validateInboundReceiptInfo,
   validateInboundSourceInfo,
@@ -24,123 +26,21 @@ import {
   validateWebhookEventInfo,
 } from './shared.js'
 
-const createEventBatchHeaders_0 = new RegExp("^[!-~]+$", "u")
-const createEventBatchHeaders_1 = new RegExp("^[A-Za-z0-9_.:/=+@-]+$", "u")
+const createEventHeaders_0 = new RegExp("^[!-~]+$", "u")
+const createEventHeaders_1 = new RegExp("^[A-Za-z0-9_.:/=+@-]+$", "u")
 const deleteEventConsumerHeaders_0 = new RegExp("^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$", "u")
 const getEventStreamHeaders_0 = formats["int64"]
-const getEventTypePath_0 = new RegExp("^[a-z_]+\\.[a-z_]+$", "u")
+const getEventTypePath_0 = new RegExp("^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)+$", "u")
 const listEventConsumersQuery_0 = formats["int32"]
 const listEventConsumersQuery_1 = new RegExp("^[A-Za-z0-9_-]+$", "u")
 const listEventConsumersQuery_2 = ["-createdAt","createdAt"]
 const listEventTypesQuery_2 = ["type","-type"]
-const listEventsQuery_2 = ["-createdAt","position"]
+const listEventsQuery_3 = ["-createdAt","position"]
 const validateEventBatchId_0 = new RegExp("^bat_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateEventConsumerId_0 = new RegExp("^evc_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateEventConsumerInfo_1 = ["integer","null"]
 const validateEventConsumerInput_1 = new RegExp("^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$", "u")
-
-export function createEventBatchHeaders(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
-  let vErrors = null;
-  let errors = 0;
-  if(errors === 0){
-    if(data && typeof data == "object" && !Array.isArray(data)){
-      if(data["idempotency-key"] !== undefined){
-        let data0 = data["idempotency-key"];
-        const _errs1 = errors;
-        if(errors === _errs1){
-          if(typeof data0 === "string"){
-            if(ucs2length(data0) > 255){
-              createEventBatchHeaders.errors = [{instancePath:instancePath+"/idempotency-key",schemaPath:"#/properties/idempotency-key/maxLength",keyword:"maxLength",params:{limit: 255},message:"must NOT have more than 255 characters"}];
-              return false;
-            }
-            else {
-              if(ucs2length(data0) < 1){
-                createEventBatchHeaders.errors = [{instancePath:instancePath+"/idempotency-key",schemaPath:"#/properties/idempotency-key/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
-                return false;
-              }
-              else {
-                if(!createEventBatchHeaders_0.test(data0)){
-                  createEventBatchHeaders.errors = [{instancePath:instancePath+"/idempotency-key",schemaPath:"#/properties/idempotency-key/pattern",keyword:"pattern",params:{pattern: "^[!-~]+$"},message:"must match pattern \""+"^[!-~]+$"+"\""}];
-                  return false;
-                }
-              }
-            }
-          }
-          else {
-            createEventBatchHeaders.errors = [{instancePath:instancePath+"/idempotency-key",schemaPath:"#/properties/idempotency-key/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-            return false;
-          }
-        }
-        var valid0 = _errs1 === errors;
-      }
-      else {
-        var valid0 = true;
-      }
-      if(valid0){
-        if(data["x-correlation-id"] !== undefined){
-          let data1 = data["x-correlation-id"];
-          const _errs3 = errors;
-          if(errors === _errs3){
-            if(typeof data1 === "string"){
-              if(ucs2length(data1) > 128){
-                createEventBatchHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/maxLength",keyword:"maxLength",params:{limit: 128},message:"must NOT have more than 128 characters"}];
-                return false;
-              }
-              else {
-                if(ucs2length(data1) < 1){
-                  createEventBatchHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
-                  return false;
-                }
-                else {
-                  if(!createEventBatchHeaders_1.test(data1)){
-                    createEventBatchHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_.:/=+@-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_.:/=+@-]+$"+"\""}];
-                    return false;
-                  }
-                }
-              }
-            }
-            else {
-              createEventBatchHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-              return false;
-            }
-          }
-          var valid0 = _errs3 === errors;
-        }
-        else {
-          var valid0 = true;
-        }
-        if(valid0){
-          if(data.traceparent !== undefined){
-            let data2 = data.traceparent;
-            const _errs5 = errors;
-            if(errors === _errs5){
-              if(typeof data2 === "string"){
-                if(ucs2length(data2) > 512){
-                  createEventBatchHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
-                  return false;
-                }
-              }
-              else {
-                createEventBatchHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                return false;
-              }
-            }
-            var valid0 = _errs5 === errors;
-          }
-          else {
-            var valid0 = true;
-          }
-        }
-      }
-    }
-    else {
-      createEventBatchHeaders.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
-      return false;
-    }
-  }
-  createEventBatchHeaders.errors = vErrors;
-  return errors === 0;
-}
+const validateEventTypeInput_0 = new RegExp("^custom(\\.[a-z][a-z0-9_]*){1,4}$", "u")
 
 export function createEventBatchPath(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
@@ -177,6 +77,109 @@ export function createEventBatchPath(data, {instancePath="", parentData, parentD
     }
   }
   createEventBatchPath.errors = vErrors;
+  return errors === 0;
+}
+
+export function createEventHeaders(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      if(data["idempotency-key"] !== undefined){
+        let data0 = data["idempotency-key"];
+        const _errs1 = errors;
+        if(errors === _errs1){
+          if(typeof data0 === "string"){
+            if(ucs2length(data0) > 255){
+              createEventHeaders.errors = [{instancePath:instancePath+"/idempotency-key",schemaPath:"#/properties/idempotency-key/maxLength",keyword:"maxLength",params:{limit: 255},message:"must NOT have more than 255 characters"}];
+              return false;
+            }
+            else {
+              if(ucs2length(data0) < 1){
+                createEventHeaders.errors = [{instancePath:instancePath+"/idempotency-key",schemaPath:"#/properties/idempotency-key/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                return false;
+              }
+              else {
+                if(!createEventHeaders_0.test(data0)){
+                  createEventHeaders.errors = [{instancePath:instancePath+"/idempotency-key",schemaPath:"#/properties/idempotency-key/pattern",keyword:"pattern",params:{pattern: "^[!-~]+$"},message:"must match pattern \""+"^[!-~]+$"+"\""}];
+                  return false;
+                }
+              }
+            }
+          }
+          else {
+            createEventHeaders.errors = [{instancePath:instancePath+"/idempotency-key",schemaPath:"#/properties/idempotency-key/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+            return false;
+          }
+        }
+        var valid0 = _errs1 === errors;
+      }
+      else {
+        var valid0 = true;
+      }
+      if(valid0){
+        if(data["x-correlation-id"] !== undefined){
+          let data1 = data["x-correlation-id"];
+          const _errs3 = errors;
+          if(errors === _errs3){
+            if(typeof data1 === "string"){
+              if(ucs2length(data1) > 128){
+                createEventHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/maxLength",keyword:"maxLength",params:{limit: 128},message:"must NOT have more than 128 characters"}];
+                return false;
+              }
+              else {
+                if(ucs2length(data1) < 1){
+                  createEventHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                  return false;
+                }
+                else {
+                  if(!createEventHeaders_1.test(data1)){
+                    createEventHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_.:/=+@-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_.:/=+@-]+$"+"\""}];
+                    return false;
+                  }
+                }
+              }
+            }
+            else {
+              createEventHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+              return false;
+            }
+          }
+          var valid0 = _errs3 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.traceparent !== undefined){
+            let data2 = data.traceparent;
+            const _errs5 = errors;
+            if(errors === _errs5){
+              if(typeof data2 === "string"){
+                if(ucs2length(data2) > 512){
+                  createEventHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                  return false;
+                }
+              }
+              else {
+                createEventHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                return false;
+              }
+            }
+            var valid0 = _errs5 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+        }
+      }
+    }
+    else {
+      createEventHeaders.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  createEventHeaders.errors = vErrors;
   return errors === 0;
 }
 
@@ -233,7 +236,7 @@ export function deleteEventConsumerHeaders(data, {instancePath="", parentData, p
                   return false;
                 }
                 else {
-                  if(!createEventBatchHeaders_0.test(data1)){
+                  if(!createEventHeaders_0.test(data1)){
                     deleteEventConsumerHeaders.errors = [{instancePath:instancePath+"/idempotency-key",schemaPath:"#/properties/idempotency-key/pattern",keyword:"pattern",params:{pattern: "^[!-~]+$"},message:"must match pattern \""+"^[!-~]+$"+"\""}];
                     return false;
                   }
@@ -266,7 +269,7 @@ export function deleteEventConsumerHeaders(data, {instancePath="", parentData, p
                     return false;
                   }
                   else {
-                    if(!createEventBatchHeaders_1.test(data2)){
+                    if(!createEventHeaders_1.test(data2)){
                       deleteEventConsumerHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_.:/=+@-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_.:/=+@-]+$"+"\""}];
                       return false;
                     }
@@ -370,7 +373,7 @@ export function getEventConsumerHeaders(data, {instancePath="", parentData, pare
                   return false;
                 }
                 else {
-                  if(!createEventBatchHeaders_1.test(data1)){
+                  if(!createEventHeaders_1.test(data1)){
                     getEventConsumerHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_.:/=+@-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_.:/=+@-]+$"+"\""}];
                     return false;
                   }
@@ -440,7 +443,7 @@ export function getEventHeaders(data, {instancePath="", parentData, parentDataPr
                 return false;
               }
               else {
-                if(!createEventBatchHeaders_1.test(data0)){
+                if(!createEventHeaders_1.test(data0)){
                   getEventHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_.:/=+@-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_.:/=+@-]+$"+"\""}];
                   return false;
                 }
@@ -599,7 +602,7 @@ export function getEventStreamHeaders(data, {instancePath="", parentData, parent
                   return false;
                 }
                 else {
-                  if(!createEventBatchHeaders_1.test(data1)){
+                  if(!createEventHeaders_1.test(data1)){
                     getEventStreamHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_.:/=+@-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_.:/=+@-]+$"+"\""}];
                     return false;
                   }
@@ -779,15 +782,9 @@ export function getEventTypePath(data, {instancePath="", parentData, parentDataP
                   return false;
                 }
                 else {
-                  if(ucs2length(data0) < 3){
-                    getEventTypePath.errors = [{instancePath:instancePath+"/eventType",schemaPath:"#/properties/eventType/minLength",keyword:"minLength",params:{limit: 3},message:"must NOT have fewer than 3 characters"}];
+                  if(!getEventTypePath_0.test(data0)){
+                    getEventTypePath.errors = [{instancePath:instancePath+"/eventType",schemaPath:"#/properties/eventType/pattern",keyword:"pattern",params:{pattern: "^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)+$"},message:"must match pattern \""+"^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)+$"+"\""}];
                     return false;
-                  }
-                  else {
-                    if(!getEventTypePath_0.test(data0)){
-                      getEventTypePath.errors = [{instancePath:instancePath+"/eventType",schemaPath:"#/properties/eventType/pattern",keyword:"pattern",params:{pattern: "^[a-z_]+\\.[a-z_]+$"},message:"must match pattern \""+"^[a-z_]+\\.[a-z_]+$"+"\""}];
-                      return false;
-                    }
                   }
                 }
               }
@@ -1042,10 +1039,25 @@ export function listEventsQuery(data, {instancePath="", parentData, parentDataPr
       }
       if(_errs1 === errors){
         if(data.type !== undefined){
+          let data0 = data.type;
           const _errs2 = errors;
-          if(!(validateEventType(data.type, {instancePath:instancePath+"/type",parentData:data,parentDataProperty:"type",rootData}))){
-            vErrors = vErrors === null ? validateEventType.errors : vErrors.concat(validateEventType.errors);
-            errors = vErrors.length;
+          if(errors === _errs2){
+            if(typeof data0 === "string"){
+              if(ucs2length(data0) > 100){
+                listEventsQuery.errors = [{instancePath:instancePath+"/type",schemaPath:"#/properties/type/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
+                return false;
+              }
+              else {
+                if(!getEventTypePath_0.test(data0)){
+                  listEventsQuery.errors = [{instancePath:instancePath+"/type",schemaPath:"#/properties/type/pattern",keyword:"pattern",params:{pattern: "^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)+$"},message:"must match pattern \""+"^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)+$"+"\""}];
+                  return false;
+                }
+              }
+            }
+            else {
+              listEventsQuery.errors = [{instancePath:instancePath+"/type",schemaPath:"#/properties/type/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+              return false;
+            }
           }
           var valid0 = _errs2 === errors;
         }
@@ -1054,24 +1066,24 @@ export function listEventsQuery(data, {instancePath="", parentData, parentDataPr
         }
         if(valid0){
           if(data.occurredAfter !== undefined){
-            const _errs3 = errors;
+            const _errs4 = errors;
             if(!(validateTimestamp(data.occurredAfter, {instancePath:instancePath+"/occurredAfter",parentData:data,parentDataProperty:"occurredAfter",rootData}))){
               vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
               errors = vErrors.length;
             }
-            var valid0 = _errs3 === errors;
+            var valid0 = _errs4 === errors;
           }
           else {
             var valid0 = true;
           }
           if(valid0){
             if(data.occurredBefore !== undefined){
-              const _errs4 = errors;
+              const _errs5 = errors;
               if(!(validateTimestamp(data.occurredBefore, {instancePath:instancePath+"/occurredBefore",parentData:data,parentDataProperty:"occurredBefore",rootData}))){
                 vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                 errors = vErrors.length;
               }
-              var valid0 = _errs4 === errors;
+              var valid0 = _errs5 === errors;
             }
             else {
               var valid0 = true;
@@ -1079,12 +1091,12 @@ export function listEventsQuery(data, {instancePath="", parentData, parentDataPr
             if(valid0){
               if(data.limit !== undefined){
                 let data3 = data.limit;
-                const _errs5 = errors;
+                const _errs6 = errors;
                 if(!(((typeof data3 == "number") && (!(data3 % 1) && !isNaN(data3))) && (isFinite(data3)))){
                   listEventsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
                   return false;
                 }
-                if(errors === _errs5){
+                if(errors === _errs6){
                   if((typeof data3 == "number") && (isFinite(data3))){
                     if(data3 > 200 || isNaN(data3)){
                       listEventsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/maximum",keyword:"maximum",params:{comparison: "<=", limit: 200},message:"must be <= 200"}];
@@ -1104,7 +1116,7 @@ export function listEventsQuery(data, {instancePath="", parentData, parentDataPr
                     }
                   }
                 }
-                var valid0 = _errs5 === errors;
+                var valid0 = _errs6 === errors;
               }
               else {
                 var valid0 = true;
@@ -1112,8 +1124,8 @@ export function listEventsQuery(data, {instancePath="", parentData, parentDataPr
               if(valid0){
                 if(data.cursor !== undefined){
                   let data4 = data.cursor;
-                  const _errs7 = errors;
-                  if(errors === _errs7){
+                  const _errs8 = errors;
+                  if(errors === _errs8){
                     if(typeof data4 === "string"){
                       if(ucs2length(data4) > 512){
                         listEventsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
@@ -1137,7 +1149,7 @@ export function listEventsQuery(data, {instancePath="", parentData, parentDataPr
                       return false;
                     }
                   }
-                  var valid0 = _errs7 === errors;
+                  var valid0 = _errs8 === errors;
                 }
                 else {
                   var valid0 = true;
@@ -1145,16 +1157,16 @@ export function listEventsQuery(data, {instancePath="", parentData, parentDataPr
                 if(valid0){
                   if(data.sort !== undefined){
                     let data5 = data.sort;
-                    const _errs9 = errors;
+                    const _errs10 = errors;
                     if(typeof data5 !== "string"){
                       listEventsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/type",keyword:"type",params:{type: "string"},message:"must be string"}];
                       return false;
                     }
                     if(!((data5 === "-createdAt") || (data5 === "position"))){
-                      listEventsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/enum",keyword:"enum",params:{allowedValues: listEventsQuery_2},message:"must be equal to one of the allowed values"}];
+                      listEventsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/enum",keyword:"enum",params:{allowedValues: listEventsQuery_3},message:"must be equal to one of the allowed values"}];
                       return false;
                     }
-                    var valid0 = _errs9 === errors;
+                    var valid0 = _errs10 === errors;
                   }
                   else {
                     var valid0 = true;
@@ -1172,6 +1184,44 @@ export function listEventsQuery(data, {instancePath="", parentData, parentDataPr
     }
   }
   listEventsQuery.errors = vErrors;
+  return errors === 0;
+}
+
+export function updateEventTypePath(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((data.eventType === undefined) && (missing0 = "eventType")){
+        updateEventTypePath.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        const _errs1 = errors;
+        for(const key0 in data){
+          if(!(key0 === "eventType")){
+            updateEventTypePath.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+            return false;
+            break;
+          }
+        }
+        if(_errs1 === errors){
+          if(data.eventType !== undefined){
+            if(!(validateCustomEventTypeName(data.eventType, {instancePath:instancePath+"/eventType",parentData:data,parentDataProperty:"eventType",rootData}))){
+              vErrors = vErrors === null ? validateCustomEventTypeName.errors : vErrors.concat(validateCustomEventTypeName.errors);
+              errors = vErrors.length;
+            }
+          }
+        }
+      }
+    }
+    else {
+      updateEventTypePath.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  updateEventTypePath.errors = vErrors;
   return errors === 0;
 }
 
@@ -3311,8 +3361,8 @@ export function validateEventEnvelope(data, {instancePath="", parentData, parent
         if(valid0){
           if(data.type !== undefined){
             const _errs2 = errors;
-            if(!(validateEventType(data.type, {instancePath:instancePath+"/type",parentData:data,parentDataProperty:"type",rootData}))){
-              vErrors = vErrors === null ? validateEventType.errors : vErrors.concat(validateEventType.errors);
+            if(!(validateEventTypeName(data.type, {instancePath:instancePath+"/type",parentData:data,parentDataProperty:"type",rootData}))){
+              vErrors = vErrors === null ? validateEventTypeName.errors : vErrors.concat(validateEventTypeName.errors);
               errors = vErrors.length;
             }
             var valid0 = _errs2 === errors;
@@ -3449,6 +3499,126 @@ export function validateEventEnvelope(data, {instancePath="", parentData, parent
   return errors === 0;
 }
 
+export function validateEventInput(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((data.type === undefined) && (missing0 = "type")) || ((data.data === undefined) && (missing0 = "data"))){
+        validateEventInput.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        const _errs1 = errors;
+        for(const key0 in data){
+          if(!((key0 === "type") || (key0 === "data"))){
+            validateEventInput.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+            return false;
+            break;
+          }
+        }
+        if(_errs1 === errors){
+          if(data.type !== undefined){
+            const _errs2 = errors;
+            if(!(validateCustomEventTypeName(data.type, {instancePath:instancePath+"/type",parentData:data,parentDataProperty:"type",rootData}))){
+              vErrors = vErrors === null ? validateCustomEventTypeName.errors : vErrors.concat(validateCustomEventTypeName.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.data !== undefined){
+              let data1 = data.data;
+              const _errs3 = errors;
+              if(errors === _errs3){
+                if(data1 && typeof data1 == "object" && !Array.isArray(data1)){
+                  if(Object.keys(data1).length > 200){
+                    validateEventInput.errors = [{instancePath:instancePath+"/data",schemaPath:"#/properties/data/maxProperties",keyword:"maxProperties",params:{limit: 200},message:"must NOT have more than 200 properties"}];
+                    return false;
+                  }
+                  else {
+                    for(const key1 in data1){
+                      const _errs5 = errors;
+                      if(errors === _errs5){
+                        if(typeof key1 === "string"){
+                          if(ucs2length(key1) > 100){
+                            const err0 = {instancePath:instancePath+"/data",schemaPath:"#/properties/data/propertyNames/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters",propertyName:key1};
+                            if(vErrors === null){
+                              vErrors = [err0];
+                            }
+                            else {
+                              vErrors.push(err0);
+                            }
+                            errors++;
+                          }
+                          else {
+                            if(!validateEventConsumerInput_1.test(key1)){
+                              const err1 = {instancePath:instancePath+"/data",schemaPath:"#/properties/data/propertyNames/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\"",propertyName:key1};
+                              if(vErrors === null){
+                                vErrors = [err1];
+                              }
+                              else {
+                                vErrors.push(err1);
+                              }
+                              errors++;
+                            }
+                          }
+                        }
+                        else {
+                          const err2 = {instancePath:instancePath+"/data",schemaPath:"#/properties/data/propertyNames/type",keyword:"type",params:{type: "string"},message:"must be string",propertyName:key1};
+                          if(vErrors === null){
+                            vErrors = [err2];
+                          }
+                          else {
+                            vErrors.push(err2);
+                          }
+                          errors++;
+                        }
+                      }
+                      var valid1 = _errs5 === errors;
+                      if(!valid1){
+                        const err3 = {instancePath:instancePath+"/data",schemaPath:"#/properties/data/propertyNames",keyword:"propertyNames",params:{propertyName: key1},message:"property name must be valid"};
+                        if(vErrors === null){
+                          vErrors = [err3];
+                        }
+                        else {
+                          vErrors.push(err3);
+                        }
+                        errors++;
+                        validateEventInput.errors = vErrors;
+                        return false;
+                        break;
+                      }
+                    }
+                  }
+                }
+                else {
+                  validateEventInput.errors = [{instancePath:instancePath+"/data",schemaPath:"#/properties/data/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+                  return false;
+                }
+              }
+              var valid0 = _errs3 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateEventInput.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateEventInput.errors = vErrors;
+  return errors === 0;
+}
+
 export function validateEventTypeInfo(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
@@ -3462,8 +3632,8 @@ export function validateEventTypeInfo(data, {instancePath="", parentData, parent
       else {
         if(data.type !== undefined){
           const _errs1 = errors;
-          if(!(validateEventType(data.type, {instancePath:instancePath+"/type",parentData:data,parentDataProperty:"type",rootData}))){
-            vErrors = vErrors === null ? validateEventType.errors : vErrors.concat(validateEventType.errors);
+          if(!(validateEventTypeName(data.type, {instancePath:instancePath+"/type",parentData:data,parentDataProperty:"type",rootData}))){
+            vErrors = vErrors === null ? validateEventTypeName.errors : vErrors.concat(validateEventTypeName.errors);
             errors = vErrors.length;
           }
           var valid0 = _errs1 === errors;
@@ -3569,6 +3739,252 @@ export function validateEventTypeInfo(data, {instancePath="", parentData, parent
   return errors === 0;
 }
 
+export function validateEventTypeInput(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((((data.type === undefined) && (missing0 = "type")) || ((data.description === undefined) && (missing0 = "description"))) || ((data.schema === undefined) && (missing0 = "schema"))) || ((data.example === undefined) && (missing0 = "example"))){
+        validateEventTypeInput.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        const _errs1 = errors;
+        for(const key0 in data){
+          if(!((((key0 === "type") || (key0 === "description")) || (key0 === "schema")) || (key0 === "example"))){
+            validateEventTypeInput.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+            return false;
+            break;
+          }
+        }
+        if(_errs1 === errors){
+          if(data.type !== undefined){
+            let data0 = data.type;
+            const _errs2 = errors;
+            if(errors === _errs2){
+              if(typeof data0 === "string"){
+                if(ucs2length(data0) > 100){
+                  validateEventTypeInput.errors = [{instancePath:instancePath+"/type",schemaPath:"#/properties/type/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
+                  return false;
+                }
+                else {
+                  if(!validateEventTypeInput_0.test(data0)){
+                    validateEventTypeInput.errors = [{instancePath:instancePath+"/type",schemaPath:"#/properties/type/pattern",keyword:"pattern",params:{pattern: "^custom(\\.[a-z][a-z0-9_]*){1,4}$"},message:"must match pattern \""+"^custom(\\.[a-z][a-z0-9_]*){1,4}$"+"\""}];
+                    return false;
+                  }
+                }
+              }
+              else {
+                validateEventTypeInput.errors = [{instancePath:instancePath+"/type",schemaPath:"#/properties/type/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                return false;
+              }
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.description !== undefined){
+              let data1 = data.description;
+              const _errs4 = errors;
+              if(errors === _errs4){
+                if(typeof data1 === "string"){
+                  if(ucs2length(data1) > 500){
+                    validateEventTypeInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                    return false;
+                  }
+                  else {
+                    if(ucs2length(data1) < 1){
+                      validateEventTypeInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                      return false;
+                    }
+                    else {
+                      if(!validateEventConsumerInput_1.test(data1)){
+                        validateEventTypeInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
+                        return false;
+                      }
+                    }
+                  }
+                }
+                else {
+                  validateEventTypeInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                  return false;
+                }
+              }
+              var valid0 = _errs4 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.schema !== undefined){
+                let data2 = data.schema;
+                const _errs6 = errors;
+                if(errors === _errs6){
+                  if(data2 && typeof data2 == "object" && !Array.isArray(data2)){
+                    if(Object.keys(data2).length > 200){
+                      validateEventTypeInput.errors = [{instancePath:instancePath+"/schema",schemaPath:"#/properties/schema/maxProperties",keyword:"maxProperties",params:{limit: 200},message:"must NOT have more than 200 properties"}];
+                      return false;
+                    }
+                    else {
+                      for(const key1 in data2){
+                        const _errs8 = errors;
+                        if(errors === _errs8){
+                          if(typeof key1 === "string"){
+                            if(ucs2length(key1) > 100){
+                              const err0 = {instancePath:instancePath+"/schema",schemaPath:"#/properties/schema/propertyNames/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters",propertyName:key1};
+                              if(vErrors === null){
+                                vErrors = [err0];
+                              }
+                              else {
+                                vErrors.push(err0);
+                              }
+                              errors++;
+                            }
+                            else {
+                              if(!validateEventConsumerInput_1.test(key1)){
+                                const err1 = {instancePath:instancePath+"/schema",schemaPath:"#/properties/schema/propertyNames/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\"",propertyName:key1};
+                                if(vErrors === null){
+                                  vErrors = [err1];
+                                }
+                                else {
+                                  vErrors.push(err1);
+                                }
+                                errors++;
+                              }
+                            }
+                          }
+                          else {
+                            const err2 = {instancePath:instancePath+"/schema",schemaPath:"#/properties/schema/propertyNames/type",keyword:"type",params:{type: "string"},message:"must be string",propertyName:key1};
+                            if(vErrors === null){
+                              vErrors = [err2];
+                            }
+                            else {
+                              vErrors.push(err2);
+                            }
+                            errors++;
+                          }
+                        }
+                        var valid1 = _errs8 === errors;
+                        if(!valid1){
+                          const err3 = {instancePath:instancePath+"/schema",schemaPath:"#/properties/schema/propertyNames",keyword:"propertyNames",params:{propertyName: key1},message:"property name must be valid"};
+                          if(vErrors === null){
+                            vErrors = [err3];
+                          }
+                          else {
+                            vErrors.push(err3);
+                          }
+                          errors++;
+                          validateEventTypeInput.errors = vErrors;
+                          return false;
+                          break;
+                        }
+                      }
+                    }
+                  }
+                  else {
+                    validateEventTypeInput.errors = [{instancePath:instancePath+"/schema",schemaPath:"#/properties/schema/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+                    return false;
+                  }
+                }
+                var valid0 = _errs6 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+              if(valid0){
+                if(data.example !== undefined){
+                  let data3 = data.example;
+                  const _errs11 = errors;
+                  if(errors === _errs11){
+                    if(data3 && typeof data3 == "object" && !Array.isArray(data3)){
+                      if(Object.keys(data3).length > 200){
+                        validateEventTypeInput.errors = [{instancePath:instancePath+"/example",schemaPath:"#/properties/example/maxProperties",keyword:"maxProperties",params:{limit: 200},message:"must NOT have more than 200 properties"}];
+                        return false;
+                      }
+                      else {
+                        for(const key2 in data3){
+                          const _errs13 = errors;
+                          if(errors === _errs13){
+                            if(typeof key2 === "string"){
+                              if(ucs2length(key2) > 100){
+                                const err4 = {instancePath:instancePath+"/example",schemaPath:"#/properties/example/propertyNames/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters",propertyName:key2};
+                                if(vErrors === null){
+                                  vErrors = [err4];
+                                }
+                                else {
+                                  vErrors.push(err4);
+                                }
+                                errors++;
+                              }
+                              else {
+                                if(!validateEventConsumerInput_1.test(key2)){
+                                  const err5 = {instancePath:instancePath+"/example",schemaPath:"#/properties/example/propertyNames/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\"",propertyName:key2};
+                                  if(vErrors === null){
+                                    vErrors = [err5];
+                                  }
+                                  else {
+                                    vErrors.push(err5);
+                                  }
+                                  errors++;
+                                }
+                              }
+                            }
+                            else {
+                              const err6 = {instancePath:instancePath+"/example",schemaPath:"#/properties/example/propertyNames/type",keyword:"type",params:{type: "string"},message:"must be string",propertyName:key2};
+                              if(vErrors === null){
+                                vErrors = [err6];
+                              }
+                              else {
+                                vErrors.push(err6);
+                              }
+                              errors++;
+                            }
+                          }
+                          var valid2 = _errs13 === errors;
+                          if(!valid2){
+                            const err7 = {instancePath:instancePath+"/example",schemaPath:"#/properties/example/propertyNames",keyword:"propertyNames",params:{propertyName: key2},message:"property name must be valid"};
+                            if(vErrors === null){
+                              vErrors = [err7];
+                            }
+                            else {
+                              vErrors.push(err7);
+                            }
+                            errors++;
+                            validateEventTypeInput.errors = vErrors;
+                            return false;
+                            break;
+                          }
+                        }
+                      }
+                    }
+                    else {
+                      validateEventTypeInput.errors = [{instancePath:instancePath+"/example",schemaPath:"#/properties/example/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+                      return false;
+                    }
+                  }
+                  var valid0 = _errs11 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateEventTypeInput.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateEventTypeInput.errors = vErrors;
+  return errors === 0;
+}
+
 export function validateEventTypeList(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
@@ -3636,6 +4052,217 @@ export function validateEventTypeList(data, {instancePath="", parentData, parent
     }
   }
   validateEventTypeList.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateEventTypePatch(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      const _errs1 = errors;
+      for(const key0 in data){
+        if(!(((key0 === "description") || (key0 === "schema")) || (key0 === "example"))){
+          validateEventTypePatch.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+          return false;
+          break;
+        }
+      }
+      if(_errs1 === errors){
+        if(data.description !== undefined){
+          let data0 = data.description;
+          const _errs2 = errors;
+          if(errors === _errs2){
+            if(typeof data0 === "string"){
+              if(ucs2length(data0) > 500){
+                validateEventTypePatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                return false;
+              }
+              else {
+                if(ucs2length(data0) < 1){
+                  validateEventTypePatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                  return false;
+                }
+                else {
+                  if(!validateEventConsumerInput_1.test(data0)){
+                    validateEventTypePatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
+                    return false;
+                  }
+                }
+              }
+            }
+            else {
+              validateEventTypePatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+              return false;
+            }
+          }
+          var valid0 = _errs2 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.schema !== undefined){
+            let data1 = data.schema;
+            const _errs4 = errors;
+            if(errors === _errs4){
+              if(data1 && typeof data1 == "object" && !Array.isArray(data1)){
+                if(Object.keys(data1).length > 200){
+                  validateEventTypePatch.errors = [{instancePath:instancePath+"/schema",schemaPath:"#/properties/schema/maxProperties",keyword:"maxProperties",params:{limit: 200},message:"must NOT have more than 200 properties"}];
+                  return false;
+                }
+                else {
+                  for(const key1 in data1){
+                    const _errs6 = errors;
+                    if(errors === _errs6){
+                      if(typeof key1 === "string"){
+                        if(ucs2length(key1) > 100){
+                          const err0 = {instancePath:instancePath+"/schema",schemaPath:"#/properties/schema/propertyNames/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters",propertyName:key1};
+                          if(vErrors === null){
+                            vErrors = [err0];
+                          }
+                          else {
+                            vErrors.push(err0);
+                          }
+                          errors++;
+                        }
+                        else {
+                          if(!validateEventConsumerInput_1.test(key1)){
+                            const err1 = {instancePath:instancePath+"/schema",schemaPath:"#/properties/schema/propertyNames/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\"",propertyName:key1};
+                            if(vErrors === null){
+                              vErrors = [err1];
+                            }
+                            else {
+                              vErrors.push(err1);
+                            }
+                            errors++;
+                          }
+                        }
+                      }
+                      else {
+                        const err2 = {instancePath:instancePath+"/schema",schemaPath:"#/properties/schema/propertyNames/type",keyword:"type",params:{type: "string"},message:"must be string",propertyName:key1};
+                        if(vErrors === null){
+                          vErrors = [err2];
+                        }
+                        else {
+                          vErrors.push(err2);
+                        }
+                        errors++;
+                      }
+                    }
+                    var valid1 = _errs6 === errors;
+                    if(!valid1){
+                      const err3 = {instancePath:instancePath+"/schema",schemaPath:"#/properties/schema/propertyNames",keyword:"propertyNames",params:{propertyName: key1},message:"property name must be valid"};
+                      if(vErrors === null){
+                        vErrors = [err3];
+                      }
+                      else {
+                        vErrors.push(err3);
+                      }
+                      errors++;
+                      validateEventTypePatch.errors = vErrors;
+                      return false;
+                      break;
+                    }
+                  }
+                }
+              }
+              else {
+                validateEventTypePatch.errors = [{instancePath:instancePath+"/schema",schemaPath:"#/properties/schema/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+                return false;
+              }
+            }
+            var valid0 = _errs4 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.example !== undefined){
+              let data2 = data.example;
+              const _errs9 = errors;
+              if(errors === _errs9){
+                if(data2 && typeof data2 == "object" && !Array.isArray(data2)){
+                  if(Object.keys(data2).length > 200){
+                    validateEventTypePatch.errors = [{instancePath:instancePath+"/example",schemaPath:"#/properties/example/maxProperties",keyword:"maxProperties",params:{limit: 200},message:"must NOT have more than 200 properties"}];
+                    return false;
+                  }
+                  else {
+                    for(const key2 in data2){
+                      const _errs11 = errors;
+                      if(errors === _errs11){
+                        if(typeof key2 === "string"){
+                          if(ucs2length(key2) > 100){
+                            const err4 = {instancePath:instancePath+"/example",schemaPath:"#/properties/example/propertyNames/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters",propertyName:key2};
+                            if(vErrors === null){
+                              vErrors = [err4];
+                            }
+                            else {
+                              vErrors.push(err4);
+                            }
+                            errors++;
+                          }
+                          else {
+                            if(!validateEventConsumerInput_1.test(key2)){
+                              const err5 = {instancePath:instancePath+"/example",schemaPath:"#/properties/example/propertyNames/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\"",propertyName:key2};
+                              if(vErrors === null){
+                                vErrors = [err5];
+                              }
+                              else {
+                                vErrors.push(err5);
+                              }
+                              errors++;
+                            }
+                          }
+                        }
+                        else {
+                          const err6 = {instancePath:instancePath+"/example",schemaPath:"#/properties/example/propertyNames/type",keyword:"type",params:{type: "string"},message:"must be string",propertyName:key2};
+                          if(vErrors === null){
+                            vErrors = [err6];
+                          }
+                          else {
+                            vErrors.push(err6);
+                          }
+                          errors++;
+                        }
+                      }
+                      var valid2 = _errs11 === errors;
+                      if(!valid2){
+                        const err7 = {instancePath:instancePath+"/example",schemaPath:"#/properties/example/propertyNames",keyword:"propertyNames",params:{propertyName: key2},message:"property name must be valid"};
+                        if(vErrors === null){
+                          vErrors = [err7];
+                        }
+                        else {
+                          vErrors.push(err7);
+                        }
+                        errors++;
+                        validateEventTypePatch.errors = vErrors;
+                        return false;
+                        break;
+                      }
+                    }
+                  }
+                }
+                else {
+                  validateEventTypePatch.errors = [{instancePath:instancePath+"/example",schemaPath:"#/properties/example/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+                  return false;
+                }
+              }
+              var valid0 = _errs9 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateEventTypePatch.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateEventTypePatch.errors = vErrors;
   return errors === 0;
 }
 

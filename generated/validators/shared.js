@@ -8,7 +8,7 @@ const validateAmount_0 = formats["double"]
 const validateApiFigures_0 = formats["int64"]
 const validateApiFigures_1 = ["number","null"]
 const validateApiKeyId_0 = new RegExp("^key_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
-const validateApiKeyScope_0 = ["*","api_keys:read","api_keys:write","api_metrics:read","audit:read","clients:read","clients:write","event_consumers:read","event_consumers:write","events:read","inbound:read","inbound:write","invoices:read","invoices:write","jobs:read","jobs:write","operators:read","operators:write","organizations:read","organizations:write","payments:read","payments:write","proposals:read","proposals:write","request_logs:read","request_logs:write","retention:read","retention:write","service_accounts:read","service_accounts:write","webhook_deliveries:read","webhook_deliveries:write","webhook_endpoints:read","webhook_endpoints:write"]
+const validateApiKeyScope_0 = ["*","api_keys:read","api_keys:write","api_metrics:read","audit:read","clients:read","clients:write","event_consumers:read","event_consumers:write","events:read","inbound:read","inbound:write","events:write","invoices:read","invoices:write","jobs:read","jobs:write","operators:read","operators:write","organizations:read","organizations:write","payments:read","payments:write","proposals:read","proposals:write","request_logs:read","request_logs:write","retention:read","retention:write","service_accounts:read","service_accounts:write","webhook_deliveries:read","webhook_deliveries:write","webhook_endpoints:read","webhook_endpoints:write"]
 const validateApiKeyStatus_0 = ["ACTIVE","EXPIRED","DISABLED","REVOKED"]
 const validateApiSecurityEventId_0 = new RegExp("^sec_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateApiSecurityEventKind_0 = ["KEY_CREATED","KEY_UPDATED","KEY_ROTATED","KEY_REVOKED","KEY_REFUSED_REVOKED","KEY_REFUSED_EXPIRED","KEY_REFUSED_DISABLED","KEY_REFUSED_ROTATED","KEY_REFUSED_IP"]
@@ -18,6 +18,7 @@ const validateCalendarDate_1 = new RegExp("^(19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}
 const validateClientId_0 = new RegExp("^cli_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateCronExpression_0 = new RegExp("^[0-9A-Za-z*,/#-]{1,60}( [0-9A-Za-z*,/#-]{1,60}){4}$", "u")
 const validateCurrency_0 = new RegExp("^[A-Z]{3}$", "u")
+const validateCustomEventTypeName_0 = new RegExp("^custom(\\.[a-z][a-z0-9_]*){1,4}$", "u")
 const validateDeliveryChannel_0 = ["HTTP"]
 const validateEnvironment_0 = ["PRODUCTION","SANDBOX"]
 const validateEventId_0 = new RegExp("^evt_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
@@ -1172,7 +1173,7 @@ export function validateApiKeyScope(data, {instancePath="", parentData, parentDa
     validateApiKeyScope.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
     return false;
   }
-  if(!((((((((((((((((((((((((((((((((((data === "*") || (data === "api_keys:read")) || (data === "api_keys:write")) || (data === "api_metrics:read")) || (data === "audit:read")) || (data === "clients:read")) || (data === "clients:write")) || (data === "event_consumers:read")) || (data === "event_consumers:write")) || (data === "events:read")) || (data === "inbound:read")) || (data === "inbound:write")) || (data === "invoices:read")) || (data === "invoices:write")) || (data === "jobs:read")) || (data === "jobs:write")) || (data === "operators:read")) || (data === "operators:write")) || (data === "organizations:read")) || (data === "organizations:write")) || (data === "payments:read")) || (data === "payments:write")) || (data === "proposals:read")) || (data === "proposals:write")) || (data === "request_logs:read")) || (data === "request_logs:write")) || (data === "retention:read")) || (data === "retention:write")) || (data === "service_accounts:read")) || (data === "service_accounts:write")) || (data === "webhook_deliveries:read")) || (data === "webhook_deliveries:write")) || (data === "webhook_endpoints:read")) || (data === "webhook_endpoints:write"))){
+  if(!(((((((((((((((((((((((((((((((((((data === "*") || (data === "api_keys:read")) || (data === "api_keys:write")) || (data === "api_metrics:read")) || (data === "audit:read")) || (data === "clients:read")) || (data === "clients:write")) || (data === "event_consumers:read")) || (data === "event_consumers:write")) || (data === "events:read")) || (data === "inbound:read")) || (data === "inbound:write")) || (data === "events:write")) || (data === "invoices:read")) || (data === "invoices:write")) || (data === "jobs:read")) || (data === "jobs:write")) || (data === "operators:read")) || (data === "operators:write")) || (data === "organizations:read")) || (data === "organizations:write")) || (data === "payments:read")) || (data === "payments:write")) || (data === "proposals:read")) || (data === "proposals:write")) || (data === "request_logs:read")) || (data === "request_logs:write")) || (data === "retention:read")) || (data === "retention:write")) || (data === "service_accounts:read")) || (data === "service_accounts:write")) || (data === "webhook_deliveries:read")) || (data === "webhook_deliveries:write")) || (data === "webhook_endpoints:read")) || (data === "webhook_endpoints:write"))){
     validateApiKeyScope.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateApiKeyScope_0},message:"must be equal to one of the allowed values"}];
     return false;
   }
@@ -1855,6 +1856,31 @@ export function validateCurrency(data, {instancePath="", parentData, parentDataP
   return errors === 0;
 }
 
+export function validateCustomEventTypeName(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(typeof data === "string"){
+      if(ucs2length(data) > 100){
+        validateCustomEventTypeName.errors = [{instancePath,schemaPath:"#/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
+        return false;
+      }
+      else {
+        if(!validateCustomEventTypeName_0.test(data)){
+          validateCustomEventTypeName.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^custom(\\.[a-z][a-z0-9_]*){1,4}$"},message:"must match pattern \""+"^custom(\\.[a-z][a-z0-9_]*){1,4}$"+"\""}];
+          return false;
+        }
+      }
+    }
+    else {
+      validateCustomEventTypeName.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+      return false;
+    }
+  }
+  validateCustomEventTypeName.errors = vErrors;
+  return errors === 0;
+}
+
 export function validateDeliveryChannel(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
@@ -1922,6 +1948,54 @@ export function validateEventType(data, {instancePath="", parentData, parentData
     return false;
   }
   validateEventType.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateEventTypeName(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  const _errs0 = errors;
+  let valid0 = false;
+  const _errs1 = errors;
+  if(!(validateEventType(data, {instancePath,parentData,parentDataProperty,rootData}))){
+    vErrors = vErrors === null ? validateEventType.errors : vErrors.concat(validateEventType.errors);
+    errors = vErrors.length;
+  }
+  var _valid0 = _errs1 === errors;
+  valid0 = valid0 || _valid0;
+  if(!valid0){
+    const _errs2 = errors;
+    if(!(validateCustomEventTypeName(data, {instancePath,parentData,parentDataProperty,rootData}))){
+      vErrors = vErrors === null ? validateCustomEventTypeName.errors : vErrors.concat(validateCustomEventTypeName.errors);
+      errors = vErrors.length;
+    }
+    var _valid0 = _errs2 === errors;
+    valid0 = valid0 || _valid0;
+  }
+  if(!valid0){
+    const err0 = {instancePath,schemaPath:"#/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+    if(vErrors === null){
+      vErrors = [err0];
+    }
+    else {
+      vErrors.push(err0);
+    }
+    errors++;
+    validateEventTypeName.errors = vErrors;
+    return false;
+  }
+  else {
+    errors = _errs0;
+    if(vErrors !== null){
+      if(_errs0){
+        vErrors.length = _errs0;
+      }
+      else {
+        vErrors = null;
+      }
+    }
+  }
+  validateEventTypeName.errors = vErrors;
   return errors === 0;
 }
 
@@ -8141,8 +8215,8 @@ export function validateWebhookEventInfo(data, {instancePath="", parentData, par
         if(valid0){
           if(data.type !== undefined){
             const _errs2 = errors;
-            if(!(validateEventType(data.type, {instancePath:instancePath+"/type",parentData:data,parentDataProperty:"type",rootData}))){
-              vErrors = vErrors === null ? validateEventType.errors : vErrors.concat(validateEventType.errors);
+            if(!(validateEventTypeName(data.type, {instancePath:instancePath+"/type",parentData:data,parentDataProperty:"type",rootData}))){
+              vErrors = vErrors === null ? validateEventTypeName.errors : vErrors.concat(validateEventTypeName.errors);
               errors = vErrors.length;
             }
             var valid0 = _errs2 === errors;

@@ -5,7 +5,7 @@ import {
   validateCalendarDate,
   validateDeliveryChannel,
   validateEventId,
-  validateEventType,
+  validateEventTypeName,
   validateEventTypeSelector,
   validateNextCursor,
   validateRevision,
@@ -29,8 +29,9 @@ const deleteWebhookEndpointHeaders_0 = new RegExp("^(\\*|(W/)?\"[!#-~]*\"( *, *(
 const listDeliveryAttemptsQuery_0 = formats["int32"]
 const listDeliveryAttemptsQuery_1 = new RegExp("^[A-Za-z0-9_-]+$", "u")
 const listDeliveryAttemptsQuery_2 = ["number","-number"]
-const listWebhookDeliveriesQuery_2 = { "endpointId": 0, "eventId": 0, "eventType": 0, "status": 0, "isDelivered": 0, "createdAfter": 0, "createdBefore": 0, "limit": 0, "cursor": 0, "sort": 0 }
-const listWebhookDeliveriesQuery_3 = ["-createdAt","createdAt"]
+const listWebhookDeliveriesQuery_1 = new RegExp("^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)+$", "u")
+const listWebhookDeliveriesQuery_3 = { "endpointId": 0, "eventId": 0, "eventType": 0, "status": 0, "isDelivered": 0, "createdAfter": 0, "createdBefore": 0, "limit": 0, "cursor": 0, "sort": 0 }
+const listWebhookDeliveriesQuery_4 = ["-createdAt","createdAt"]
 const validateAttemptOutcome_0 = ["DELIVERED","REFUSED","THROTTLED","GONE","REDIRECTED","TIMED_OUT","NAME_UNRESOLVED","CONNECTION_FAILED","TLS_FAILED","PROTOCOL_ERROR","ADDRESS_FORBIDDEN","INTERRUPTED","TRANSFORMATION_FAILED"]
 const validateDeliveryStatus_0 = ["PENDING","SENDING","DELIVERED","HELD","EXHAUSTED","CANCELLED"]
 const validateUndeliveredInfo_1 = ["integer","null"]
@@ -663,7 +664,7 @@ export function listWebhookDeliveriesQuery(data, {instancePath="", parentData, p
     if(data && typeof data == "object" && !Array.isArray(data)){
       const _errs1 = errors;
       for(const key0 in data){
-        if(!(hasOwn.call(listWebhookDeliveriesQuery_2, key0))){
+        if(!(hasOwn.call(listWebhookDeliveriesQuery_3, key0))){
           listWebhookDeliveriesQuery.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
           return false;
           break;
@@ -695,10 +696,25 @@ export function listWebhookDeliveriesQuery(data, {instancePath="", parentData, p
           }
           if(valid0){
             if(data.eventType !== undefined){
+              let data2 = data.eventType;
               const _errs4 = errors;
-              if(!(validateEventType(data.eventType, {instancePath:instancePath+"/eventType",parentData:data,parentDataProperty:"eventType",rootData}))){
-                vErrors = vErrors === null ? validateEventType.errors : vErrors.concat(validateEventType.errors);
-                errors = vErrors.length;
+              if(errors === _errs4){
+                if(typeof data2 === "string"){
+                  if(ucs2length(data2) > 100){
+                    listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/eventType",schemaPath:"#/properties/eventType/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
+                    return false;
+                  }
+                  else {
+                    if(!listWebhookDeliveriesQuery_1.test(data2)){
+                      listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/eventType",schemaPath:"#/properties/eventType/pattern",keyword:"pattern",params:{pattern: "^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)+$"},message:"must match pattern \""+"^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)+$"+"\""}];
+                      return false;
+                    }
+                  }
+                }
+                else {
+                  listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/eventType",schemaPath:"#/properties/eventType/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                  return false;
+                }
               }
               var valid0 = _errs4 === errors;
             }
@@ -707,48 +723,48 @@ export function listWebhookDeliveriesQuery(data, {instancePath="", parentData, p
             }
             if(valid0){
               if(data.status !== undefined){
-                const _errs5 = errors;
+                const _errs6 = errors;
                 if(!(validateDeliveryStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
                   vErrors = vErrors === null ? validateDeliveryStatus.errors : vErrors.concat(validateDeliveryStatus.errors);
                   errors = vErrors.length;
                 }
-                var valid0 = _errs5 === errors;
+                var valid0 = _errs6 === errors;
               }
               else {
                 var valid0 = true;
               }
               if(valid0){
                 if(data.isDelivered !== undefined){
-                  const _errs6 = errors;
+                  const _errs7 = errors;
                   if(typeof data.isDelivered !== "boolean"){
                     listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/isDelivered",schemaPath:"#/properties/isDelivered/type",keyword:"type",params:{type: "boolean"},message:"must be boolean"}];
                     return false;
                   }
-                  var valid0 = _errs6 === errors;
+                  var valid0 = _errs7 === errors;
                 }
                 else {
                   var valid0 = true;
                 }
                 if(valid0){
                   if(data.createdAfter !== undefined){
-                    const _errs8 = errors;
+                    const _errs9 = errors;
                     if(!(validateTimestamp(data.createdAfter, {instancePath:instancePath+"/createdAfter",parentData:data,parentDataProperty:"createdAfter",rootData}))){
                       vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                       errors = vErrors.length;
                     }
-                    var valid0 = _errs8 === errors;
+                    var valid0 = _errs9 === errors;
                   }
                   else {
                     var valid0 = true;
                   }
                   if(valid0){
                     if(data.createdBefore !== undefined){
-                      const _errs9 = errors;
+                      const _errs10 = errors;
                       if(!(validateTimestamp(data.createdBefore, {instancePath:instancePath+"/createdBefore",parentData:data,parentDataProperty:"createdBefore",rootData}))){
                         vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                         errors = vErrors.length;
                       }
-                      var valid0 = _errs9 === errors;
+                      var valid0 = _errs10 === errors;
                     }
                     else {
                       var valid0 = true;
@@ -756,12 +772,12 @@ export function listWebhookDeliveriesQuery(data, {instancePath="", parentData, p
                     if(valid0){
                       if(data.limit !== undefined){
                         let data7 = data.limit;
-                        const _errs10 = errors;
+                        const _errs11 = errors;
                         if(!(((typeof data7 == "number") && (!(data7 % 1) && !isNaN(data7))) && (isFinite(data7)))){
                           listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
                           return false;
                         }
-                        if(errors === _errs10){
+                        if(errors === _errs11){
                           if((typeof data7 == "number") && (isFinite(data7))){
                             if(data7 > 200 || isNaN(data7)){
                               listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/maximum",keyword:"maximum",params:{comparison: "<=", limit: 200},message:"must be <= 200"}];
@@ -781,7 +797,7 @@ export function listWebhookDeliveriesQuery(data, {instancePath="", parentData, p
                             }
                           }
                         }
-                        var valid0 = _errs10 === errors;
+                        var valid0 = _errs11 === errors;
                       }
                       else {
                         var valid0 = true;
@@ -789,8 +805,8 @@ export function listWebhookDeliveriesQuery(data, {instancePath="", parentData, p
                       if(valid0){
                         if(data.cursor !== undefined){
                           let data8 = data.cursor;
-                          const _errs12 = errors;
-                          if(errors === _errs12){
+                          const _errs13 = errors;
+                          if(errors === _errs13){
                             if(typeof data8 === "string"){
                               if(ucs2length(data8) > 512){
                                 listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
@@ -814,7 +830,7 @@ export function listWebhookDeliveriesQuery(data, {instancePath="", parentData, p
                               return false;
                             }
                           }
-                          var valid0 = _errs12 === errors;
+                          var valid0 = _errs13 === errors;
                         }
                         else {
                           var valid0 = true;
@@ -822,16 +838,16 @@ export function listWebhookDeliveriesQuery(data, {instancePath="", parentData, p
                         if(valid0){
                           if(data.sort !== undefined){
                             let data9 = data.sort;
-                            const _errs14 = errors;
+                            const _errs15 = errors;
                             if(typeof data9 !== "string"){
                               listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/type",keyword:"type",params:{type: "string"},message:"must be string"}];
                               return false;
                             }
                             if(!((data9 === "-createdAt") || (data9 === "createdAt"))){
-                              listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/enum",keyword:"enum",params:{allowedValues: listWebhookDeliveriesQuery_3},message:"must be equal to one of the allowed values"}];
+                              listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/enum",keyword:"enum",params:{allowedValues: listWebhookDeliveriesQuery_4},message:"must be equal to one of the allowed values"}];
                               return false;
                             }
-                            var valid0 = _errs14 === errors;
+                            var valid0 = _errs15 === errors;
                           }
                           else {
                             var valid0 = true;
@@ -956,7 +972,7 @@ export function listWebhookEndpointsQuery(data, {instancePath="", parentData, pa
                   return false;
                 }
                 if(!((data3 === "-createdAt") || (data3 === "createdAt"))){
-                  listWebhookEndpointsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/enum",keyword:"enum",params:{allowedValues: listWebhookDeliveriesQuery_3},message:"must be equal to one of the allowed values"}];
+                  listWebhookEndpointsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/enum",keyword:"enum",params:{allowedValues: listWebhookDeliveriesQuery_4},message:"must be equal to one of the allowed values"}];
                   return false;
                 }
                 var valid0 = _errs7 === errors;
@@ -1488,11 +1504,32 @@ export function validateWebhookDeliveryInfo(data, {instancePath="", parentData, 
               var valid0 = true;
             }
             if(valid0){
-              if(data.eventType !== undefined){
+              if(data.webhookId !== undefined){
+                let data3 = data.webhookId;
                 const _errs4 = errors;
-                if(!(validateEventType(data.eventType, {instancePath:instancePath+"/eventType",parentData:data,parentDataProperty:"eventType",rootData}))){
-                  vErrors = vErrors === null ? validateEventType.errors : vErrors.concat(validateEventType.errors);
-                  errors = vErrors.length;
+                if(errors === _errs4){
+                  if(typeof data3 === "string"){
+                    if(ucs2length(data3) > 64){
+                      validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/webhookId",schemaPath:"#/properties/webhookId/maxLength",keyword:"maxLength",params:{limit: 64},message:"must NOT have more than 64 characters"}];
+                      return false;
+                    }
+                    else {
+                      if(ucs2length(data3) < 1){
+                        validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/webhookId",schemaPath:"#/properties/webhookId/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                        return false;
+                      }
+                      else {
+                        if(!validateWebhookDeliveryInfo_1.test(data3)){
+                          validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/webhookId",schemaPath:"#/properties/webhookId/pattern",keyword:"pattern",params:{pattern: "^[a-z]+_[0-9a-z]+$"},message:"must match pattern \""+"^[a-z]+_[0-9a-z]+$"+"\""}];
+                          return false;
+                        }
+                      }
+                    }
+                  }
+                  else {
+                    validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/webhookId",schemaPath:"#/properties/webhookId/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                    return false;
+                  }
                 }
                 var valid0 = _errs4 === errors;
               }
@@ -1500,34 +1537,13 @@ export function validateWebhookDeliveryInfo(data, {instancePath="", parentData, 
                 var valid0 = true;
               }
               if(valid0){
-                if(data.webhookId !== undefined){
-                  let data4 = data.webhookId;
-                  const _errs5 = errors;
-                  if(errors === _errs5){
-                    if(typeof data4 === "string"){
-                      if(ucs2length(data4) > 64){
-                        validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/webhookId",schemaPath:"#/properties/webhookId/maxLength",keyword:"maxLength",params:{limit: 64},message:"must NOT have more than 64 characters"}];
-                        return false;
-                      }
-                      else {
-                        if(ucs2length(data4) < 1){
-                          validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/webhookId",schemaPath:"#/properties/webhookId/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
-                          return false;
-                        }
-                        else {
-                          if(!validateWebhookDeliveryInfo_1.test(data4)){
-                            validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/webhookId",schemaPath:"#/properties/webhookId/pattern",keyword:"pattern",params:{pattern: "^[a-z]+_[0-9a-z]+$"},message:"must match pattern \""+"^[a-z]+_[0-9a-z]+$"+"\""}];
-                            return false;
-                          }
-                        }
-                      }
-                    }
-                    else {
-                      validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/webhookId",schemaPath:"#/properties/webhookId/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                      return false;
-                    }
+                if(data.eventType !== undefined){
+                  const _errs6 = errors;
+                  if(!(validateEventTypeName(data.eventType, {instancePath:instancePath+"/eventType",parentData:data,parentDataProperty:"eventType",rootData}))){
+                    vErrors = vErrors === null ? validateEventTypeName.errors : vErrors.concat(validateEventTypeName.errors);
+                    errors = vErrors.length;
                   }
-                  var valid0 = _errs5 === errors;
+                  var valid0 = _errs6 === errors;
                 }
                 else {
                   var valid0 = true;
@@ -4287,8 +4303,8 @@ export function validateWebhookPreview(data, {instancePath="", parentData, paren
       else {
         if(data.eventType !== undefined){
           const _errs1 = errors;
-          if(!(validateEventType(data.eventType, {instancePath:instancePath+"/eventType",parentData:data,parentDataProperty:"eventType",rootData}))){
-            vErrors = vErrors === null ? validateEventType.errors : vErrors.concat(validateEventType.errors);
+          if(!(validateEventTypeName(data.eventType, {instancePath:instancePath+"/eventType",parentData:data,parentDataProperty:"eventType",rootData}))){
+            vErrors = vErrors === null ? validateEventTypeName.errors : vErrors.concat(validateEventTypeName.errors);
             errors = vErrors.length;
           }
           var valid0 = _errs1 === errors;
@@ -4413,10 +4429,25 @@ export function validateWebhookPreviewInput(data, {instancePath="", parentData, 
         }
         if(valid0){
           if(data.eventType !== undefined){
+            let data1 = data.eventType;
             const _errs3 = errors;
-            if(!(validateEventType(data.eventType, {instancePath:instancePath+"/eventType",parentData:data,parentDataProperty:"eventType",rootData}))){
-              vErrors = vErrors === null ? validateEventType.errors : vErrors.concat(validateEventType.errors);
-              errors = vErrors.length;
+            if(errors === _errs3){
+              if(typeof data1 === "string"){
+                if(ucs2length(data1) > 100){
+                  validateWebhookPreviewInput.errors = [{instancePath:instancePath+"/eventType",schemaPath:"#/properties/eventType/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
+                  return false;
+                }
+                else {
+                  if(!listWebhookDeliveriesQuery_1.test(data1)){
+                    validateWebhookPreviewInput.errors = [{instancePath:instancePath+"/eventType",schemaPath:"#/properties/eventType/pattern",keyword:"pattern",params:{pattern: "^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)+$"},message:"must match pattern \""+"^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)+$"+"\""}];
+                    return false;
+                  }
+                }
+              }
+              else {
+                validateWebhookPreviewInput.errors = [{instancePath:instancePath+"/eventType",schemaPath:"#/properties/eventType/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                return false;
+              }
             }
             var valid0 = _errs3 === errors;
           }
@@ -4426,8 +4457,8 @@ export function validateWebhookPreviewInput(data, {instancePath="", parentData, 
           if(valid0){
             if(data.eventTypes !== undefined){
               let data2 = data.eventTypes;
-              const _errs4 = errors;
-              if(errors === _errs4){
+              const _errs5 = errors;
+              if(errors === _errs5){
                 if(Array.isArray(data2)){
                   if(data2.length > 100){
                     validateWebhookPreviewInput.errors = [{instancePath:instancePath+"/eventTypes",schemaPath:"#/properties/eventTypes/maxItems",keyword:"maxItems",params:{limit: 100},message:"must NOT have more than 100 items"}];
@@ -4442,12 +4473,12 @@ export function validateWebhookPreviewInput(data, {instancePath="", parentData, 
                       var valid1 = true;
                       const len0 = data2.length;
                       for(let i0=0; i0<len0; i0++){
-                        const _errs6 = errors;
+                        const _errs7 = errors;
                         if(!(validateEventTypeSelector(data2[i0], {instancePath:instancePath+"/eventTypes/" + i0,parentData:data2,parentDataProperty:i0,rootData}))){
                           vErrors = vErrors === null ? validateEventTypeSelector.errors : vErrors.concat(validateEventTypeSelector.errors);
                           errors = vErrors.length;
                         }
-                        var valid1 = _errs6 === errors;
+                        var valid1 = _errs7 === errors;
                         if(!valid1){
                           break;
                         }
@@ -4476,7 +4507,7 @@ export function validateWebhookPreviewInput(data, {instancePath="", parentData, 
                   return false;
                 }
               }
-              var valid0 = _errs4 === errors;
+              var valid0 = _errs5 === errors;
             }
             else {
               var valid0 = true;
@@ -4484,8 +4515,8 @@ export function validateWebhookPreviewInput(data, {instancePath="", parentData, 
             if(valid0){
               if(data.filter !== undefined){
                 let data4 = data.filter;
-                const _errs7 = errors;
-                if(errors === _errs7){
+                const _errs8 = errors;
+                if(errors === _errs8){
                   if(Array.isArray(data4)){
                     if(data4.length > 20){
                       validateWebhookPreviewInput.errors = [{instancePath:instancePath+"/filter",schemaPath:"#/properties/filter/maxItems",keyword:"maxItems",params:{limit: 20},message:"must NOT have more than 20 items"}];
@@ -4495,12 +4526,12 @@ export function validateWebhookPreviewInput(data, {instancePath="", parentData, 
                       var valid3 = true;
                       const len1 = data4.length;
                       for(let i2=0; i2<len1; i2++){
-                        const _errs9 = errors;
+                        const _errs10 = errors;
                         if(!(validateWebhookFilterRuleInput(data4[i2], {instancePath:instancePath+"/filter/" + i2,parentData:data4,parentDataProperty:i2,rootData}))){
                           vErrors = vErrors === null ? validateWebhookFilterRuleInput.errors : vErrors.concat(validateWebhookFilterRuleInput.errors);
                           errors = vErrors.length;
                         }
-                        var valid3 = _errs9 === errors;
+                        var valid3 = _errs10 === errors;
                         if(!valid3){
                           break;
                         }
@@ -4512,7 +4543,7 @@ export function validateWebhookPreviewInput(data, {instancePath="", parentData, 
                     return false;
                   }
                 }
-                var valid0 = _errs7 === errors;
+                var valid0 = _errs8 === errors;
               }
               else {
                 var valid0 = true;
@@ -4520,8 +4551,8 @@ export function validateWebhookPreviewInput(data, {instancePath="", parentData, 
               if(valid0){
                 if(data.transformation !== undefined){
                   let data6 = data.transformation;
-                  const _errs10 = errors;
-                  if(errors === _errs10){
+                  const _errs11 = errors;
+                  if(errors === _errs11){
                     if(typeof data6 === "string"){
                       if(ucs2length(data6) > 4096){
                         validateWebhookPreviewInput.errors = [{instancePath:instancePath+"/transformation",schemaPath:"#/properties/transformation/maxLength",keyword:"maxLength",params:{limit: 4096},message:"must NOT have more than 4096 characters"}];
@@ -4539,7 +4570,7 @@ export function validateWebhookPreviewInput(data, {instancePath="", parentData, 
                       return false;
                     }
                   }
-                  var valid0 = _errs10 === errors;
+                  var valid0 = _errs11 === errors;
                 }
                 else {
                   var valid0 = true;
