@@ -636,6 +636,9 @@ export type WebhookAttemptInfo = components['schemas']['WebhookAttemptInfo']
 /** One page of attempts. */
 export type WebhookAttemptList = components['schemas']['WebhookAttemptList']
 
+/** Deliveries that were asked for together. */
+export type WebhookDeliveryBatch = components['schemas']['WebhookDeliveryBatch']
+
 /** Identifies a webhook delivery. Ids are made by us, never reused, and sort by time of creation. */
 export type WebhookDeliveryId = components['schemas']['WebhookDeliveryId']
 
@@ -644,6 +647,12 @@ export type WebhookDeliveryInfo = components['schemas']['WebhookDeliveryInfo']
 
 /** One page of webhook deliveries. */
 export type WebhookDeliveryList = components['schemas']['WebhookDeliveryList']
+
+/** `HIGH` goes before all that waits for the same endpoint; `NORMAL`, which is the default, takes its turn. */
+export type WebhookDeliveryPriority = components['schemas']['WebhookDeliveryPriority']
+
+/** An event to be delivered to these endpoints now. */
+export type WebhookDeliveryRequest = components['schemas']['WebhookDeliveryRequest']
 
 /** A webhook endpoint with its signing secret, shown this once and never again. */
 export type WebhookEndpointCreated = components['schemas']['WebhookEndpointCreated']

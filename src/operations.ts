@@ -78,6 +78,7 @@ import {
   updateWebhookEndpoint,
 } from './webhooks/endpoint.http.ts'
 import { createWebhookPreview } from './webhooks/preview.http.ts'
+import { createWebhookDeliveries } from './webhooks/request.http.ts'
 
 /** Every operation of the contract, and who answers it. */
 export const operations = {
@@ -97,6 +98,7 @@ export const operations = {
   createRefund,
   createServiceAccount,
   createTestEvent,
+  createWebhookDeliveries,
   createWebhookEndpoint,
   createWebhookPreview,
   declineProposal,
