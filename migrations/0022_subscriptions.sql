@@ -58,3 +58,6 @@ comment on column event_type.created_at is 'When it was registered.';
 comment on column event_type.updated_at is 'When it last changed.';
 call ubos_fence('event_type');
 grant select, insert, update on event_type to ubos_api;
+
+-- Somebody may ask for deliveries of their own.
+grant insert on webhook_delivery to ubos_api;

@@ -106,6 +106,7 @@ import { createWebhookPreview } from './webhooks/preview.http.ts'
 import { createWebhookReplay, createWebhookReplayPreview } from './webhooks/replay.http.ts'
 import { revokeFormerWebhookSecrets, rotateWebhookSecret } from './webhooks/secret.http.ts'
 import { getWebhookSender } from './webhooks/sender.http.ts'
+import { createWebhookDeliveries } from './webhooks/request.http.ts'
 
 /** Every operation of the contract, and who answers it. */
 export const operations = {
@@ -130,6 +131,7 @@ export const operations = {
   createRefund,
   createServiceAccount,
   createTestEvent,
+  createWebhookDeliveries,
   createWebhookEndpoint,
   createWebhookReplay,
   createWebhookPreview,

@@ -276,6 +276,11 @@ const deeds: Partial<Record<OperationId, Deed>> = {
     const { type } = (await anEventType()).body
     return await admin.post('/api/v1/events', { type, data: {} })
   }, 'event.published'),
+  createWebhookDeliveries: deed(async () => {
+    const endpointIds = [(await anEndpoint()).split('/').at(-1)]
+    const eventId = (await admin.get('/api/v1/events?limit=1')).body.data[0].id
+    return await admin.post('/api/v1/webhook-deliveries', { eventId, endpointIds })
+  }, 'webhook_delivery.requested'),
   createWebhookPreview: deed(
     () => admin.post('/api/v1/webhook-previews', { eventType: 'client.created' }),
     'webhook_endpoint.previewed',

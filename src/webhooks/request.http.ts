@@ -1,0 +1,80 @@
+import { record } from '#audit/record.ts'
+import type { Tx } from '#db/transact.ts'
+import { findEvent } from '#events/event.sql.ts'
+import type { StoredEvent } from '#events/event.ts'
+import type { Call, Operation } from '#http/operation.ts'
+import { type ProblemFace, problem } from '#http/problem.ts'
+import { isTooOld, toDelivery, waitDaysMax } from './delivery.ts'
+import { findEndpoint } from './endpoint.sql.ts'
+import type { Endpoint } from './endpoint.ts'
+import { findFirstDue, insertRequested, type Requested } from './request.sql.ts'
+
+/** Promises an event to endpoints once more, or for the first time, past what they subscribed to. */
+export const createWebhookDeliveries: Operation<'createWebhookDeliveries'> = async (
+  _ctx,
+  call,
+  { body },
+  tx,
+) => {
+  const { eventId, endpointIds, options: { priority = 'NORMAL' } = {} } = body
+  const event = await requireEvent(tx, call, eventId)
+  const endpoints = await requireEndpoints(tx, call, endpointIds)
+  const first = priority === 'HIGH' ? await findFirstDue(tx, call.tenantId, endpointIds) : new Map()
+
+  const deliveries = endpoints.map(
+    (endpoint): Requested => ({
+      id: tx.newId('whd'),
+      ...{ endpointId: endpoint.id, isTransformed: endpoint.transformation !== null },
+      ...{ eventId, eventType: event.type, createdAt: call.now },
+      dueAt: justBefore(first.get(endpoint.id), call.now),
+    }),
+  )
+  for (const delivery of deliveries) insertRequested(tx, call.tenantId, delivery)
+  record(tx, call, 'webhook_delivery.requested', eventId, { after: { endpointIds, priority } })
+  return { status: 202, body: { deliveries: deliveries.map(toRequested) } }
+}
+
+/** What is due earlier goes first: a moment before the first that waits, and now at the latest. */
+function justBefore(first: Date | undefined, now: Date): Date {
+  return new Date(Math.min(now.getTime(), (first?.getTime() ?? Number.POSITIVE_INFINITY) - 1))
+}
+
+async function requireEvent(tx: Tx, call: Call, eventId: string): Promise<StoredEvent> {
+  const event = await findEvent(tx, call.tenantId, eventId)
+  if (!event?.body) {
+    throw problem('reference_unknown', at('/eventId', 'names no event whose payload is there'))
+  }
+  if (isTooOld({ createdAt: event.occurredAt }, call.now)) {
+    throw problem('invalid_state', at('/eventId', `is of more than ${waitDaysMax} days ago`))
+  }
+  return event
+}
+
+async function requireEndpoints(
+  tx: Tx,
+  call: Call,
+  endpointIds: readonly string[],
+): Promise<Endpoint[]> {
+  const endpoints: Endpoint[] = []
+  for (const [index, id] of endpointIds.entries()) {
+    const endpoint = await findEndpoint(tx, call.tenantId, id)
+    const pointer = `/endpointIds/${index}`
+    if (endpoint === undefined) throw problem('reference_unknown', at(pointer, 'names no endpoint'))
+    if (endpoint.status === 'DISABLED')
+      throw problem('endpoint_disabled', at(pointer, 'is disabled'))
+    endpoints.push(endpoint)
+  }
+  return endpoints
+}
+
+function at(pointer: string, message: string): ProblemFace {
+  return { detail: `${pointer} ${message}.`, errors: [{ pointer, code: 'refused', message }] }
+}
+
+function toRequested({ dueAt, isTransformed: _, ...requested }: Requested) {
+  return toDelivery({
+    ...requested,
+    ...{ status: 'PENDING', attemptCount: 0, nextAttemptAt: dueAt },
+    ...{ lastAttemptAt: null, deliveredAt: null, lastResponseStatus: null },
+  })
+}
