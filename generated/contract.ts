@@ -1397,7 +1397,11 @@ export interface paths {
          */
         get: operations["listWebhookDeliveries"];
         put?: never;
-        post?: never;
+        /**
+         * Deliver an event now
+         * @description Delivers one of your events to these endpoints, whatever they have subscribed to and whatever they were told before: each gets a delivery of its own, with the event's id as `webhook-id`. Refused with `reference_unknown` where there is no such event or endpoint, or the payload was erased, with `endpoint_disabled`, and with `invalid_state` when the event is older than 28 days.
+         */
+        post: operations["createWebhookDeliveries"];
         delete?: never;
         options?: never;
         head?: never;
@@ -8385,6 +8389,11 @@ export interface components {
             /** @description When its value was last set. */
             updatedAt: components["schemas"]["Timestamp"];
         };
+        /** @description Deliveries that were asked for together. */
+        WebhookDeliveryBatch: {
+            /** @description One for each endpoint, in the order asked for. */
+            deliveries: components["schemas"]["WebhookDeliveryInfo"][];
+        };
         /**
          * @description Identifies a webhook delivery. Ids are made by us, never reused, and sort by time of creation.
          * @example whd_01kgm1m2d8epmre9cgy6w6gpxe
@@ -8425,6 +8434,21 @@ export interface components {
             /** @description The page, in the order asked for. */
             data: components["schemas"]["WebhookDeliveryInfo"][];
             nextCursor: components["schemas"]["NextCursor"];
+        };
+        /**
+         * @description `HIGH` goes before all that waits for the same endpoint; `NORMAL`, which is the default, takes its turn.
+         * @enum {string}
+         */
+        WebhookDeliveryPriority: "HIGH" | "NORMAL";
+        /** @description An event to be delivered to these endpoints now. */
+        WebhookDeliveryRequest: {
+            /** @description To whom, whatever they have subscribed to. */
+            endpointIds: components["schemas"]["WebhookEndpointId"][];
+            eventId: components["schemas"]["EventId"];
+            /** @description In which way. */
+            options?: {
+                priority?: components["schemas"]["WebhookDeliveryPriority"];
+            };
         };
         /** @description What became of every event that was for an endpoint. */
         WebhookEndpointBalance: {
@@ -14823,6 +14847,61 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createWebhookDeliveries: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookDeliveryRequest"];
+            };
+        };
+        responses: {
+            /** @description The deliveries, which are due. */
+            202: {
+                headers: {
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookDeliveryBatch"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];

@@ -121,9 +121,11 @@ import type {
   TenantId,
   Timestamp,
   WebhookAttemptList,
+  WebhookDeliveryBatch,
   WebhookDeliveryId,
   WebhookDeliveryInfo,
   WebhookDeliveryList,
+  WebhookDeliveryRequest,
   WebhookEndpointBalance,
   WebhookEndpointCreated,
   WebhookEndpointId,
@@ -649,6 +651,29 @@ export interface CreateTestEvent202 {
   status: 202
   headers?: { traceparent?: string }
   body: WebhookEventInfo
+}
+
+/** POST /api/v1/webhook-deliveries */
+export interface CreateWebhookDeliveriesRequest {
+  path: Record<never, never>
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: WebhookDeliveryRequest
+}
+
+export type CreateWebhookDeliveriesReply = CreateWebhookDeliveries202
+
+export interface CreateWebhookDeliveries202 {
+  status: 202
+  headers?: { traceparent?: string }
+  body: WebhookDeliveryBatch
 }
 
 /** POST /api/v1/webhook-endpoints */
@@ -3368,6 +3393,12 @@ export interface Operations {
   createTestEvent: {
     request: CreateTestEventRequest
     reply: CreateTestEventReply
+    kind: 'write'
+    access: 'key'
+  }
+  createWebhookDeliveries: {
+    request: CreateWebhookDeliveriesRequest
+    reply: CreateWebhookDeliveriesReply
     kind: 'write'
     access: 'key'
   }

@@ -2362,6 +2362,7 @@ export const routes: Record<OperationId, Route> = {
     ifMatch: null,
     deprecation: null,
     auditedRead: null,
+    isRaw: false,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],

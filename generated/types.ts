@@ -741,6 +741,9 @@ export type WebhookAttemptList = components['schemas']['WebhookAttemptList']
 /** A header of your own that goes with each webhook, without its value. */
 export type WebhookCustomHeader = components['schemas']['WebhookCustomHeader']
 
+/** Deliveries that were asked for together. */
+export type WebhookDeliveryBatch = components['schemas']['WebhookDeliveryBatch']
+
 /** Identifies a webhook delivery. Ids are made by us, never reused, and sort by time of creation. */
 export type WebhookDeliveryId = components['schemas']['WebhookDeliveryId']
 
@@ -749,6 +752,12 @@ export type WebhookDeliveryInfo = components['schemas']['WebhookDeliveryInfo']
 
 /** One page of webhook deliveries. */
 export type WebhookDeliveryList = components['schemas']['WebhookDeliveryList']
+
+/** `HIGH` goes before all that waits for the same endpoint; `NORMAL`, which is the default, takes its turn. */
+export type WebhookDeliveryPriority = components['schemas']['WebhookDeliveryPriority']
+
+/** An event to be delivered to these endpoints now. */
+export type WebhookDeliveryRequest = components['schemas']['WebhookDeliveryRequest']
 
 /** What became of every event that was for an endpoint. */
 export type WebhookEndpointBalance = components['schemas']['WebhookEndpointBalance']

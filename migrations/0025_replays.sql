@@ -24,8 +24,7 @@ call ubos_fence('webhook_replay');
 grant select, insert, update on webhook_replay to ubos_api;
 grant select, insert, update, delete on webhook_replay to ubos_worker;
 
--- A replay makes deliveries that fan-out did not.
-grant insert on webhook_delivery to ubos_api;
+-- Deliveries that fan-out did not make are counted, too.
 grant insert, update on webhook_matched to ubos_api;
 
 alter table webhook_delivery add column message_id text collate "C";

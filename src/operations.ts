@@ -104,9 +104,9 @@ import {
 import { getWebhookKeySet, rotateWebhookKeySet } from './webhooks/key-set.http.ts'
 import { createWebhookPreview } from './webhooks/preview.http.ts'
 import { createWebhookReplay, createWebhookReplayPreview } from './webhooks/replay.http.ts'
+import { createWebhookDeliveries } from './webhooks/request.http.ts'
 import { revokeFormerWebhookSecrets, rotateWebhookSecret } from './webhooks/secret.http.ts'
 import { getWebhookSender } from './webhooks/sender.http.ts'
-import { createWebhookDeliveries } from './webhooks/request.http.ts'
 
 /** Every operation of the contract, and who answers it. */
 export const operations = {

@@ -17,9 +17,12 @@ export declare const validateUndeliveredReason: Validate
 export declare const validateWebhookAttemptId: Validate
 export declare const validateWebhookAttemptInfo: Validate
 export declare const validateWebhookAttemptList: Validate
+export declare const validateWebhookDeliveryBatch: Validate
 export declare const validateWebhookDeliveryId: Validate
 export declare const validateWebhookDeliveryInfo: Validate
 export declare const validateWebhookDeliveryList: Validate
+export declare const validateWebhookDeliveryPriority: Validate
+export declare const validateWebhookDeliveryRequest: Validate
 export declare const validateWebhookEndpointBalance: Validate
 export declare const validateWebhookEndpointCreated: Validate
 export declare const validateWebhookEndpointInput: Validate

@@ -40,6 +40,7 @@ const validateWebhookAttemptId_0 = new RegExp("^att_[0-6][0-9a-hjkmnp-tv-z]{25}$
 const validateWebhookAttemptInfo_2 = ["string","null"]
 const validateWebhookDeliveryId_0 = new RegExp("^whd_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateWebhookDeliveryInfo_1 = new RegExp("^[a-z]+_[0-9a-z]+$", "u")
+const validateWebhookDeliveryPriority_0 = ["HIGH","NORMAL"]
 const validateWebhookEndpointBalance_0 = formats["int64"]
 const validateWebhookEndpointCreated_0 = formats["uri"]
 const validateWebhookEndpointCreated_2 = new RegExp("^whsec_[A-Za-z0-9+/]+={0,2}$", "u")
@@ -1432,6 +1433,59 @@ export function validateWebhookAttemptList(data, {instancePath="", parentData, p
   return errors === 0;
 }
 
+export function validateWebhookDeliveryBatch(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((data.deliveries === undefined) && (missing0 = "deliveries")){
+        validateWebhookDeliveryBatch.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.deliveries !== undefined){
+          let data0 = data.deliveries;
+          const _errs1 = errors;
+          if(errors === _errs1){
+            if(Array.isArray(data0)){
+              if(data0.length > 20){
+                validateWebhookDeliveryBatch.errors = [{instancePath:instancePath+"/deliveries",schemaPath:"#/properties/deliveries/maxItems",keyword:"maxItems",params:{limit: 20},message:"must NOT have more than 20 items"}];
+                return false;
+              }
+              else {
+                var valid1 = true;
+                const len0 = data0.length;
+                for(let i0=0; i0<len0; i0++){
+                  const _errs3 = errors;
+                  if(!(validateWebhookDeliveryInfo(data0[i0], {instancePath:instancePath+"/deliveries/" + i0,parentData:data0,parentDataProperty:i0,rootData}))){
+                    vErrors = vErrors === null ? validateWebhookDeliveryInfo.errors : vErrors.concat(validateWebhookDeliveryInfo.errors);
+                    errors = vErrors.length;
+                  }
+                  var valid1 = _errs3 === errors;
+                  if(!valid1){
+                    break;
+                  }
+                }
+              }
+            }
+            else {
+              validateWebhookDeliveryBatch.errors = [{instancePath:instancePath+"/deliveries",schemaPath:"#/properties/deliveries/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+              return false;
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookDeliveryBatch.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookDeliveryBatch.errors = vErrors;
+  return errors === 0;
+}
+
 export function validateWebhookDeliveryId(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
@@ -1820,6 +1874,157 @@ export function validateWebhookDeliveryList(data, {instancePath="", parentData, 
     }
   }
   validateWebhookDeliveryList.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookDeliveryPriority(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(typeof data !== "string"){
+    validateWebhookDeliveryPriority.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+    return false;
+  }
+  if(!((data === "HIGH") || (data === "NORMAL"))){
+    validateWebhookDeliveryPriority.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateWebhookDeliveryPriority_0},message:"must be equal to one of the allowed values"}];
+    return false;
+  }
+  validateWebhookDeliveryPriority.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookDeliveryRequest(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((data.eventId === undefined) && (missing0 = "eventId")) || ((data.endpointIds === undefined) && (missing0 = "endpointIds"))){
+        validateWebhookDeliveryRequest.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        const _errs1 = errors;
+        for(const key0 in data){
+          if(!(((key0 === "eventId") || (key0 === "endpointIds")) || (key0 === "options"))){
+            validateWebhookDeliveryRequest.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+            return false;
+            break;
+          }
+        }
+        if(_errs1 === errors){
+          if(data.eventId !== undefined){
+            const _errs2 = errors;
+            if(!(validateEventId(data.eventId, {instancePath:instancePath+"/eventId",parentData:data,parentDataProperty:"eventId",rootData}))){
+              vErrors = vErrors === null ? validateEventId.errors : vErrors.concat(validateEventId.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.endpointIds !== undefined){
+              let data1 = data.endpointIds;
+              const _errs3 = errors;
+              if(errors === _errs3){
+                if(Array.isArray(data1)){
+                  if(data1.length > 20){
+                    validateWebhookDeliveryRequest.errors = [{instancePath:instancePath+"/endpointIds",schemaPath:"#/properties/endpointIds/maxItems",keyword:"maxItems",params:{limit: 20},message:"must NOT have more than 20 items"}];
+                    return false;
+                  }
+                  else {
+                    if(data1.length < 1){
+                      validateWebhookDeliveryRequest.errors = [{instancePath:instancePath+"/endpointIds",schemaPath:"#/properties/endpointIds/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                      return false;
+                    }
+                    else {
+                      var valid1 = true;
+                      const len0 = data1.length;
+                      for(let i0=0; i0<len0; i0++){
+                        const _errs5 = errors;
+                        if(!(validateWebhookEndpointId(data1[i0], {instancePath:instancePath+"/endpointIds/" + i0,parentData:data1,parentDataProperty:i0,rootData}))){
+                          vErrors = vErrors === null ? validateWebhookEndpointId.errors : vErrors.concat(validateWebhookEndpointId.errors);
+                          errors = vErrors.length;
+                        }
+                        var valid1 = _errs5 === errors;
+                        if(!valid1){
+                          break;
+                        }
+                      }
+                      if(valid1){
+                        let i1 = data1.length;
+                        let j0;
+                        if(i1 > 1){
+                          outer0:
+                          for(;i1--;){
+                            for(j0 = i1; j0--;){
+                              if(equal(data1[i1], data1[j0])){
+                                validateWebhookDeliveryRequest.errors = [{instancePath:instancePath+"/endpointIds",schemaPath:"#/properties/endpointIds/uniqueItems",keyword:"uniqueItems",params:{i: i1, j: j0},message:"must NOT have duplicate items (items ## "+j0+" and "+i1+" are identical)"}];
+                                return false;
+                                break outer0;
+                              }
+                            }
+                          }
+                        }
+                      }
+                    }
+                  }
+                }
+                else {
+                  validateWebhookDeliveryRequest.errors = [{instancePath:instancePath+"/endpointIds",schemaPath:"#/properties/endpointIds/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                  return false;
+                }
+              }
+              var valid0 = _errs3 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.options !== undefined){
+                let data3 = data.options;
+                const _errs6 = errors;
+                if(errors === _errs6){
+                  if(data3 && typeof data3 == "object" && !Array.isArray(data3)){
+                    const _errs8 = errors;
+                    for(const key1 in data3){
+                      if(!(key1 === "priority")){
+                        validateWebhookDeliveryRequest.errors = [{instancePath:instancePath+"/options",schemaPath:"#/properties/options/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key1},message:"must NOT have additional properties"}];
+                        return false;
+                        break;
+                      }
+                    }
+                    if(_errs8 === errors){
+                      if(data3.priority !== undefined){
+                        if(!(validateWebhookDeliveryPriority(data3.priority, {instancePath:instancePath+"/options/priority",parentData:data3,parentDataProperty:"priority",rootData}))){
+                          vErrors = vErrors === null ? validateWebhookDeliveryPriority.errors : vErrors.concat(validateWebhookDeliveryPriority.errors);
+                          errors = vErrors.length;
+                        }
+                      }
+                    }
+                  }
+                  else {
+                    validateWebhookDeliveryRequest.errors = [{instancePath:instancePath+"/options",schemaPath:"#/properties/options/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+                    return false;
+                  }
+                }
+                var valid0 = _errs6 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookDeliveryRequest.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookDeliveryRequest.errors = vErrors;
   return errors === 0;
 }
 

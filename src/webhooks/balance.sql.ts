@@ -1,7 +1,9 @@
 import { sql } from 'kysely'
 import type pg from 'pg'
-import type { Db } from '#db/database.ts'
-import type { TenantId } from '#ids.ts'
+import { build, type Db } from '#db/database.ts'
+import { statement } from '#db/statement.ts'
+import type { Tx } from '#db/transact.ts'
+import { dayOf, type TenantId } from '#ids.ts'
 import type { Balance } from './balance.ts'
 
 const counted = [
@@ -77,6 +79,31 @@ export async function noteTold(pool: pg.Pool, imbalance: Imbalance): Promise<voi
     [tenantId, endpointId, day, missing],
   )
 }
+
+/** Counts what is decided apart from fan-out: deliveries, each with its endpoint. */
+export function countMatched(
+  tx: Tx,
+  tenantId: TenantId,
+  ids: readonly string[],
+  endpointIds: readonly string[],
+): void {
+  for (const [day, matched] of Map.groupBy(endpointIds, (_, at) => dayOf(ids[at] ?? ''))) {
+    tx.queue(matchedCount.bind({ tenantId, day, endpointIds: matched }))
+  }
+}
+
+const matchedCount = statement(
+  'webhook_matched_count',
+  (a: { tenantId: TenantId; day: string; endpointIds: readonly string[] }) => ({
+    compile: () =>
+      sql`
+        insert into webhook_matched as known (tenant_id, endpoint_id, day, matched)
+        select ${a.tenantId}, endpoint_id, ${a.day}::date, count(*)
+        from unnest(${a.endpointIds}::text[]) as made (endpoint_id) group by endpoint_id order by 2
+        on conflict (tenant_id, endpoint_id, day)
+          do update set matched = known.matched + excluded.matched`.compile(build),
+  }),
+)
 
 /** Forgets what was matched on days whose deliveries may be gone. */
 export async function pruneMatched(pool: pg.Pool, before: string): Promise<void> {

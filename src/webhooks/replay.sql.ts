@@ -3,6 +3,7 @@ import { build, type Db } from '#db/database.ts'
 import { fetchOne, statement } from '#db/statement.ts'
 import type { Tx } from '#db/transact.ts'
 import { dayOf, firstIdAt, type TenantId } from '#ids.ts'
+import { countMatched } from './balance.sql.ts'
 import { answersToCome } from './delivery.sql.ts'
 import type { Listener, Plan, Promised, Replayable, ReplayPayload } from './replay.ts'
 
@@ -142,6 +143,7 @@ export async function findListeners(
   let query = db
     .selectFrom('webhook_endpoint')
     .select(['id', 'event_types as eventTypes', 'filter'])
+    .select(sql<boolean>`transformation is not null`.as('isTransformed'))
     .where('tenant_id', '=', tenantId)
     .where('status', '=', 'ENABLED')
     .where('deleted_at', 'is', null)
@@ -211,33 +213,20 @@ export function makeDue(
   }
   if (fresh.length > 0) {
     const ids = fresh.map(() => tx.newId('whd'))
+    const endpointIds = fresh.map(({ endpointId }) => endpointId)
     tx.queue(
       deliveriesFresh.bind({
         ...{ tenantId, ids, days: ids.map(dayOf), messageIds: ids.map(messageId), now },
-        endpointIds: fresh.map(({ endpointId }) => endpointId),
+        endpointIds,
+        areTransformed: fresh.map(({ isTransformed }) => isTransformed),
         eventIds: fresh.map(({ event }) => event.eventId),
         eventDays: fresh.map(({ event }) => event.createdOn),
         eventTypes: fresh.map(({ event }) => event.type),
       }),
     )
-    for (const [day, made] of Map.groupBy(fresh, (_, at) => dayOf(ids[at] ?? ''))) {
-      const endpointIds = made.map(({ endpointId }) => endpointId)
-      tx.queue(deliveriesMatched.bind({ tenantId, day, endpointIds }))
-    }
+    countMatched(tx, tenantId, ids, endpointIds)
   }
 }
-
-/** What is decided here is counted as what fan-out decides (`balance.ts`). */
-const deliveriesMatched = statement(
-  'webhook_deliveries_matched',
-  (a: { tenantId: TenantId; day: string; endpointIds: readonly string[] }) =>
-    raw(sql`
-      insert into webhook_matched as known (tenant_id, endpoint_id, day, matched)
-      select ${a.tenantId}, endpoint_id, ${a.day}::date, count(*)
-      from unnest(${a.endpointIds}::text[]) as made (endpoint_id) group by endpoint_id order by 2
-      on conflict (tenant_id, endpoint_id, day)
-        do update set matched = known.matched + excluded.matched`),
-)
 
 interface Again {
   tenantId: TenantId
@@ -268,6 +257,7 @@ const deliveriesAgain = statement('webhook_deliveries_again', (a: Again) =>
 
 interface Fresh extends Again {
   endpointIds: readonly string[]
+  areTransformed: readonly boolean[]
   eventIds: readonly string[]
   eventDays: readonly string[]
   eventTypes: readonly string[]
@@ -278,8 +268,9 @@ const deliveriesFresh = statement('webhook_deliveries_fresh', (a: Fresh) =>
     with promised as (
       select * from unnest(${a.ids}::text[], ${a.days}::date[], ${a.endpointIds}::text[],
         ${a.eventIds}::text[], ${a.eventDays}::date[], ${a.eventTypes}::text[],
-        ${a.messageIds}::text[])
-        as p (id, created_on, endpoint_id, event_id, event_created_on, event_type, message_id)
+        ${a.messageIds}::text[], ${a.areTransformed}::boolean[])
+        as p (id, created_on, endpoint_id, event_id, event_created_on, event_type, message_id,
+          is_transformed)
     ), due as (
       insert into delivery_due (tenant_id, endpoint_id, delivery_id, created_on, event_id,
         event_created_on, due_at, attempt_count, retry_count, message_id)
@@ -288,9 +279,9 @@ const deliveriesFresh = statement('webhook_deliveries_fresh', (a: Fresh) =>
       from promised
     )
     insert into webhook_delivery (tenant_id, id, created_on, endpoint_id, event_id,
-      event_created_on, event_type, status, attempt_count, created_at, message_id)
+      event_created_on, event_type, status, attempt_count, created_at, message_id, is_transformed)
     select ${a.tenantId}, id, created_on, endpoint_id, event_id, event_created_on, event_type,
-      'PENDING', 0, ${a.now}::timestamptz, message_id
+      'PENDING', 0, ${a.now}::timestamptz, message_id, is_transformed
     from promised`),
 )
 

@@ -35,6 +35,8 @@ export interface Listener {
   eventTypes: readonly string[]
   /** Empty lets all events through. */
   filter: Filter
+  /** Whether an expression makes what it is sent. */
+  isTransformed: boolean
 }
 
 /** The last delivery of an event to an endpoint. */
@@ -50,7 +52,7 @@ export interface Plan {
   /** Deliveries that end, and begin anew. */
   again: Promised[]
   /** Deliveries that nobody made. */
-  fresh: { event: Replayable; endpointId: string }[]
+  fresh: { event: Replayable; endpointId: string; isTransformed: boolean }[]
   /** Events of which there is at least one of them. */
   eventCount: number
 }
@@ -92,7 +94,7 @@ export function planOf(
       if (made !== undefined) {
         if (isWanted(which, made.status)) plan.again.push(made)
       } else if (which !== 'UNDELIVERED' && isFor(listener, event)) {
-        plan.fresh.push({ event, endpointId: listener.id })
+        plan.fresh.push({ event, endpointId: listener.id, isTransformed: listener.isTransformed })
       }
     }
     if (plan.again.length + plan.fresh.length > before) plan.eventCount += 1

@@ -4,7 +4,8 @@ import { findEvent } from '#events/event.sql.ts'
 import type { StoredEvent } from '#events/event.ts'
 import type { Call, Operation } from '#http/operation.ts'
 import { type ProblemFace, problem } from '#http/problem.ts'
-import { isTooOld, toDelivery, waitDaysMax } from './delivery.ts'
+import { countMatched } from './balance.sql.ts'
+import { type Delivery, isTooOld, toDelivery, waitDaysMax } from './delivery.ts'
 import { findEndpoint } from './endpoint.sql.ts'
 import type { Endpoint } from './endpoint.ts'
 import { findFirstDue, insertRequested, type Requested } from './request.sql.ts'
@@ -30,8 +31,10 @@ export const createWebhookDeliveries: Operation<'createWebhookDeliveries'> = asy
     }),
   )
   for (const delivery of deliveries) insertRequested(tx, call.tenantId, delivery)
+  const ids = deliveries.map(({ id }) => id)
+  countMatched(tx, call.tenantId, ids, endpointIds)
   record(tx, call, 'webhook_delivery.requested', eventId, { after: { endpointIds, priority } })
-  return { status: 202, body: { deliveries: deliveries.map(toRequested) } }
+  return { status: 202, body: { deliveries: deliveries.map((one) => toRequested(one, call.now)) } }
 }
 
 /** What is due earlier goes first: a moment before the first that waits, and now at the latest. */
@@ -71,10 +74,12 @@ function at(pointer: string, message: string): ProblemFace {
   return { detail: `${pointer} ${message}.`, errors: [{ pointer, code: 'refused', message }] }
 }
 
-function toRequested({ dueAt, isTransformed: _, ...requested }: Requested) {
-  return toDelivery({
+function toRequested({ dueAt, isTransformed: _, ...requested }: Requested, now: Date) {
+  const delivery: Delivery = {
     ...requested,
-    ...{ status: 'PENDING', attemptCount: 0, nextAttemptAt: dueAt },
-    ...{ lastAttemptAt: null, deliveredAt: null, lastResponseStatus: null },
-  })
+    ...{ webhookId: requested.eventId, status: 'PENDING', attemptCount: 0, nextAttemptAt: dueAt },
+    ...{ lastAttemptAt: null, deliveredAt: null, lastResponseStatus: null, retryCount: 0 },
+    ...{ inFlight: 0, endpointDisabledAt: null, endpointDeletedAt: null },
+  }
+  return toDelivery(delivery, now)
 }

@@ -52,7 +52,7 @@ test('an endpoint that was made too late is told of everything that it missed, b
 
   const stored = await world.query<{ id: string; body: Buffer }>(
     `select id, body from event where tenant_id = $1 and type = 'client.created'`,
-    [(await api.get('/api/v1/me')).body.tenantId],
+    [(await api.get('/api/v1/me')).body.tenant.id],
   )
   const told = new Map(receiver.requests.map((one) => [one.headers['webhook-id'], one.body]))
   expect([...told.keys()].sort()).toEqual(stored.map((event) => event.id).sort())
