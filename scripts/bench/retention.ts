@@ -220,9 +220,9 @@ const digits = (number: string) => `lpad((${number})::text, 16, '0')`
 const partition = (table: string, age: number) => `${table}_${dayAgo(age).replaceAll('-', '')}`
 
 const endpointsText = `
-  insert into webhook_endpoint (tenant_id, id, url, event_types, status, secret, revision,
+  insert into webhook_endpoint (tenant_id, id, url, event_types, filter, status, secret, revision,
     created_at, updated_at)
-  select tenant_id, ${endpointBy('n')}, 'https://example.com', '{*}', 'ENABLED', '', 1, now(), now()
+  select tenant_id, ${endpointBy('n')}, 'https://example.com', '{*}', '[]', 'ENABLED', '', 1, now(), now()
   from ${everyTenant}, generate_series(0, ${endpoints - 1}) as n`
 
 const deliveriesText = (age: number, perTenant: number) => `
