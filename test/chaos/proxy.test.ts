@@ -5,10 +5,14 @@ import { startProxy } from '../../scripts/chaos/proxy.ts'
 
 test('however slow and quick again the proxy is, bytes come in the order in which they went', async () => {
   const came: Buffer[] = []
-  const server = createServer((socket) => socket.on('data', (bytes) => came.push(bytes)))
+  const server = createServer((socket) => {
+    socket.on('data', (bytes) => came.push(bytes)).on('error', () => undefined)
+  })
   await once(server.listen(0, '127.0.0.1'), 'listening')
   const proxy = await startProxy((server.address() as AddressInfo).port)
   const near = connect(proxy.port, '127.0.0.1').setNoDelay(true)
+  // It is cut off at the end.
+  near.on('error', () => undefined)
   onTestFinished(() => {
     near.destroy()
     proxy.stop()

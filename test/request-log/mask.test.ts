@@ -11,9 +11,11 @@ test('the contract tells under which names the secrets of an operation stand', (
     createInboundSource: ['secrets'],
     createOrganization: ['key'],
     createOrganizationAdminKey: ['key'],
-    createWebhookEndpoint: ['secret'],
+    createWebhookEndpoint: ['headers', 'secret'],
     rotateApiKey: ['key'],
+    rotateWebhookSecret: ['secret'],
     updateInboundSource: ['secrets'],
+    updateWebhookEndpoint: ['headers'],
   })
 })
 

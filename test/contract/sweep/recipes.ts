@@ -64,6 +64,13 @@ const after =
     return id
   }
 
+/** An endpoint, once no replay is under way any more. */
+const afterOtherReplays: Recipe = async ({ cast, idOf }) => {
+  const id = await idOf('WebhookEndpointId')
+  await cast.world.drain()
+  return id
+}
+
 /** By operation: which of the things that it is called with have to be in some state, and how. */
 export const needs: Partial<Record<OperationId, Readonly<Record<string, Recipe>>>> = {
   acceptProposal: { ProposalId: after('ProposalId', 'submitProposal') },
@@ -71,6 +78,7 @@ export const needs: Partial<Record<OperationId, Readonly<Record<string, Recipe>>
   createInvoice: { ProposalId: after('ProposalId', 'submitProposal', 'acceptProposal') },
   voidInvoice: { InvoiceId: after('InvoiceId', 'issueInvoice') },
   retryJob: { JobId: after('JobId', 'cancelJob') },
+  createWebhookReplay: { WebhookEndpointId: afterOtherReplays },
   createPayment: { InvoiceId: after('InvoiceId', 'issueInvoice') },
 }
 
