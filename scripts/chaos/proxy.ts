@@ -89,7 +89,9 @@ function pass(from: Socket, to: Socket, delayMs: () => number): void {
       held.shift()
     }
     // One timer, for the first alone: a later one that is due sooner waits behind it.
-    if (held[0] !== undefined) timer = setTimeout(passDue, held[0].atMs - performance.now())
+    if (held[0] !== undefined) {
+      timer = setTimeout(passDue, Math.max(0, held[0].atMs - performance.now()))
+    }
   }
 
   from.on('data', (bytes) => {
