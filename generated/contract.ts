@@ -8935,7 +8935,7 @@ export interface components {
         WebhookReplayRequest: {
             /**
              * Format: int32
-             * @description How many deliveries are made due in a second, at most. An endpoint that falls behind is waited for, so that what happens meanwhile is told in time.
+             * @description How many deliveries are made due in a second, at most; an event goes to all its endpoints at once. An endpoint that falls behind is waited for, so that what happens meanwhile is told in time.
              * @default 100
              */
             deliveriesPerSecond?: number;

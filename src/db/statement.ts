@@ -1,5 +1,11 @@
-import { type Compilable, type CompiledQuery, createQueryId, type InferResult } from 'kysely'
-import type { Db } from './database.ts'
+import {
+  type Compilable,
+  type CompiledQuery,
+  createQueryId,
+  type InferResult,
+  type RawBuilder,
+} from 'kysely'
+import { build, type Db } from './database.ts'
 
 /**
  * A *statement* is compiled once, at load, and prepared once per connection under its name; each
@@ -42,6 +48,11 @@ export function statement<Args extends object, Query extends Compilable>(
   build: (args: Args) => Query,
 ): Statement<Args, InferResult<Query>[number]> {
   return compile(name, build, (text) => text)
+}
+
+/** SQL that is written out, for `statement` to compile. */
+export function raw(text: RawBuilder<unknown>): Compilable {
+  return { compile: () => text.compile(build) }
 }
 
 /**

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import type pg from 'pg'
-import { build, type Db } from '#db/database.ts'
-import { statement } from '#db/statement.ts'
+import type { Db } from '#db/database.ts'
+import { raw, statement } from '#db/statement.ts'
 import type { Tx } from '#db/transact.ts'
 import { dayOf, type TenantId } from '#ids.ts'
 import type { Balance } from './balance.ts'
@@ -94,15 +94,13 @@ export function countMatched(
 
 const matchedCount = statement(
   'webhook_matched_count',
-  (a: { tenantId: TenantId; day: string; endpointIds: readonly string[] }) => ({
-    compile: () =>
-      sql`
+  (a: { tenantId: TenantId; day: string; endpointIds: readonly string[] }) =>
+    raw(sql`
         insert into webhook_matched as known (tenant_id, endpoint_id, day, matched)
         select ${a.tenantId}, endpoint_id, ${a.day}::date, count(*)
         from unnest(${a.endpointIds}::text[]) as made (endpoint_id) group by endpoint_id order by 2
         on conflict (tenant_id, endpoint_id, day)
-          do update set matched = known.matched + excluded.matched`.compile(build),
-  }),
+          do update set matched = known.matched + excluded.matched`),
 )
 
 /** Forgets what was matched on days whose deliveries may be gone. */

@@ -1,6 +1,6 @@
-import { type Compilable, type RawBuilder, sql } from 'kysely'
+import { sql } from 'kysely'
 import { build, type Db } from '#db/database.ts'
-import { fetchOne, statement } from '#db/statement.ts'
+import { fetchOne, raw, statement } from '#db/statement.ts'
 import type { Tx } from '#db/transact.ts'
 import { dayOf, firstIdAt, type TenantId } from '#ids.ts'
 import { countMatched } from './balance.sql.ts'
@@ -284,8 +284,3 @@ const deliveriesFresh = statement('webhook_deliveries_fresh', (a: Fresh) =>
       'PENDING', 0, ${a.now}::timestamptz, message_id, is_transformed
     from promised`),
 )
-
-/** SQL that is written out, as something that is compiled once. */
-function raw(text: RawBuilder<unknown>): Compilable {
-  return { compile: () => text.compile(build) }
-}

@@ -60,7 +60,6 @@ async function takeTurn(
     const range = await findRange(tx, tenantId, payload)
     const state = (await lockReplay(tx, tenantId, jobId)) ?? range
     const listeners = await findListeners(tx, tenantId, payload)
-    const perTurn = Math.min(pageMax, payload.deliveriesPerSecond)
     const turn = { ...state, firstPosition: range.position, made: 0, isLast: false }
     // Two seconds' worth before them is enough: behind it waits what happens now.
     const room = 2 * payload.deliveriesPerSecond
@@ -69,7 +68,7 @@ async function takeTurn(
     }
 
     const page = await readPage(tx, tenantId, state, {
-      limit: perTurn,
+      limit: pageMax,
       withPayloads: asksForPayloads(payload, listeners),
     })
     const events = page.events.filter((event) => isAbout(payload, event))
@@ -77,10 +76,10 @@ async function takeTurn(
       events.length * listeners.length === 0
         ? []
         : await findPromised(tx, tenantId, events, listeners)
-    const plan = planOf(payload, events, listeners, promised)
+    const plan = planOf(payload, events, listeners, promised, payload.deliveriesPerSecond)
     const made = plan.again.length + plan.fresh.length
     const next = {
-      position: page.position,
+      position: plan.cutAt ?? page.position,
       untilPosition: state.untilPosition,
       eventCount: state.eventCount + plan.eventCount,
       deliveryCount: state.deliveryCount + made,

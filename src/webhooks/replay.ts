@@ -55,6 +55,8 @@ export interface Plan {
   fresh: { event: Replayable; endpointId: string; isTransformed: boolean }[]
   /** Events of which there is at least one of them. */
   eventCount: number
+  /** The last event that was looked at, when there was no room for the others. */
+  cutAt: number | undefined
 }
 
 export function replayOf(request: WebhookReplayRequest): ReplayPayload {
@@ -78,16 +80,19 @@ export function isAbout({ since, until, eventTypes = ['*'] }: ReplayPayload, eve
   return isSince && isUntil && selects(eventTypes, event.type)
 }
 
+/** Ends behind the event with which there are `most` deliveries, however many endpoints it has. */
 export function planOf(
   { which }: ReplayPayload,
   events: readonly Replayable[],
   listeners: readonly Listener[],
   promised: readonly Promised[],
+  most = Number.POSITIVE_INFINITY,
 ): Plan {
   const last = new Map(promised.map((one) => [`${one.eventId} ${one.endpointId}`, one]))
-  const plan: Plan = { again: [], fresh: [], eventCount: 0 }
-  for (const event of events) {
+  const plan: Plan = { again: [], fresh: [], eventCount: 0, cutAt: undefined }
+  for (const [at, event] of events.entries()) {
     const before = plan.again.length + plan.fresh.length
+    if (before >= most) return { ...plan, cutAt: events[at - 1]?.position }
     for (const listener of listeners) {
       const made = last.get(`${event.eventId} ${listener.id}`)
       // What was promised once stays promised, whatever the endpoint wants by now.

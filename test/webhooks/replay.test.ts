@@ -132,6 +132,28 @@ test('a replay keeps to its pace, and stops when it is cancelled', async () => {
   expect((await api.post(replays, request)).status).toBe(202)
 })
 
+test('its pace counts deliveries, not events, however many endpoints there are', async () => {
+  const api = await world.newTenant()
+  await createClients(api, 12)
+  await world.drain()
+  const receiver = await aReceiver()
+  for (let count = 0; count < 5; count += 1) await anEndpoint(api, receiver.url)
+  const request = {
+    since: agoMs(minuteMs),
+    eventTypes: ['client.created'],
+    deliveriesPerSecond: 10,
+  }
+  const { body: job } = await api.post(replays, request)
+  await until(() => receiver.requests.length >= 10)
+  // Without a cut the first page of all twelve events would have made sixty.
+  await new Promise((later) => setTimeout(later, 500))
+  expect(receiver.requests.length).toBeLessThan(30)
+  const { result } = await ended(api, job.id)
+  expect(result).toEqual({ eventCount: 12, deliveryCount: 60 })
+  await world.drain()
+  expect(receiver.requests).toHaveLength(60)
+})
+
 test('a replay whose process is stopped goes on in another one, and makes nothing due twice', async () => {
   const own = await startWorld({ parts: ['api'] })
   onTestFinished(() => own.stop())
