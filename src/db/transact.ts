@@ -225,10 +225,13 @@ function firstFailure(outcome: PromiseSettledResult<unknown>[]): unknown {
   return command === 'COMMIT' ? undefined : new Error(`commit answered ${command}`)
 }
 
+/** It shuts down, starts, fails; or ended the session of one that it had not heard of for long. */
+const serverLeft = /^(57P0[1235]|25P0[34]|08)/
+
 /** Whether the server went away rather than said no. */
 export function isConnectionLoss(error: unknown): boolean {
   if (!(error instanceof Error)) return false
-  if (error instanceof pg.DatabaseError) return /^(57P0[1-3]|08)/.test(error.code ?? '')
+  if (error instanceof pg.DatabaseError) return serverLeft.test(error.code ?? '')
   const { code } = error as NodeJS.ErrnoException
   return (
     /^(ECONN|EPIPE|ETIMEDOUT|EHOST|ENET)/.test(code ?? '') ||

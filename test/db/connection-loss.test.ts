@@ -1,5 +1,6 @@
 import { type AddressInfo, createServer, type Socket } from 'node:net'
-import { expect, onTestFinished, test } from 'vitest'
+import { setTimeout as rest } from 'node:timers/promises'
+import { expect, inject, onTestFinished, test } from 'vitest'
 import { Client } from '#db/client.ts'
 import { problemOf } from '#db/errors.ts'
 import { isConnectionLoss } from '#db/transact.ts'
@@ -16,6 +17,24 @@ test('a server that takes connections and says nothing is away: callers are told
   const client = new Client({ host: '127.0.0.1', port, connectionTimeoutMillis: 20 })
   client.on('error', () => undefined)
   const error = await client.connect().catch((cause: unknown) => cause)
+  expect(isConnectionLoss(error)).toBe(true)
+  expect(problemOf(error)).toMatchObject({ status: 503, code: 'unavailable' })
+})
+
+test('a server that ended a transaction whose next message came too late is away', async () => {
+  const client = new Client({ connectionString: inject('ownerUrl') })
+  client.on('error', () => undefined)
+  await client.connect()
+  onTestFinished(() => client.end())
+  await client.query("set idle_in_transaction_session_timeout = '20ms'; begin")
+  const { stream } = client.connection
+  // The message is on its way while the server gives up, as behind a connection that stands still.
+  stream.pause()
+  await rest(200)
+  const asked = client.query('select 1').catch((cause: unknown) => cause)
+  stream.resume()
+  const error = await asked
+  expect(error).toMatchObject({ code: '25P03' })
   expect(isConnectionLoss(error)).toBe(true)
   expect(problemOf(error)).toMatchObject({ status: 503, code: 'unavailable' })
 })
