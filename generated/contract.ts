@@ -6285,7 +6285,7 @@ export interface components {
             };
         };
         /**
-         * @description One event type, or all whose names begin alike, such as `invoice.*`, or `*` for all of them. Types of the future are included. Refused when it selects no type that there is.
+         * @description One event type, or all whose names begin alike, such as `invoice.*`, or `*` for all of them. Types of the future are included. Refused when it selects no type that there is; but `custom.*` may be said before there is a type of your own.
          * @example client.created
          * @example invoice.*
          * @example *

@@ -270,7 +270,7 @@ export type EventTypeName = components['schemas']['EventTypeName']
 /** Changes to a type of event of your own, as a JSON merge patch: what is absent stays. Who reads events of it goes on to understand them: a schema may gain fields, and require more of them; what it says so far stays (`invalid_state`). */
 export type EventTypePatch = components['schemas']['EventTypePatch']
 
-/** One event type, or all whose names begin alike, such as `invoice.*`, or `*` for all of them. Types of the future are included. Refused when it selects no type that there is. */
+/** One event type, or all whose names begin alike, such as `invoice.*`, or `*` for all of them. Types of the future are included. Refused when it selects no type that there is; but `custom.*` may be said before there is a type of your own. */
 export type EventTypeSelector = components['schemas']['EventTypeSelector']
 
 /** The method of a request, as HTTP has it. */
