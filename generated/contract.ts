@@ -1720,6 +1720,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/webhook-settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the webhook settings
+         * @description How webhooks are sent to endpoints that do not say otherwise.
+         */
+        get: operations["getWebhookSettings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change the webhook settings
+         * @description Says how webhooks are sent to endpoints that do not say otherwise: a merge patch. A schedule of retries holds from the next failure on, also for what waits already.
+         */
+        patch: operations["updateWebhookSettings"];
+        trace?: never;
+    };
     "/hooks/{sourceId}": {
         parameters: {
             query?: never;
@@ -8516,6 +8540,8 @@ export interface components {
              * @description The version of the API whose shapes are sent.
              */
             payloadVersion: number;
+            /** @description When a delivery that failed is tried again; `null` is as the webhook settings say. */
+            retryPolicy: components["schemas"]["WebhookRetryPolicy"] | null;
             revision: components["schemas"]["Revision"];
             /** @description With this you verify that a webhook is from us. `webhook-signature` uses the part after `whsec_`, decoded from base64; `X-UBOS-Signature` the whole text. */
             secret: string;
@@ -8618,6 +8644,8 @@ export interface components {
              * @description The version of the API whose shapes are sent.
              */
             payloadVersion: number;
+            /** @description When a delivery that failed is tried again; `null` is as the webhook settings say. */
+            retryPolicy: components["schemas"]["WebhookRetryPolicy"] | null;
             revision: components["schemas"]["Revision"];
             /** @description Which kinds of signature `webhook-signature` holds. */
             signatureSchemes: components["schemas"]["WebhookSignatureScheme"][];
@@ -8661,6 +8689,8 @@ export interface components {
              * @default 1
              */
             payloadVersion?: number;
+            /** @description When a delivery that failed is tried again. Without it, as the webhook settings say. */
+            retryPolicy?: components["schemas"]["WebhookRetryPolicyInput"];
             /**
              * @description Which kinds of signature `webhook-signature` holds. Without it, `V1`, which every library verifies.
              * @default [
@@ -8700,6 +8730,8 @@ export interface components {
              * @description The version of the API whose shapes are sent. So far there is one.
              */
             payloadVersion?: number;
+            /** @description When a delivery that failed is tried again, from the next failure on, also of what waits already: one that had as many retries as there are now fails for good. `null` is as the webhook settings say. */
+            retryPolicy?: components["schemas"]["WebhookRetryPolicyInput"] | null;
             /** @description Which kinds of signature `webhook-signature` holds from now on, in place of those so far. */
             signatureSchemes?: components["schemas"]["WebhookSignatureScheme"][];
             status?: components["schemas"]["WebhookEndpointStatus"];
@@ -8969,6 +9001,30 @@ export interface components {
             deliveryCount: number;
             endpointId: components["schemas"]["WebhookEndpointId"];
         };
+        /** @description Delays between the tries of a delivery. After its first try failed, it is tried again after the first delay, then after the second, and so on; each give or take a fifth, so that the receivers of one outage do not all come back at once. When the last one has failed, it is `EXHAUSTED`. A `Retry-After`, in seconds or as a date, puts the next try off by 24 hours at most, and never hastens it. `410 Gone` ends the tries at once. */
+        WebhookRetryPolicy: {
+            /**
+             * @description The delays in seconds, each from one second to seven days. None means that nothing is tried twice.
+             * @example [
+             *       10,
+             *       60,
+             *       3600
+             *     ]
+             */
+            delaysSeconds: number[];
+        };
+        /** @description Delays between the tries of a delivery. After its first try failed, it is tried again after the first delay, then after the second, and so on; each give or take a fifth, so that the receivers of one outage do not all come back at once. When the last one has failed, it is `EXHAUSTED`. A `Retry-After`, in seconds or as a date, puts the next try off by 24 hours at most, and never hastens it. `410 Gone` ends the tries at once. Together the delays are at most 2,016,000 seconds, since what was not delivered within 28 days is cancelled. */
+        WebhookRetryPolicyInput: {
+            /**
+             * @description The delays in seconds, each from one second to seven days. None means that nothing is tried twice.
+             * @example [
+             *       10,
+             *       60,
+             *       3600
+             *     ]
+             */
+            delaysSeconds: number[];
+        };
         /** @description How long the secrets so far go on signing beside the new one. */
         WebhookSecretRotationInput: {
             /**
@@ -8984,6 +9040,17 @@ export interface components {
             addresses: components["schemas"]["AllowedIp"][];
             /** @description What we send as `User-Agent`. */
             userAgent: string;
+        };
+        /** @description How webhooks are sent to endpoints that do not say otherwise. */
+        WebhookSettings: {
+            /** @description When deliveries that failed are tried again. `null` is the usual: after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, each ± 20 %. */
+            retryPolicy: components["schemas"]["WebhookRetryPolicy"] | null;
+            revision: components["schemas"]["Revision"];
+        };
+        /** @description Changes to the settings, as a JSON merge patch: what is absent stays, `null` clears. */
+        WebhookSettingsPatch: {
+            /** @description When deliveries that failed are tried again, from the next failure on. `null` is the usual: after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, each ± 20 %. */
+            retryPolicy?: components["schemas"]["WebhookRetryPolicyInput"] | null;
         };
         /**
          * @description `V1`: HMAC-SHA256 by the secrets of the endpoint. `V1A`: Ed25519 by the key pairs of your tenant, which whoever has the public key can verify and nobody else can make.
@@ -15893,6 +15960,120 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getWebhookSettings: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The `ETag` of what you have. If it is still current you get 304 without a body.
+                 * @example "1"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The settings. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookSettings"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    updateWebhookSettings: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412.
+                 * @example "1"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookSettingsPatch"];
+                "application/merge-patch+json": components["schemas"]["WebhookSettingsPatch"];
+            };
+        };
+        responses: {
+            /** @description The settings as they are now. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookSettings"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];

@@ -144,6 +144,8 @@ import type {
   WebhookReplayRequest,
   WebhookSecretRotationInput,
   WebhookSenderInfo,
+  WebhookSettings,
+  WebhookSettingsPatch,
 } from './types.ts'
 import type { Readable } from 'node:stream'
 
@@ -1868,6 +1870,28 @@ export interface GetWebhookSender200 {
   body: WebhookSenderInfo
 }
 
+/** GET /api/v1/webhook-settings */
+export interface GetWebhookSettingsRequest {
+  path: Record<never, never>
+  query: Record<never, never>
+  headers: {
+    /** The `ETag` of what you have. If it is still current you get 304 without a body. */
+    'if-none-match'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetWebhookSettingsReply = GetWebhookSettings200
+
+export interface GetWebhookSettings200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: WebhookSettings
+}
+
 /** POST /api/v1/invoices/{invoiceId}/issuance */
 export interface IssueInvoiceRequest {
   path: {
@@ -3241,6 +3265,31 @@ export interface UpdateWebhookEndpoint200 {
   body: WebhookEndpointInfo
 }
 
+/** PATCH /api/v1/webhook-settings */
+export interface UpdateWebhookSettingsRequest {
+  path: Record<never, never>
+  query: Record<never, never>
+  headers: {
+    /** The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412. */
+    'if-match'?: string
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: WebhookSettingsPatch
+}
+
+export type UpdateWebhookSettingsReply = UpdateWebhookSettings200
+
+export interface UpdateWebhookSettings200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: WebhookSettings
+}
+
 /** POST /api/v1/invoices/{invoiceId}/voidance */
 export interface VoidInvoiceRequest {
   path: {
@@ -3702,6 +3751,12 @@ export interface Operations {
     kind: 'read'
     access: 'key'
   }
+  getWebhookSettings: {
+    request: GetWebhookSettingsRequest
+    reply: GetWebhookSettingsReply
+    kind: 'read'
+    access: 'key'
+  }
   issueInvoice: {
     request: IssueInvoiceRequest
     reply: IssueInvoiceReply
@@ -3975,6 +4030,12 @@ export interface Operations {
   updateWebhookEndpoint: {
     request: UpdateWebhookEndpointRequest
     reply: UpdateWebhookEndpointReply
+    kind: 'write'
+    access: 'key'
+  }
+  updateWebhookSettings: {
+    request: UpdateWebhookSettingsRequest
+    reply: UpdateWebhookSettingsReply
     kind: 'write'
     access: 'key'
   }

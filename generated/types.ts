@@ -846,11 +846,23 @@ export type WebhookReplayRequest = components['schemas']['WebhookReplayRequest']
 /** What a replay would do for one endpoint. */
 export type WebhookReplayShare = components['schemas']['WebhookReplayShare']
 
+/** Delays between the tries of a delivery. After its first try failed, it is tried again after the first delay, then after the second, and so on; each give or take a fifth, so that the receivers of one outage do not all come back at once. When the last one has failed, it is `EXHAUSTED`. A `Retry-After`, in seconds or as a date, puts the next try off by 24 hours at most, and never hastens it. `410 Gone` ends the tries at once. */
+export type WebhookRetryPolicy = components['schemas']['WebhookRetryPolicy']
+
+/** Delays between the tries of a delivery. After its first try failed, it is tried again after the first delay, then after the second, and so on; each give or take a fifth, so that the receivers of one outage do not all come back at once. When the last one has failed, it is `EXHAUSTED`. A `Retry-After`, in seconds or as a date, puts the next try off by 24 hours at most, and never hastens it. `410 Gone` ends the tries at once. Together the delays are at most 2,016,000 seconds, since what was not delivered within 28 days is cancelled. */
+export type WebhookRetryPolicyInput = components['schemas']['WebhookRetryPolicyInput']
+
 /** How long the secrets so far go on signing beside the new one. */
 export type WebhookSecretRotationInput = components['schemas']['WebhookSecretRotationInput']
 
 /** How you know a webhook of ours before you verify it, for firewalls and logs. */
 export type WebhookSenderInfo = components['schemas']['WebhookSenderInfo']
+
+/** How webhooks are sent to endpoints that do not say otherwise. */
+export type WebhookSettings = components['schemas']['WebhookSettings']
+
+/** Changes to the settings, as a JSON merge patch: what is absent stays, `null` clears. */
+export type WebhookSettingsPatch = components['schemas']['WebhookSettingsPatch']
 
 /** `V1`: HMAC-SHA256 by the secrets of the endpoint. `V1A`: Ed25519 by the key pairs of your tenant, which whoever has the public key can verify and nobody else can make. */
 export type WebhookSignatureScheme = components['schemas']['WebhookSignatureScheme']

@@ -107,6 +107,7 @@ import { createWebhookReplay, createWebhookReplayPreview } from './webhooks/repl
 import { createWebhookDeliveries } from './webhooks/request.http.ts'
 import { revokeFormerWebhookSecrets, rotateWebhookSecret } from './webhooks/secret.http.ts'
 import { getWebhookSender } from './webhooks/sender.http.ts'
+import { getWebhookSettings, updateWebhookSettings } from './webhooks/settings.http.ts'
 
 /** Every operation of the contract, and who answers it. */
 export const operations = {
@@ -180,6 +181,7 @@ export const operations = {
   getWebhookEndpoint,
   getWebhookKeySet,
   getWebhookSender,
+  getWebhookSettings,
   getWebhookEndpointBalance,
   issueInvoice,
   listApiKeys,
@@ -228,5 +230,6 @@ export const operations = {
   updateTenantLegalHold,
   updateTenantLimits,
   updateWebhookEndpoint,
+  updateWebhookSettings,
   voidInvoice,
 } satisfies Handlers

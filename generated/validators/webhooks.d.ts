@@ -38,5 +38,8 @@ export declare const validateWebhookPreviewInput: Validate
 export declare const validateWebhookReplayPreview: Validate
 export declare const validateWebhookReplayRequest: Validate
 export declare const validateWebhookReplayShare: Validate
+export declare const validateWebhookRetryPolicyInput: Validate
 export declare const validateWebhookSecretRotationInput: Validate
 export declare const validateWebhookSenderInfo: Validate
+export declare const validateWebhookSettings: Validate
+export declare const validateWebhookSettingsPatch: Validate

@@ -19,6 +19,7 @@ import {
   validateWebhookFilterLimit,
   validateWebhookFilterOperand,
   validateWebhookFilterRule,
+  validateWebhookRetryPolicy,
   validateWebhookSignatureScheme,
   validateWebhookSigningSecretInfo,
 } from './shared.js'
@@ -48,8 +49,8 @@ const validateWebhookEndpointInput_2 = new RegExp("^https?://[!-~]+$", "u")
 const validateWebhookEndpointInput_3 = new RegExp("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", "u")
 const validateWebhookEndpointInput_4 = new RegExp("^[!-~]([ !-~]*[!-~])?$", "u")
 const validateWebhookEndpointInput_5 = new RegExp("^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$", "u")
-const validateWebhookEndpointInput_6 = { "url": 0, "eventTypes": 0, "signatureSchemes": 0, "filter": 0, "headers": 0, "transformation": 0, "payloadVersion": 0, "channel": 0, "description": 0 }
-const validateWebhookEndpointPatch_6 = { "url": 0, "eventTypes": 0, "signatureSchemes": 0, "filter": 0, "headers": 0, "transformation": 0, "payloadVersion": 0, "channel": 0, "description": 0, "status": 0 }
+const validateWebhookEndpointInput_6 = { "url": 0, "eventTypes": 0, "signatureSchemes": 0, "filter": 0, "headers": 0, "transformation": 0, "payloadVersion": 0, "channel": 0, "retryPolicy": 0, "description": 0 }
+const validateWebhookEndpointPatch_6 = { "url": 0, "eventTypes": 0, "signatureSchemes": 0, "filter": 0, "headers": 0, "transformation": 0, "payloadVersion": 0, "channel": 0, "retryPolicy": 0, "description": 0, "status": 0 }
 const validateWebhookEndpointPatch_7 = ["object","null"]
 const validateWebhookFilterRuleInput_0 = new RegExp("^(/([^~/\\u0000-\\u001f\\u007f\\ud800-\\udfff]|~[01])*)+$", "u")
 const validateWebhookFilterRuleInput_2 = { "path": 0, "equals": 0, "notEquals": 0, "in": 0, "exists": 0, "prefix": 0, "lt": 0, "gt": 0, "all": 0, "any": 0, "not": 0 }
@@ -2331,7 +2332,7 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
   if(errors === 0){
     if(data && typeof data == "object" && !Array.isArray(data)){
       let missing0;
-      if(((((((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.filter === undefined) && (missing0 = "filter"))) || ((data.transformation === undefined) && (missing0 = "transformation"))) || ((data.payloadVersion === undefined) && (missing0 = "payloadVersion"))) || ((data.channel === undefined) && (missing0 = "channel"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.customHeaders === undefined) && (missing0 = "customHeaders"))) || ((data.signatureSchemes === undefined) && (missing0 = "signatureSchemes"))) || ((data.signingSecrets === undefined) && (missing0 = "signingSecrets"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))) || ((data.secret === undefined) && (missing0 = "secret"))){
+      if((((((((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.filter === undefined) && (missing0 = "filter"))) || ((data.transformation === undefined) && (missing0 = "transformation"))) || ((data.payloadVersion === undefined) && (missing0 = "payloadVersion"))) || ((data.channel === undefined) && (missing0 = "channel"))) || ((data.retryPolicy === undefined) && (missing0 = "retryPolicy"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.customHeaders === undefined) && (missing0 = "customHeaders"))) || ((data.signatureSchemes === undefined) && (missing0 = "signatureSchemes"))) || ((data.signingSecrets === undefined) && (missing0 = "signingSecrets"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))) || ((data.secret === undefined) && (missing0 = "secret"))){
         validateWebhookEndpointCreated.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
         return false;
       }
@@ -2542,11 +2543,55 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                         var valid0 = true;
                       }
                       if(valid0){
-                        if(data.status !== undefined){
+                        if(data.retryPolicy !== undefined){
+                          let data10 = data.retryPolicy;
                           const _errs17 = errors;
-                          if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
-                            vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
+                          const _errs18 = errors;
+                          let valid3 = false;
+                          const _errs19 = errors;
+                          if(!(validateWebhookRetryPolicy(data10, {instancePath:instancePath+"/retryPolicy",parentData:data,parentDataProperty:"retryPolicy",rootData}))){
+                            vErrors = vErrors === null ? validateWebhookRetryPolicy.errors : vErrors.concat(validateWebhookRetryPolicy.errors);
                             errors = vErrors.length;
+                          }
+                          var _valid0 = _errs19 === errors;
+                          valid3 = valid3 || _valid0;
+                          if(!valid3){
+                            const _errs20 = errors;
+                            if(data10 !== null){
+                              const err0 = {instancePath:instancePath+"/retryPolicy",schemaPath:"#/properties/retryPolicy/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                              if(vErrors === null){
+                                vErrors = [err0];
+                              }
+                              else {
+                                vErrors.push(err0);
+                              }
+                              errors++;
+                            }
+                            var _valid0 = _errs20 === errors;
+                            valid3 = valid3 || _valid0;
+                          }
+                          if(!valid3){
+                            const err1 = {instancePath:instancePath+"/retryPolicy",schemaPath:"#/properties/retryPolicy/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                            if(vErrors === null){
+                              vErrors = [err1];
+                            }
+                            else {
+                              vErrors.push(err1);
+                            }
+                            errors++;
+                            validateWebhookEndpointCreated.errors = vErrors;
+                            return false;
+                          }
+                          else {
+                            errors = _errs18;
+                            if(vErrors !== null){
+                              if(_errs18){
+                                vErrors.length = _errs18;
+                              }
+                              else {
+                                vErrors = null;
+                              }
+                            }
                           }
                           var valid0 = _errs17 === errors;
                         }
@@ -2554,67 +2599,67 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                           var valid0 = true;
                         }
                         if(valid0){
-                          if(data.disabledReason !== undefined){
-                            let data11 = data.disabledReason;
-                            const _errs18 = errors;
-                            const _errs19 = errors;
-                            let valid3 = false;
-                            const _errs20 = errors;
-                            if(!(validateWebhookEndpointDisabledReason(data11, {instancePath:instancePath+"/disabledReason",parentData:data,parentDataProperty:"disabledReason",rootData}))){
-                              vErrors = vErrors === null ? validateWebhookEndpointDisabledReason.errors : vErrors.concat(validateWebhookEndpointDisabledReason.errors);
+                          if(data.status !== undefined){
+                            const _errs22 = errors;
+                            if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
+                              vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
                               errors = vErrors.length;
                             }
-                            var _valid0 = _errs20 === errors;
-                            valid3 = valid3 || _valid0;
-                            if(!valid3){
-                              const _errs21 = errors;
-                              if(data11 !== null){
-                                const err0 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
-                                if(vErrors === null){
-                                  vErrors = [err0];
-                                }
-                                else {
-                                  vErrors.push(err0);
-                                }
-                                errors++;
-                              }
-                              var _valid0 = _errs21 === errors;
-                              valid3 = valid3 || _valid0;
-                            }
-                            if(!valid3){
-                              const err1 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
-                              if(vErrors === null){
-                                vErrors = [err1];
-                              }
-                              else {
-                                vErrors.push(err1);
-                              }
-                              errors++;
-                              validateWebhookEndpointCreated.errors = vErrors;
-                              return false;
-                            }
-                            else {
-                              errors = _errs19;
-                              if(vErrors !== null){
-                                if(_errs19){
-                                  vErrors.length = _errs19;
-                                }
-                                else {
-                                  vErrors = null;
-                                }
-                              }
-                            }
-                            var valid0 = _errs18 === errors;
+                            var valid0 = _errs22 === errors;
                           }
                           else {
                             var valid0 = true;
                           }
                           if(valid0){
-                            if(data.disabledAt !== undefined){
+                            if(data.disabledReason !== undefined){
+                              let data12 = data.disabledReason;
                               const _errs23 = errors;
-                              if(!(validateTimestampOrNull(data.disabledAt, {instancePath:instancePath+"/disabledAt",parentData:data,parentDataProperty:"disabledAt",rootData}))){
-                                vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                              const _errs24 = errors;
+                              let valid4 = false;
+                              const _errs25 = errors;
+                              if(!(validateWebhookEndpointDisabledReason(data12, {instancePath:instancePath+"/disabledReason",parentData:data,parentDataProperty:"disabledReason",rootData}))){
+                                vErrors = vErrors === null ? validateWebhookEndpointDisabledReason.errors : vErrors.concat(validateWebhookEndpointDisabledReason.errors);
                                 errors = vErrors.length;
+                              }
+                              var _valid1 = _errs25 === errors;
+                              valid4 = valid4 || _valid1;
+                              if(!valid4){
+                                const _errs26 = errors;
+                                if(data12 !== null){
+                                  const err2 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                                  if(vErrors === null){
+                                    vErrors = [err2];
+                                  }
+                                  else {
+                                    vErrors.push(err2);
+                                  }
+                                  errors++;
+                                }
+                                var _valid1 = _errs26 === errors;
+                                valid4 = valid4 || _valid1;
+                              }
+                              if(!valid4){
+                                const err3 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                                if(vErrors === null){
+                                  vErrors = [err3];
+                                }
+                                else {
+                                  vErrors.push(err3);
+                                }
+                                errors++;
+                                validateWebhookEndpointCreated.errors = vErrors;
+                                return false;
+                              }
+                              else {
+                                errors = _errs24;
+                                if(vErrors !== null){
+                                  if(_errs24){
+                                    vErrors.length = _errs24;
+                                  }
+                                  else {
+                                    vErrors = null;
+                                  }
+                                }
                               }
                               var valid0 = _errs23 === errors;
                             }
@@ -2622,108 +2667,78 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                               var valid0 = true;
                             }
                             if(valid0){
-                              if(data.customHeaders !== undefined){
-                                let data13 = data.customHeaders;
-                                const _errs24 = errors;
-                                if(errors === _errs24){
-                                  if(Array.isArray(data13)){
-                                    if(data13.length > 10){
-                                      validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
-                                      return false;
-                                    }
-                                    else {
-                                      var valid4 = true;
-                                      const len2 = data13.length;
-                                      for(let i2=0; i2<len2; i2++){
-                                        const _errs26 = errors;
-                                        if(!(validateWebhookCustomHeader(data13[i2], {instancePath:instancePath+"/customHeaders/" + i2,parentData:data13,parentDataProperty:i2,rootData}))){
-                                          vErrors = vErrors === null ? validateWebhookCustomHeader.errors : vErrors.concat(validateWebhookCustomHeader.errors);
-                                          errors = vErrors.length;
-                                        }
-                                        var valid4 = _errs26 === errors;
-                                        if(!valid4){
-                                          break;
-                                        }
-                                      }
-                                    }
-                                  }
-                                  else {
-                                    validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/type",keyword:"type",params:{type: "array"},message:"must be array"}];
-                                    return false;
-                                  }
+                              if(data.disabledAt !== undefined){
+                                const _errs28 = errors;
+                                if(!(validateTimestampOrNull(data.disabledAt, {instancePath:instancePath+"/disabledAt",parentData:data,parentDataProperty:"disabledAt",rootData}))){
+                                  vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                                  errors = vErrors.length;
                                 }
-                                var valid0 = _errs24 === errors;
+                                var valid0 = _errs28 === errors;
                               }
                               else {
                                 var valid0 = true;
                               }
                               if(valid0){
-                                if(data.signatureSchemes !== undefined){
-                                  let data15 = data.signatureSchemes;
-                                  const _errs27 = errors;
-                                  if(errors === _errs27){
-                                    if(Array.isArray(data15)){
-                                      if(data15.length > 2){
-                                        validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
+                                if(data.customHeaders !== undefined){
+                                  let data14 = data.customHeaders;
+                                  const _errs29 = errors;
+                                  if(errors === _errs29){
+                                    if(Array.isArray(data14)){
+                                      if(data14.length > 10){
+                                        validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
                                         return false;
                                       }
                                       else {
-                                        if(data15.length < 1){
-                                          validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
-                                          return false;
-                                        }
-                                        else {
-                                          var valid5 = true;
-                                          const len3 = data15.length;
-                                          for(let i3=0; i3<len3; i3++){
-                                            const _errs29 = errors;
-                                            if(!(validateWebhookSignatureScheme(data15[i3], {instancePath:instancePath+"/signatureSchemes/" + i3,parentData:data15,parentDataProperty:i3,rootData}))){
-                                              vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
-                                              errors = vErrors.length;
-                                            }
-                                            var valid5 = _errs29 === errors;
-                                            if(!valid5){
-                                              break;
-                                            }
+                                        var valid5 = true;
+                                        const len2 = data14.length;
+                                        for(let i2=0; i2<len2; i2++){
+                                          const _errs31 = errors;
+                                          if(!(validateWebhookCustomHeader(data14[i2], {instancePath:instancePath+"/customHeaders/" + i2,parentData:data14,parentDataProperty:i2,rootData}))){
+                                            vErrors = vErrors === null ? validateWebhookCustomHeader.errors : vErrors.concat(validateWebhookCustomHeader.errors);
+                                            errors = vErrors.length;
+                                          }
+                                          var valid5 = _errs31 === errors;
+                                          if(!valid5){
+                                            break;
                                           }
                                         }
                                       }
                                     }
                                     else {
-                                      validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                      validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/type",keyword:"type",params:{type: "array"},message:"must be array"}];
                                       return false;
                                     }
                                   }
-                                  var valid0 = _errs27 === errors;
+                                  var valid0 = _errs29 === errors;
                                 }
                                 else {
                                   var valid0 = true;
                                 }
                                 if(valid0){
-                                  if(data.signingSecrets !== undefined){
-                                    let data17 = data.signingSecrets;
-                                    const _errs30 = errors;
-                                    if(errors === _errs30){
-                                      if(Array.isArray(data17)){
-                                        if(data17.length > 10){
-                                          validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                                  if(data.signatureSchemes !== undefined){
+                                    let data16 = data.signatureSchemes;
+                                    const _errs32 = errors;
+                                    if(errors === _errs32){
+                                      if(Array.isArray(data16)){
+                                        if(data16.length > 2){
+                                          validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
                                           return false;
                                         }
                                         else {
-                                          if(data17.length < 1){
-                                            validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                          if(data16.length < 1){
+                                            validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
                                             return false;
                                           }
                                           else {
                                             var valid6 = true;
-                                            const len4 = data17.length;
-                                            for(let i4=0; i4<len4; i4++){
-                                              const _errs32 = errors;
-                                              if(!(validateWebhookSigningSecretInfo(data17[i4], {instancePath:instancePath+"/signingSecrets/" + i4,parentData:data17,parentDataProperty:i4,rootData}))){
-                                                vErrors = vErrors === null ? validateWebhookSigningSecretInfo.errors : vErrors.concat(validateWebhookSigningSecretInfo.errors);
+                                            const len3 = data16.length;
+                                            for(let i3=0; i3<len3; i3++){
+                                              const _errs34 = errors;
+                                              if(!(validateWebhookSignatureScheme(data16[i3], {instancePath:instancePath+"/signatureSchemes/" + i3,parentData:data16,parentDataProperty:i3,rootData}))){
+                                                vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
                                                 errors = vErrors.length;
                                               }
-                                              var valid6 = _errs32 === errors;
+                                              var valid6 = _errs34 === errors;
                                               if(!valid6){
                                                 break;
                                               }
@@ -2732,83 +2747,126 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                                         }
                                       }
                                       else {
-                                        validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                        validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
                                         return false;
                                       }
                                     }
-                                    var valid0 = _errs30 === errors;
+                                    var valid0 = _errs32 === errors;
                                   }
                                   else {
                                     var valid0 = true;
                                   }
                                   if(valid0){
-                                    if(data.createdAt !== undefined){
-                                      const _errs33 = errors;
-                                      if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
-                                        vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
-                                        errors = vErrors.length;
+                                    if(data.signingSecrets !== undefined){
+                                      let data18 = data.signingSecrets;
+                                      const _errs35 = errors;
+                                      if(errors === _errs35){
+                                        if(Array.isArray(data18)){
+                                          if(data18.length > 10){
+                                            validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                                            return false;
+                                          }
+                                          else {
+                                            if(data18.length < 1){
+                                              validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                              return false;
+                                            }
+                                            else {
+                                              var valid7 = true;
+                                              const len4 = data18.length;
+                                              for(let i4=0; i4<len4; i4++){
+                                                const _errs37 = errors;
+                                                if(!(validateWebhookSigningSecretInfo(data18[i4], {instancePath:instancePath+"/signingSecrets/" + i4,parentData:data18,parentDataProperty:i4,rootData}))){
+                                                  vErrors = vErrors === null ? validateWebhookSigningSecretInfo.errors : vErrors.concat(validateWebhookSigningSecretInfo.errors);
+                                                  errors = vErrors.length;
+                                                }
+                                                var valid7 = _errs37 === errors;
+                                                if(!valid7){
+                                                  break;
+                                                }
+                                              }
+                                            }
+                                          }
+                                        }
+                                        else {
+                                          validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                          return false;
+                                        }
                                       }
-                                      var valid0 = _errs33 === errors;
+                                      var valid0 = _errs35 === errors;
                                     }
                                     else {
                                       var valid0 = true;
                                     }
                                     if(valid0){
-                                      if(data.updatedAt !== undefined){
-                                        const _errs34 = errors;
-                                        if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                                      if(data.createdAt !== undefined){
+                                        const _errs38 = errors;
+                                        if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
                                           vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                                           errors = vErrors.length;
                                         }
-                                        var valid0 = _errs34 === errors;
+                                        var valid0 = _errs38 === errors;
                                       }
                                       else {
                                         var valid0 = true;
                                       }
                                       if(valid0){
-                                        if(data.revision !== undefined){
-                                          const _errs35 = errors;
-                                          if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
-                                            vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                        if(data.updatedAt !== undefined){
+                                          const _errs39 = errors;
+                                          if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                                            vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                                             errors = vErrors.length;
                                           }
-                                          var valid0 = _errs35 === errors;
+                                          var valid0 = _errs39 === errors;
                                         }
                                         else {
                                           var valid0 = true;
                                         }
                                         if(valid0){
-                                          if(data.secret !== undefined){
-                                            let data22 = data.secret;
-                                            const _errs36 = errors;
-                                            if(errors === _errs36){
-                                              if(typeof data22 === "string"){
-                                                if(ucs2length(data22) > 100){
-                                                  validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
-                                                  return false;
-                                                }
-                                                else {
-                                                  if(ucs2length(data22) < 38){
-                                                    validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/minLength",keyword:"minLength",params:{limit: 38},message:"must NOT have fewer than 38 characters"}];
-                                                    return false;
-                                                  }
-                                                  else {
-                                                    if(!validateWebhookEndpointCreated_2.test(data22)){
-                                                      validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/pattern",keyword:"pattern",params:{pattern: "^whsec_[A-Za-z0-9+/]+={0,2}$"},message:"must match pattern \""+"^whsec_[A-Za-z0-9+/]+={0,2}$"+"\""}];
-                                                      return false;
-                                                    }
-                                                  }
-                                                }
-                                              }
-                                              else {
-                                                validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                                                return false;
-                                              }
+                                          if(data.revision !== undefined){
+                                            const _errs40 = errors;
+                                            if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
+                                              vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                              errors = vErrors.length;
                                             }
-                                            var valid0 = _errs36 === errors;
+                                            var valid0 = _errs40 === errors;
                                           }
                                           else {
                                             var valid0 = true;
+                                          }
+                                          if(valid0){
+                                            if(data.secret !== undefined){
+                                              let data23 = data.secret;
+                                              const _errs41 = errors;
+                                              if(errors === _errs41){
+                                                if(typeof data23 === "string"){
+                                                  if(ucs2length(data23) > 100){
+                                                    validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
+                                                    return false;
+                                                  }
+                                                  else {
+                                                    if(ucs2length(data23) < 38){
+                                                      validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/minLength",keyword:"minLength",params:{limit: 38},message:"must NOT have fewer than 38 characters"}];
+                                                      return false;
+                                                    }
+                                                    else {
+                                                      if(!validateWebhookEndpointCreated_2.test(data23)){
+                                                        validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/pattern",keyword:"pattern",params:{pattern: "^whsec_[A-Za-z0-9+/]+={0,2}$"},message:"must match pattern \""+"^whsec_[A-Za-z0-9+/]+={0,2}$"+"\""}];
+                                                        return false;
+                                                      }
+                                                    }
+                                                  }
+                                                }
+                                                else {
+                                                  validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                                  return false;
+                                                }
+                                              }
+                                              var valid0 = _errs41 === errors;
+                                            }
+                                            else {
+                                              var valid0 = true;
+                                            }
                                           }
                                         }
                                       }
@@ -3245,37 +3303,50 @@ export function validateWebhookEndpointInput(data, {instancePath="", parentData,
                           var valid0 = true;
                         }
                         if(valid0){
-                          if(data.description !== undefined){
-                            let data12 = data.description;
+                          if(data.retryPolicy !== undefined){
                             const _errs25 = errors;
-                            if(errors === _errs25){
-                              if(typeof data12 === "string"){
-                                if(ucs2length(data12) > 500){
-                                  validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
-                                  return false;
-                                }
-                                else {
-                                  if(ucs2length(data12) < 1){
-                                    validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
-                                    return false;
-                                  }
-                                  else {
-                                    if(!validateWebhookEndpointInput_5.test(data12)){
-                                      validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
-                                      return false;
-                                    }
-                                  }
-                                }
-                              }
-                              else {
-                                validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                                return false;
-                              }
+                            if(!(validateWebhookRetryPolicyInput(data.retryPolicy, {instancePath:instancePath+"/retryPolicy",parentData:data,parentDataProperty:"retryPolicy",rootData}))){
+                              vErrors = vErrors === null ? validateWebhookRetryPolicyInput.errors : vErrors.concat(validateWebhookRetryPolicyInput.errors);
+                              errors = vErrors.length;
                             }
                             var valid0 = _errs25 === errors;
                           }
                           else {
                             var valid0 = true;
+                          }
+                          if(valid0){
+                            if(data.description !== undefined){
+                              let data13 = data.description;
+                              const _errs26 = errors;
+                              if(errors === _errs26){
+                                if(typeof data13 === "string"){
+                                  if(ucs2length(data13) > 500){
+                                    validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                                    return false;
+                                  }
+                                  else {
+                                    if(ucs2length(data13) < 1){
+                                      validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                                      return false;
+                                    }
+                                    else {
+                                      if(!validateWebhookEndpointInput_5.test(data13)){
+                                        validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
+                                        return false;
+                                      }
+                                    }
+                                  }
+                                }
+                                else {
+                                  validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                  return false;
+                                }
+                              }
+                              var valid0 = _errs26 === errors;
+                            }
+                            else {
+                              var valid0 = true;
+                            }
                           }
                         }
                       }
@@ -3768,30 +3839,53 @@ export function validateWebhookEndpointPatch(data, {instancePath="", parentData,
                         var valid0 = true;
                       }
                       if(valid0){
-                        if(data.description !== undefined){
-                          let data12 = data.description;
+                        if(data.retryPolicy !== undefined){
+                          let data12 = data.retryPolicy;
                           const _errs25 = errors;
-                          if((typeof data12 !== "string") && (data12 !== null)){
-                            validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: validateWebhookAttemptInfo_2},message:"must be string,null"}];
-                            return false;
+                          const _errs26 = errors;
+                          let valid8 = false;
+                          const _errs27 = errors;
+                          if(!(validateWebhookRetryPolicyInput(data12, {instancePath:instancePath+"/retryPolicy",parentData:data,parentDataProperty:"retryPolicy",rootData}))){
+                            vErrors = vErrors === null ? validateWebhookRetryPolicyInput.errors : vErrors.concat(validateWebhookRetryPolicyInput.errors);
+                            errors = vErrors.length;
                           }
-                          if(errors === _errs25){
-                            if(typeof data12 === "string"){
-                              if(ucs2length(data12) > 500){
-                                validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
-                                return false;
+                          var _valid0 = _errs27 === errors;
+                          valid8 = valid8 || _valid0;
+                          if(!valid8){
+                            const _errs28 = errors;
+                            if(data12 !== null){
+                              const err5 = {instancePath:instancePath+"/retryPolicy",schemaPath:"#/properties/retryPolicy/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                              if(vErrors === null){
+                                vErrors = [err5];
                               }
                               else {
-                                if(ucs2length(data12) < 1){
-                                  validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
-                                  return false;
-                                }
-                                else {
-                                  if(!validateWebhookEndpointInput_5.test(data12)){
-                                    validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
-                                    return false;
-                                  }
-                                }
+                                vErrors.push(err5);
+                              }
+                              errors++;
+                            }
+                            var _valid0 = _errs28 === errors;
+                            valid8 = valid8 || _valid0;
+                          }
+                          if(!valid8){
+                            const err6 = {instancePath:instancePath+"/retryPolicy",schemaPath:"#/properties/retryPolicy/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                            if(vErrors === null){
+                              vErrors = [err6];
+                            }
+                            else {
+                              vErrors.push(err6);
+                            }
+                            errors++;
+                            validateWebhookEndpointPatch.errors = vErrors;
+                            return false;
+                          }
+                          else {
+                            errors = _errs26;
+                            if(vErrors !== null){
+                              if(_errs26){
+                                vErrors.length = _errs26;
+                              }
+                              else {
+                                vErrors = null;
                               }
                             }
                           }
@@ -3801,16 +3895,50 @@ export function validateWebhookEndpointPatch(data, {instancePath="", parentData,
                           var valid0 = true;
                         }
                         if(valid0){
-                          if(data.status !== undefined){
-                            const _errs27 = errors;
-                            if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
-                              vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
-                              errors = vErrors.length;
+                          if(data.description !== undefined){
+                            let data13 = data.description;
+                            const _errs30 = errors;
+                            if((typeof data13 !== "string") && (data13 !== null)){
+                              validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: validateWebhookAttemptInfo_2},message:"must be string,null"}];
+                              return false;
                             }
-                            var valid0 = _errs27 === errors;
+                            if(errors === _errs30){
+                              if(typeof data13 === "string"){
+                                if(ucs2length(data13) > 500){
+                                  validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                                  return false;
+                                }
+                                else {
+                                  if(ucs2length(data13) < 1){
+                                    validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                                    return false;
+                                  }
+                                  else {
+                                    if(!validateWebhookEndpointInput_5.test(data13)){
+                                      validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
+                                      return false;
+                                    }
+                                  }
+                                }
+                              }
+                            }
+                            var valid0 = _errs30 === errors;
                           }
                           else {
                             var valid0 = true;
+                          }
+                          if(valid0){
+                            if(data.status !== undefined){
+                              const _errs32 = errors;
+                              if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
+                                vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
+                                errors = vErrors.length;
+                              }
+                              var valid0 = _errs32 === errors;
+                            }
+                            else {
+                              var valid0 = true;
+                            }
                           }
                         }
                       }
@@ -5244,6 +5372,90 @@ export function validateWebhookReplayShare(data, {instancePath="", parentData, p
   return errors === 0;
 }
 
+export function validateWebhookRetryPolicyInput(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((data.delaysSeconds === undefined) && (missing0 = "delaysSeconds")){
+        validateWebhookRetryPolicyInput.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        const _errs1 = errors;
+        for(const key0 in data){
+          if(!(key0 === "delaysSeconds")){
+            validateWebhookRetryPolicyInput.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+            return false;
+            break;
+          }
+        }
+        if(_errs1 === errors){
+          if(data.delaysSeconds !== undefined){
+            let data0 = data.delaysSeconds;
+            const _errs2 = errors;
+            if(errors === _errs2){
+              if(Array.isArray(data0)){
+                if(data0.length > 20){
+                  validateWebhookRetryPolicyInput.errors = [{instancePath:instancePath+"/delaysSeconds",schemaPath:"#/properties/delaysSeconds/maxItems",keyword:"maxItems",params:{limit: 20},message:"must NOT have more than 20 items"}];
+                  return false;
+                }
+                else {
+                  var valid1 = true;
+                  const len0 = data0.length;
+                  for(let i0=0; i0<len0; i0++){
+                    let data1 = data0[i0];
+                    const _errs4 = errors;
+                    if(!(((typeof data1 == "number") && (!(data1 % 1) && !isNaN(data1))) && (isFinite(data1)))){
+                      validateWebhookRetryPolicyInput.errors = [{instancePath:instancePath+"/delaysSeconds/" + i0,schemaPath:"#/properties/delaysSeconds/items/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                      return false;
+                    }
+                    if(errors === _errs4){
+                      if((typeof data1 == "number") && (isFinite(data1))){
+                        if(data1 > 604800 || isNaN(data1)){
+                          validateWebhookRetryPolicyInput.errors = [{instancePath:instancePath+"/delaysSeconds/" + i0,schemaPath:"#/properties/delaysSeconds/items/maximum",keyword:"maximum",params:{comparison: "<=", limit: 604800},message:"must be <= 604800"}];
+                          return false;
+                        }
+                        else {
+                          if(data1 < 1 || isNaN(data1)){
+                            validateWebhookRetryPolicyInput.errors = [{instancePath:instancePath+"/delaysSeconds/" + i0,schemaPath:"#/properties/delaysSeconds/items/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
+                            return false;
+                          }
+                          else {
+                            if(!(listDeliveryAttemptsQuery_0.validate(data1))){
+                              validateWebhookRetryPolicyInput.errors = [{instancePath:instancePath+"/delaysSeconds/" + i0,schemaPath:"#/properties/delaysSeconds/items/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                              return false;
+                            }
+                          }
+                        }
+                      }
+                    }
+                    var valid1 = _errs4 === errors;
+                    if(!valid1){
+                      break;
+                    }
+                  }
+                }
+              }
+              else {
+                validateWebhookRetryPolicyInput.errors = [{instancePath:instancePath+"/delaysSeconds",schemaPath:"#/properties/delaysSeconds/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                return false;
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookRetryPolicyInput.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookRetryPolicyInput.errors = vErrors;
+  return errors === 0;
+}
+
 export function validateWebhookSecretRotationInput(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
@@ -5373,5 +5585,170 @@ export function validateWebhookSenderInfo(data, {instancePath="", parentData, pa
     }
   }
   validateWebhookSenderInfo.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookSettings(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((data.retryPolicy === undefined) && (missing0 = "retryPolicy")) || ((data.revision === undefined) && (missing0 = "revision"))){
+        validateWebhookSettings.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.retryPolicy !== undefined){
+          let data0 = data.retryPolicy;
+          const _errs1 = errors;
+          const _errs2 = errors;
+          let valid1 = false;
+          const _errs3 = errors;
+          if(!(validateWebhookRetryPolicy(data0, {instancePath:instancePath+"/retryPolicy",parentData:data,parentDataProperty:"retryPolicy",rootData}))){
+            vErrors = vErrors === null ? validateWebhookRetryPolicy.errors : vErrors.concat(validateWebhookRetryPolicy.errors);
+            errors = vErrors.length;
+          }
+          var _valid0 = _errs3 === errors;
+          valid1 = valid1 || _valid0;
+          if(!valid1){
+            const _errs4 = errors;
+            if(data0 !== null){
+              const err0 = {instancePath:instancePath+"/retryPolicy",schemaPath:"#/properties/retryPolicy/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+              if(vErrors === null){
+                vErrors = [err0];
+              }
+              else {
+                vErrors.push(err0);
+              }
+              errors++;
+            }
+            var _valid0 = _errs4 === errors;
+            valid1 = valid1 || _valid0;
+          }
+          if(!valid1){
+            const err1 = {instancePath:instancePath+"/retryPolicy",schemaPath:"#/properties/retryPolicy/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+            if(vErrors === null){
+              vErrors = [err1];
+            }
+            else {
+              vErrors.push(err1);
+            }
+            errors++;
+            validateWebhookSettings.errors = vErrors;
+            return false;
+          }
+          else {
+            errors = _errs2;
+            if(vErrors !== null){
+              if(_errs2){
+                vErrors.length = _errs2;
+              }
+              else {
+                vErrors = null;
+              }
+            }
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.revision !== undefined){
+            const _errs6 = errors;
+            if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
+              vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs6 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookSettings.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookSettings.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookSettingsPatch(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      const _errs1 = errors;
+      for(const key0 in data){
+        if(!(key0 === "retryPolicy")){
+          validateWebhookSettingsPatch.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+          return false;
+          break;
+        }
+      }
+      if(_errs1 === errors){
+        if(data.retryPolicy !== undefined){
+          let data0 = data.retryPolicy;
+          const _errs3 = errors;
+          let valid1 = false;
+          const _errs4 = errors;
+          if(!(validateWebhookRetryPolicyInput(data0, {instancePath:instancePath+"/retryPolicy",parentData:data,parentDataProperty:"retryPolicy",rootData}))){
+            vErrors = vErrors === null ? validateWebhookRetryPolicyInput.errors : vErrors.concat(validateWebhookRetryPolicyInput.errors);
+            errors = vErrors.length;
+          }
+          var _valid0 = _errs4 === errors;
+          valid1 = valid1 || _valid0;
+          if(!valid1){
+            const _errs5 = errors;
+            if(data0 !== null){
+              const err0 = {instancePath:instancePath+"/retryPolicy",schemaPath:"#/properties/retryPolicy/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+              if(vErrors === null){
+                vErrors = [err0];
+              }
+              else {
+                vErrors.push(err0);
+              }
+              errors++;
+            }
+            var _valid0 = _errs5 === errors;
+            valid1 = valid1 || _valid0;
+          }
+          if(!valid1){
+            const err1 = {instancePath:instancePath+"/retryPolicy",schemaPath:"#/properties/retryPolicy/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+            if(vErrors === null){
+              vErrors = [err1];
+            }
+            else {
+              vErrors.push(err1);
+            }
+            errors++;
+            validateWebhookSettingsPatch.errors = vErrors;
+            return false;
+          }
+          else {
+            errors = _errs3;
+            if(vErrors !== null){
+              if(_errs3){
+                vErrors.length = _errs3;
+              }
+              else {
+                vErrors = null;
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookSettingsPatch.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookSettingsPatch.errors = vErrors;
   return errors === 0;
 }

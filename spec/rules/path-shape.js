@@ -12,6 +12,7 @@ const singletons = new Set([
   'usage',
   'webhook-key-set',
   'webhook-sender',
+  'webhook-settings',
 ])
 const noun = /^[a-z]+(-[a-z]+)*$/
 const parameter = /^\{[a-z][A-Za-z]*(Id|Type|Code|Name)\}$/

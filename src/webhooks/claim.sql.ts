@@ -20,6 +20,8 @@ export interface Claimed {
   traceparent: string | null
   attemptCount: number
   retryCount: number
+  /** The endpoint's own schedule, or its tenant's; null is the usual. */
+  retryDelaysSeconds: readonly number[] | null
   dueAt: Date
   /** When leases ended whose workers did not record what they did; none is the usual. */
   interruptedAt: readonly Date[]
@@ -226,10 +228,13 @@ const claimText = `
   ), complete as (
     select claimed.*, endpoint.url, endpoint.secret, endpoint.former_secrets,
       endpoint.signature_schemes, endpoint.key_pairs, endpoint.headers, endpoint.transformation,
-      endpoint.has_transformed, event.correlation_id, event.traceparent, event.body
+      endpoint.has_transformed, endpoint.retry_delays, event.correlation_id, event.traceparent, event.body
     from claimed cross join lateral (
       select url, secret, former_secrets, signature_schemes, headers, transformation,
         has_transformed,
+        coalesce(retry_delays_seconds, (
+          select retry_delays_seconds from webhook_settings where tenant_id = claimed.tenant_id
+        )) as retry_delays,
         case when 'V1A' = any (signature_schemes) then (
           select keys from webhook_key_set where tenant_id = claimed.tenant_id
         ) end as key_pairs
@@ -248,7 +253,7 @@ const claimText = `
     coalesce(complete.message_id, complete.event_id) as "webhookId",
     complete.correlation_id as "correlationId", complete.traceparent,
     complete.attempt_count as "attemptCount",
-    complete.retry_count as "retryCount", complete.due_at as "dueAt",
+    complete.retry_count as "retryCount", complete.retry_delays as "retryDelaysSeconds", complete.due_at as "dueAt",
     complete.interrupted_at as "interruptedAt",
     complete.url, complete.secret, complete.former_secrets as "formerSecrets",
     complete.signature_schemes as "signatureSchemes", complete.key_pairs as "keyPairs",

@@ -1,5 +1,6 @@
 import type { Outcome } from '#egress/outcome.ts'
 import type { WebhookAttemptInfo } from '#generated/types.ts'
+import { jitter } from './retry-policy.ts'
 
 /** Nothing was sent, since the endpoint's transformation made nothing of the event. */
 export interface Untransformed {
@@ -16,29 +17,9 @@ export type Attempted = Outcome | Untransformed
 export type AttemptOutcome = WebhookAttemptInfo['outcome']
 
 const second = 1_000
-const minute = 60 * second
-const hour = 60 * minute
-
-/**
- * After the first try, a delivery is tried again after each of these, give or take a fifth, so that
- * the receivers of one outage do not all come back at once.
- */
-export const retryDelaysMs = [
-  5 * second,
-  5 * minute,
-  30 * minute,
-  2 * hour,
-  5 * hour,
-  10 * hour,
-  14 * hour,
-  20 * hour,
-  24 * hour,
-]
-
-const jitter = 0.2
 
 /** The most that a receiver's `Retry-After` can put off the next try. */
-const retryAfterMsMax = 24 * hour
+const retryAfterMsMax = 24 * 60 * 60 * second
 
 /** What happens to a delivery after an attempt. */
 export type Next =
@@ -69,17 +50,26 @@ const failures: Record<Extract<Outcome, { kind: 'failed' }>['reason'], AttemptOu
   aborted: 'INTERRUPTED',
 }
 
-/**
- * Decides what follows an attempt. `retryCount` is how many retries the schedule has already given;
- * `random` is in [0, 1).
- */
-export function nextStep(outcome: Attempted, retryCount: number, now: Date, random: number): Next {
+/** How far a delivery has come along its schedule of retries. */
+export interface Progress {
+  delaysSeconds: readonly number[]
+  /** How many retries the schedule has already given. */
+  retryCount: number
+}
+
+/** Decides what follows an attempt; `random` is in [0, 1). */
+export function nextStep(
+  outcome: Attempted,
+  { delaysSeconds, retryCount }: Progress,
+  now: Date,
+  random: number,
+): Next {
   const name = nameOutcome(outcome)
   if (name === 'DELIVERED') return { kind: 'done' }
   if (name === 'GONE') return { kind: 'gone' }
-  const delayMs = retryDelaysMs[retryCount]
-  if (delayMs === undefined) return { kind: 'exhausted' }
-  const jitteredMs = delayMs * (1 - jitter + 2 * jitter * random)
+  const delaySeconds = delaysSeconds[retryCount]
+  if (delaySeconds === undefined) return { kind: 'exhausted' }
+  const jitteredMs = delaySeconds * second * (1 - jitter + 2 * jitter * random)
   const askedMs =
     outcome.kind === 'answered' ? retryAfterMs(outcome.headers['retry-after'], now) : 0
   const waitMs = Math.max(jitteredMs, Math.min(askedMs, retryAfterMsMax))

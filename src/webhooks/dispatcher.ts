@@ -22,6 +22,7 @@ import { type Attempted, nameOutcome, nextStep } from './dispatch.ts'
 import { headerKeeper } from './header-keeper.ts'
 import { createPatience } from './patience.ts'
 import { createPayloads } from './payload.ts'
+import { usualDelaysSeconds } from './retry-policy.ts'
 import { userAgent } from './sender.ts'
 import { createSigners } from './signers.ts'
 import { endpointInFlightMax } from './undelivered.ts'
@@ -249,7 +250,9 @@ function conclude(
   startedAt: Date,
 ): Recorded {
   const endedAt = clock.now()
-  const next = nextStep(outcome, claimed.retryCount, endedAt, clock.random())
+  const { retryCount, retryDelaysSeconds } = claimed
+  const delaysSeconds = retryDelaysSeconds ?? usualDelaysSeconds
+  const next = nextStep(outcome, { delaysSeconds, retryCount }, endedAt, clock.random())
   const responseStatus = outcome.kind === 'answered' ? outcome.status : null
   const attempts = claimed.interruptedAt.map((at, index) =>
     interruption(clock.newId('att'), claimed.attemptCount + 1 + index, claimed.dueAt, at),
@@ -269,7 +272,7 @@ function conclude(
     claimed,
     attempts,
     next: next.kind === 'retry' ? next.at : next.kind === 'done' ? 'DELIVERED' : 'EXHAUSTED',
-    retryCount: claimed.retryCount + (next.kind === 'retry' ? 1 : 0),
+    retryCount: retryCount + (next.kind === 'retry' ? 1 : 0),
     responseStatus,
     endedAt,
   }

@@ -23,6 +23,7 @@ import {
 import { type Endpoint, endpointsMax, newEndpoint, patchEndpoint, toEndpoint } from './endpoint.ts'
 import { headerKeeper } from './header-keeper.ts'
 import { requireKeyPair } from './key-pair.ts'
+import { requireEnd } from './retry-policy.ts'
 import { secretPlace } from './secret.ts'
 import { requireSense } from './subscription.ts'
 import { requireReadable } from './transformation.ts'
@@ -34,6 +35,7 @@ export const createWebhookEndpoint: Operation<'createWebhookEndpoint'> = async (
   tx,
 ) => {
   requireUrl(ctx, body.url)
+  requireEnd(body.retryPolicy)
   requireSense(body, await findSelectable(tx, call.tenantId, body.eventTypes))
   await requireReadable(call.tenantId, body.transformation)
   requireHeaderNames(body.headers)
@@ -94,6 +96,7 @@ export const updateWebhookEndpoint: Operation<'updateWebhookEndpoint'> = async (
   requireMatch(headers['if-match'], endpoint.revision)
   if (body.url !== undefined) requireUrl(ctx, body.url)
   requireHeaderNames(body.headers)
+  requireEnd(body.retryPolicy)
 
   const patched = withHeaders(ctx, call, patchEndpoint(endpoint, body, call.now), body.headers)
   const [before, view] = [toEndpoint(endpoint), toEndpoint(patched)]

@@ -7,6 +7,7 @@ import { type CreationFilter, inOrderOfCreation } from '#http/page.sql.ts'
 import type { PageRequest } from '#http/page.ts'
 import type { Id, TenantId } from '#ids.ts'
 import type { Endpoint } from './endpoint.ts'
+import { optionColumns, optionColumnsOf, optionsFromRow, optionsToRow } from './options.sql.ts'
 import { firstSecretId } from './secret.ts'
 
 const columns = [
@@ -19,6 +20,7 @@ const columns = [
   'has_transformed',
   'payload_version',
   'channel',
+  ...optionColumns,
   'status',
   'disabled_reason',
   'disabled_at',
@@ -46,6 +48,7 @@ function fromRow(row: Row): Endpoint {
     hasTransformed: row.has_transformed,
     payloadVersion: row.payload_version,
     channel: row.channel as Endpoint['channel'],
+    options: optionsFromRow(row),
     status: row.status as Endpoint['status'],
     disabledReason: row.disabled_reason as Endpoint['disabledReason'],
     disabledAt: row.disabled_at,
@@ -64,9 +67,10 @@ function fromRow(row: Row): Endpoint {
 type Written = { tenantId: TenantId } & ReturnType<typeof toRow>
 
 function toRow(endpoint: Endpoint) {
-  const { secretId, secretCreatedAt, formerSecrets, ...rest } = endpoint
+  const { secretId, secretCreatedAt, formerSecrets, options, ...rest } = endpoint
   return {
     ...rest,
+    ...optionsToRow(options),
     eventTypes: [...endpoint.eventTypes] as string[],
     filter: JSON.stringify(endpoint.filter),
     signatureSchemes: [...endpoint.signatureSchemes] as string[],
@@ -128,6 +132,7 @@ function columnsOf(a: Written) {
     has_transformed: a.hasTransformed,
     payload_version: a.payloadVersion,
     channel: a.channel,
+    ...optionColumnsOf(a),
     status: a.status,
     disabled_reason: a.disabledReason,
     disabled_at: a.disabledAt,

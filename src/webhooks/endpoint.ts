@@ -8,6 +8,7 @@ import type {
 import type { Id } from '#ids.ts'
 import { type CustomHeader, toCustomHeaders } from './custom-header.ts'
 import type { Filter } from './filter.ts'
+import { type DeliveryOptions, patchOptions, toOptions, usualOptions } from './options.ts'
 import { firstSecretId, type SecretHistory, toSigningSecrets } from './secret.ts'
 
 /**
@@ -30,6 +31,7 @@ export interface Endpoint extends SecretHistory {
   hasTransformed: boolean
   payloadVersion: number
   channel: DeliveryChannel
+  options: DeliveryOptions
   status: WebhookEndpointInfo['status']
   disabledReason: WebhookEndpointInfo['disabledReason']
   disabledAt: Date | null
@@ -54,6 +56,7 @@ export function newEndpoint(id: Id<'whe'>, input: WebhookEndpointInput, now: Dat
     hasTransformed: input.transformation !== undefined,
     payloadVersion: input.payloadVersion ?? 1,
     channel: input.channel ?? 'HTTP',
+    options: patchOptions(usualOptions, input),
     status: 'ENABLED',
     disabledReason: null,
     disabledAt: null,
@@ -83,6 +86,7 @@ export function patchEndpoint(
     hasTransformed: endpoint.hasTransformed || typeof transformation === 'string',
     payloadVersion: patch.payloadVersion ?? endpoint.payloadVersion,
     channel: patch.channel ?? endpoint.channel,
+    options: patchOptions(endpoint.options, patch),
     revision: endpoint.revision + 1,
     updatedAt: now,
   }
@@ -114,6 +118,7 @@ export function toEndpoint(endpoint: Endpoint): WebhookEndpointInfo {
     transformation: endpoint.transformation,
     payloadVersion: endpoint.payloadVersion,
     channel: endpoint.channel,
+    ...toOptions(endpoint.options),
     status: endpoint.status,
     disabledReason: endpoint.disabledReason,
     disabledAt: endpoint.disabledAt?.toISOString() ?? null,

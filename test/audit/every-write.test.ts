@@ -298,6 +298,10 @@ const deeds: Partial<Record<OperationId, Deed>> = {
     await admin.post(`${path}/secret-rotations`)
     return await admin.post(`${path}/secret-revocation`)
   }, 'webhook_endpoint.secrets_revoked'),
+  updateWebhookSettings: deed(
+    () => admin.patch('/api/v1/webhook-settings', { retryPolicy: { delaysSeconds: [60] } }),
+    'webhook_settings.updated',
+  ),
   rotateWebhookKeySet: deed(
     () => admin.post('/api/v1/webhook-key-rotations'),
     'webhook_key_set.rotated',

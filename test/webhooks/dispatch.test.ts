@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Outcome } from '#egress/outcome.ts'
-import { nameOutcome, nextStep, retryAfterMs, retryDelaysMs } from '#webhooks/dispatch.ts'
+import { nameOutcome, nextStep, retryAfterMs } from '#webhooks/dispatch.ts'
+import { usualDelaysSeconds } from '#webhooks/retry-policy.ts'
 
 const now = new Date('2026-02-04T10:00:00.000Z')
 const [second, minute, hour, day] = [1_000, 60_000, 3_600_000, 86_400_000]
@@ -15,6 +16,8 @@ const failed = (reason: Extract<Outcome, { kind: 'failed' }>['reason']): Outcome
   kind: 'failed',
   ...{ reason, detail: 'It failed.', durationMs: 1 },
 })
+/** So far along the usual schedule. */
+const usual = (retryCount: number) => ({ delaysSeconds: usualDelaysSeconds, retryCount })
 const random = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
 
 test.each([
@@ -41,16 +44,17 @@ test.each([
   ['our own failure', failed('aborted'), 'INTERRUPTED', 'retry'],
 ])('%s is named as the contract says, and so is what follows', (_, outcome, name, kind) => {
   expect(nameOutcome(outcome)).toBe(name)
-  expect(nextStep(outcome, 0, now, 0.5).kind).toBe(kind)
+  expect(nextStep(outcome, usual(0), now, 0.5).kind).toBe(kind)
 })
 
 test('a retry comes within a fifth of its place in the schedule, however the dice fall', () => {
-  const place = fc.integer({ min: 0, max: retryDelaysMs.length - 1 })
+  const place = fc.integer({ min: 0, max: usualDelaysSeconds.length - 1 })
   fc.assert(
     fc.property(place, random, (retryCount, dice) => {
-      const next = nextStep(answered(500), retryCount, now, dice)
+      const next = nextStep(answered(500), usual(retryCount), now, dice)
       if (next.kind !== 'retry') throw new Error(next.kind)
-      const ratio = (next.at.getTime() - now.getTime()) / (retryDelaysMs[retryCount] ?? 0)
+      const ratio =
+        (next.at.getTime() - now.getTime()) / (1_000 * (usualDelaysSeconds[retryCount] ?? 0))
       expect(ratio).toBeGreaterThanOrEqual(0.7999)
       expect(ratio).toBeLessThanOrEqual(1.2001)
     }),
@@ -59,7 +63,7 @@ test('a retry comes within a fifth of its place in the schedule, however the dic
 
 test('the dice spread retries over the whole of that fifth', () => {
   const waits = [0, 0.999_999].map((dice) => {
-    const next = nextStep(answered(500), 1, now, dice)
+    const next = nextStep(answered(500), usual(1), now, dice)
     return next.kind === 'retry' && next.at.getTime() - now.getTime()
   })
   expect(waits).toEqual([4 * minute, 6 * minute - 1])
@@ -69,7 +73,12 @@ test('the dice spread retries over the whole of that fifth', () => {
 function triesOf(dice: () => number, outcomeOf: () => Outcome): number[] {
   const tries = [0]
   for (let at = 0; at < 30 * day; ) {
-    const next = nextStep(outcomeOf(), tries.length - 1, new Date(now.getTime() + at), dice())
+    const next = nextStep(
+      outcomeOf(),
+      usual(tries.length - 1),
+      new Date(now.getTime() + at),
+      dice(),
+    )
     if (next.kind !== 'retry') break
     at = next.at.getTime() - now.getTime()
     tries.push(at)
@@ -126,14 +135,14 @@ test.each([
   ['is absurd puts the try off by a day, not more', '99999999999999', day],
   ['is absurd as a date does the same', 'Fri, 01 Jan 2100 00:00:00 GMT', day],
 ])('a Retry-After that %s', (_, header, waitMs) => {
-  const next = nextStep(answered(429, { 'retry-after': header }), 0, now, 0.5)
+  const next = nextStep(answered(429, { 'retry-after': header }), usual(0), now, 0.5)
   expect(next).toEqual({ kind: 'retry', at: new Date(now.getTime() + waitMs) })
 })
 
 test('after the last place of the schedule a delivery is exhausted, Retry-After or not', () => {
-  const last = retryDelaysMs.length
-  expect(nextStep(answered(500), last, now, 0.5)).toEqual({ kind: 'exhausted' })
+  const last = usualDelaysSeconds.length
+  expect(nextStep(answered(500), usual(last), now, 0.5)).toEqual({ kind: 'exhausted' })
   const asking = answered(429, { 'retry-after': '60' })
-  expect(nextStep(asking, last, now, 0.5)).toEqual({ kind: 'exhausted' })
-  expect(nextStep(answered(200), last, now, 0.5)).toEqual({ kind: 'done' })
+  expect(nextStep(asking, usual(last), now, 0.5)).toEqual({ kind: 'exhausted' })
+  expect(nextStep(answered(200), usual(last), now, 0.5)).toEqual({ kind: 'done' })
 })
