@@ -183,8 +183,11 @@ async function drain(query: World['query'], clock: Clock): Promise<void> {
         ) as jobs, (select count(*) from event_pending) as pending, (
           select count(*) from delivery_due as due join webhook_endpoint as endpoint
             on endpoint.tenant_id = due.tenant_id and endpoint.id = due.endpoint_id
+          left join webhook_endpoint_health as health
+            on health.tenant_id = due.tenant_id and health.endpoint_id = due.endpoint_id
           where due.lease_token is not null or endpoint.deleted_at is not null
-            or (due.due_at <= $1 and endpoint.status = 'ENABLED')
+            or (greatest(due.due_at, health.open_until, health.paused_until) <= $1
+              and endpoint.status = 'ENABLED')
         ) as due`,
       // A little ahead: what becomes due while we ask counts, and a retry is seconds away.
       [new Date(clock.now().getTime() + 1_000)],

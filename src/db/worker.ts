@@ -51,15 +51,37 @@ export async function flushQueue<Row extends pg.QueryResultRow>(
   pool: pg.Pool,
   statements: readonly pg.QueryConfig[],
 ): Promise<pg.QueryResult<Row>[]> {
+  return await onQueue(pool, async (client, lead) => {
+    const results = await flushWorker<Row>(client, 'both', [...lead, ...statements])
+    return results.slice(1 + lead.length, -1)
+  })
+}
+
+/** Likewise in two flushes, where what ends the transaction follows from what began it. */
+export async function flushQueueInTwo<Row extends pg.QueryResultRow>(
+  pool: pg.Pool,
+  first: readonly pg.QueryConfig[],
+  second: (results: pg.QueryResult<Row>[]) => readonly pg.QueryConfig[],
+): Promise<void> {
+  await onQueue(pool, async (client, lead) => {
+    const results = await flushWorker<Row>(client, 'begin', [...lead, ...first])
+    await flushWorker(client, 'commit', second(results.slice(1 + lead.length)))
+  })
+}
+
+/** `lead` is what its statements need before them. */
+async function onQueue<Result>(
+  pool: pg.Pool,
+  flush: (client: pg.PoolClient, lead: readonly pg.QueryConfig[]) => Promise<Result>,
+): Promise<Result> {
   const client = await pool.connect()
   try {
     const nowMs = performance.now()
     const isStale = nowMs - (plannedMs.get(client) ?? Number.NEGATIVE_INFINITY) >= plansKeptMs
     if (isStale) plannedMs.set(client, nowMs)
-    const lead = isStale ? [{ text: 'discard plans' }, byIndex] : [byIndex]
-    const results = await flushWorker<Row>(client, 'both', [...lead, ...statements])
+    const result = await flush(client, isStale ? [{ text: 'discard plans' }, byIndex] : [byIndex])
     client.release()
-    return results.slice(1 + lead.length, -1)
+    return result
   } catch (error) {
     // The connection goes with its transaction, whatever state that is in.
     client.release(true)

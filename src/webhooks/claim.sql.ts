@@ -25,6 +25,8 @@ export interface Claimed {
   dueAt: Date
   /** When leases ended whose workers did not record what they did; none is the usual. */
   interruptedAt: readonly Date[]
+  /** Whether its endpoint failed lately, so that a success says something, too. */
+  isWatched: boolean
   url: string
   /** The newest, sealed. */
   secret: Buffer
@@ -47,11 +49,6 @@ export interface Lane {
   endpointId: string
 }
 
-/** A lane with a cap of its own. */
-export interface SlowLane extends Lane {
-  inFlightMax: number
-}
-
 export interface ClaimRequest {
   token: string
   /** At most so many. */
@@ -62,8 +59,6 @@ export interface ClaimRequest {
   tenantRoom: number
   /** … but of these, of which this worker holds some already. */
   tenantRooms: ReadonlyMap<TenantId, number>
-  /** Endpoints that may have fewer under lease. */
-  slow: readonly SlowLane[]
   leaseMs: number
   now: Date
   /** The lane behind which to begin: the last one of the claim before. */
@@ -113,7 +108,7 @@ interface Seen {
 }
 
 function claimStatement(request: ClaimRequest): pg.QueryConfig {
-  const { after, endpointInFlightMax, tenantRoom, tenantRooms, slow } = request
+  const { after, endpointInFlightMax, tenantRoom, tenantRooms } = request
   return {
     name: 'claim_deliveries',
     text: claimText,
@@ -128,9 +123,6 @@ function claimStatement(request: ClaimRequest): pg.QueryConfig {
       tenantRoom,
       [...tenantRooms.keys()],
       [...tenantRooms.values()],
-      slow.map(({ tenantId }) => tenantId),
-      slow.map(({ endpointId }) => endpointId),
-      slow.map(({ inFlightMax }) => inFlightMax),
     ],
   }
 }
@@ -172,21 +164,32 @@ const lanes = `
     from known where deleted_at is not null
   )`
 
+/** What is known of endpoints that failed lately; the others have no row (`health.ts`). */
+const healthOfKnown = `
+    left join lateral (
+      select true as is_watched, in_flight_limit, greatest(open_until, paused_until) as until
+      from webhook_endpoint_health
+      where tenant_id = known.tenant_id and endpoint_id = known.endpoint_id offset 0
+    ) as health on true`
+
+/** Nothing goes to an endpoint whose circuit is open, or that asked to be left alone. */
+const isLetThrough = `(health.until is null or health.until <= $4)`
+
 /** Each lane's oldest, as many as it has room for, ranked first in their lane, then in their tenant. */
 const ripe = `
   open_lanes as materialized (
-    select known.tenant_id, known.endpoint_id, coalesce(slow.in_flight_max, $3) - (
+    select known.tenant_id, known.endpoint_id, least($3, health.in_flight_limit) - (
         select count(*) from delivery_due as leased
         where leased.tenant_id = known.tenant_id and leased.endpoint_id = known.endpoint_id
           and leased.lease_token is not null and leased.leased_until > clock_timestamp()
       ) as room,
       -- Twice an even share of its tenant's lanes is enough to choose from; one alone may give all.
-      ceil(2.0 * $5 / count(*) over (partition by known.tenant_id))::integer as share
-    from known left join unnest($11::text[], $12::text[], $13::int[])
-      as slow (tenant_id, endpoint_id, in_flight_max) using (tenant_id, endpoint_id)
-    where known.status = 'ENABLED' and known.deleted_at is null
+      ceil(2.0 * $5 / count(*) over (partition by known.tenant_id))::integer as share,
+      health.is_watched
+    from known ${healthOfKnown}
+    where known.status = 'ENABLED' and known.deleted_at is null and ${isLetThrough}
   ), ripe as (
-    select open_lanes.tenant_id, due.*
+    select open_lanes.tenant_id, open_lanes.is_watched, due.*
     from open_lanes cross join lateral (
       select candidate.*, row_number() over (order by due_at, delivery_id) as endpoint_rank
       from (
@@ -224,7 +227,7 @@ const claimText = `
     from picked
     where due.tenant_id = picked.tenant_id and due.delivery_id = picked.delivery_id
       and due.lease_token is not distinct from picked.lease_token
-    returning due.*, picked.tenant_rank
+    returning due.*, picked.tenant_rank, picked.is_watched
   ), complete as (
     select claimed.*, endpoint.url, endpoint.secret, endpoint.former_secrets,
       endpoint.signature_schemes, endpoint.key_pairs, endpoint.headers, endpoint.transformation,
@@ -255,6 +258,7 @@ const claimText = `
     complete.attempt_count as "attemptCount",
     complete.retry_count as "retryCount", complete.retry_delays as "retryDelaysSeconds", complete.due_at as "dueAt",
     complete.interrupted_at as "interruptedAt",
+    coalesce(complete.is_watched, false) as "isWatched",
     complete.url, complete.secret, complete.former_secrets as "formerSecrets",
     complete.signature_schemes as "signatureSchemes", complete.key_pairs as "keyPairs",
     complete.headers, complete.transformation, complete.has_transformed as "hasTransformed",

@@ -11,6 +11,8 @@ export interface Recorded {
   /** The schedule's place after this attempt. */
   retryCount: number
   responseStatus: number | null
+  /** For how long the endpoint asked to be left alone; 0 when it did not. */
+  retryAfterMs: number
   endedAt: Date
 }
 
@@ -31,37 +33,40 @@ export interface RecordedAttempt {
  * claimed with is recorded, so a worker that was paused cannot overwrite a newer attempt.
  */
 export async function recordOutcomes(pool: pg.Pool, batch: readonly Recorded[]): Promise<void> {
+  await flushQueue(pool, [recordStatement(batch)])
+}
+
+/** The statement that records a batch; with `tell` it answers the ids of the deliveries recorded. */
+export function recordStatement(batch: readonly Recorded[], tell?: 'tell'): pg.QueryConfig {
   const attempts = batch.flatMap((entry, at) =>
     entry.attempts.map((attempt) => ({ ...attempt, place: at + 1 })),
   )
-  await flushQueue(pool, [
-    {
-      name: 'record_outcomes',
-      text: recordText,
-      values: [
-        batch.map(({ claimed }) => claimed.tenantId),
-        batch.map(({ claimed }) => claimed.deliveryId),
-        batch.map(({ claimed }) => claimed.createdOn),
-        batch.map(({ claimed }) => claimed.token),
-        batch.map(({ next }) => (next instanceof Date ? 'PENDING' : next)),
-        batch.map(({ next }) => (next instanceof Date ? next.toISOString() : null)),
-        batch.map(({ claimed, attempts: made }) => claimed.attemptCount + made.length),
-        batch.map(({ retryCount }) => retryCount),
-        batch.map(({ responseStatus }) => responseStatus),
-        batch.map(({ endedAt }) => endedAt.toISOString()),
-        attempts.map(({ place }) => place),
-        attempts.map(({ id }) => id),
-        attempts.map(({ number }) => number),
-        attempts.map(({ startedAt }) => startedAt.toISOString()),
-        attempts.map(({ durationMs }) => Math.round(durationMs)),
-        attempts.map(({ outcome }) => outcome),
-        attempts.map(({ responseStatus }) => responseStatus),
-        attempts.map(({ responseBody }) => responseBody),
-        attempts.map(({ error }) => error),
-        attempts.map(({ address }) => address),
-      ],
-    },
-  ])
+  return {
+    name: tell ? 'record_outcomes_telling' : 'record_outcomes',
+    text: tell ? `${recordText} returning delivery_id` : recordText,
+    values: [
+      batch.map(({ claimed }) => claimed.tenantId),
+      batch.map(({ claimed }) => claimed.deliveryId),
+      batch.map(({ claimed }) => claimed.createdOn),
+      batch.map(({ claimed }) => claimed.token),
+      batch.map(({ next }) => (next instanceof Date ? 'PENDING' : next)),
+      batch.map(({ next }) => (next instanceof Date ? next.toISOString() : null)),
+      batch.map(({ claimed, attempts: made }) => claimed.attemptCount + made.length),
+      batch.map(({ retryCount }) => retryCount),
+      batch.map(({ responseStatus }) => responseStatus),
+      batch.map(({ endedAt }) => endedAt.toISOString()),
+      attempts.map(({ place }) => place),
+      attempts.map(({ id }) => id),
+      attempts.map(({ number }) => number),
+      attempts.map(({ startedAt }) => startedAt.toISOString()),
+      attempts.map(({ durationMs }) => Math.round(durationMs)),
+      attempts.map(({ outcome }) => outcome),
+      attempts.map(({ responseStatus }) => responseStatus),
+      attempts.map(({ responseBody }) => responseBody),
+      attempts.map(({ error }) => error),
+      attempts.map(({ address }) => address),
+    ],
+  }
 }
 
 const recordText = `

@@ -18,9 +18,9 @@ import {
   releaseClaims,
   releaseLeases,
 } from './dispatch.sql.ts'
-import { type Attempted, nameOutcome, nextStep } from './dispatch.ts'
+import { type Attempted, nameOutcome, nextStep, retryAfterMs } from './dispatch.ts'
 import { headerKeeper } from './header-keeper.ts'
-import { createPatience } from './patience.ts'
+import { isTelling, recordTelling } from './health.sql.ts'
 import { createPayloads } from './payload.ts'
 import { usualDelaysSeconds } from './retry-policy.ts'
 import { userAgent } from './sender.ts'
@@ -77,7 +77,6 @@ export function runDispatcher(
   const inFlight = new Set<Claimed>()
   const concluded: Recorded[] = []
   const cut = new AbortController()
-  const patience = createPatience()
   const signersOf = createSigners(ctx)
   const payloadOf = createPayloads(ctx)
   let after = noLane
@@ -106,7 +105,6 @@ export function runDispatcher(
       // Half of what the others leave: however many hang, the tenants behind them find slots.
       tenantRoom: Math.ceil(limit / 2),
       tenantRooms: roomsOf(inFlight, limit),
-      slow: patience.slow(),
     })
     lost = []
     after = result.after
@@ -141,7 +139,6 @@ export function runDispatcher(
     // What the stop cut short stays in flight, to be given back without spending an attempt.
     if (cut.signal.aborted && outcome.kind === 'failed' && outcome.reason === 'aborted') return
     attemptsTotal.inc({ outcome: nameOutcome(outcome) })
-    patience.note(claimed, nameOutcome(outcome))
     attemptSeconds.observe(outcome.durationMs / 1_000)
     // While its lease is held nothing more is claimed in its place: the endpoint hears no more.
     if (nameOutcome(outcome) === 'GONE') {
@@ -186,7 +183,7 @@ export function runDispatcher(
     if (batch.length === 0) return false
     reach(faultPoints.deliveryBeforeRecord)
     try {
-      await recordOutcomes(ctx.db.worker, batch)
+      await recordBatch(ctx, batch)
       reach(faultPoints.deliveryAfterRecord)
     } catch (error) {
       if (!isUnwritable(error)) throw error
@@ -223,6 +220,12 @@ export function runDispatcher(
       await finish().catch((error) => ctx.log.warn({ err: error }, 'leases were not given back'))
     },
   }
+}
+
+/** What goes well is one flush; what says something of an endpoint's health is two. */
+async function recordBatch({ db }: Context, batch: readonly Recorded[]): Promise<void> {
+  if (!batch.some(isTelling)) return await recordOutcomes(db.worker, batch)
+  await recordTelling(db.worker, batch, () => endpointInFlightMax)
 }
 
 /** The tenant's own; ours, which are written after them, stand. */
@@ -274,8 +277,15 @@ function conclude(
     next: next.kind === 'retry' ? next.at : next.kind === 'done' ? 'DELIVERED' : 'EXHAUSTED',
     retryCount: retryCount + (next.kind === 'retry' ? 1 : 0),
     responseStatus,
+    retryAfterMs: askedMsOf(outcome, endedAt),
     endedAt,
   }
+}
+
+/** For how long an endpoint that has too much asked to be left alone. */
+function askedMsOf(outcome: Attempted, now: Date): number {
+  if (outcome.kind !== 'answered' || (outcome.status !== 429 && outcome.status !== 503)) return 0
+  return retryAfterMs(outcome.headers['retry-after'], now)
 }
 
 /** What is known of an attempt whose worker died: it began under its lease, once it was due. */

@@ -22,6 +22,7 @@ import {
 } from './endpoint.sql.ts'
 import { type Endpoint, endpointsMax, newEndpoint, patchEndpoint, toEndpoint } from './endpoint.ts'
 import { headerKeeper } from './header-keeper.ts'
+import { forgetHealth } from './health.sql.ts'
 import { requireKeyPair } from './key-pair.ts'
 import { requireEnd } from './retry-policy.ts'
 import { secretPlace } from './secret.ts'
@@ -110,6 +111,7 @@ export const updateWebhookEndpoint: Operation<'updateWebhookEndpoint'> = async (
   if (changedFields.includes('status') && patched.status === 'ENABLED') {
     hastenRetries(tx, call.tenantId, endpoint.id, call.now)
   }
+  if (startsAnew(changedFields, patched)) forgetHealth(tx, call.tenantId, endpoint.id)
   record(tx, call, 'webhook_endpoint.updated', endpoint.id, {
     before: pick(before, changedFields),
     after: pick(view, changedFields),
@@ -145,6 +147,11 @@ export const createTestEvent: Operation<'createTestEvent'> = async (_ctx, call, 
   })
   record(tx, call, 'webhook_endpoint.tested', endpoint.id, { after: { eventId: event.id } })
   return { status: 202, body: { ...event, position: null } }
+}
+
+/** Whether what came of attempts so far says nothing of attempts to come. */
+function startsAnew(changedFields: readonly string[], { status }: Endpoint): boolean {
+  return changedFields.includes('url') || (changedFields.includes('status') && status === 'ENABLED')
 }
 
 function withHeaders(

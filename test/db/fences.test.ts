@@ -209,6 +209,7 @@ async function rowFor(table: string, tenant: string, label: string): Promise<str
     if (table === 'service_account' && name === 'status') return `'ENABLED'`
     if (table === 'source_index' && name === 'source_id') return `'${tenant} ${label}'`
     if (name === 'keep_bodies') return `'NONE'`
+    if (name === 'state') return `'DEGRADED'`
     if (type === 'bytea') return `'${tenant} ${label}'::bytea`
     return sampleOf[type] ?? `'${label}'`
   })

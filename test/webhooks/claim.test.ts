@@ -92,13 +92,39 @@ test('of an endpoint that hangs one at a time is claimed, of its neighbours as m
   await forget()
   const { tenant, endpoints } = await aBacklog(2, 20)
   const [hanging] = endpoints
-  const slow = [{ tenantId: tenant, endpointId: hanging?.id ?? '', inFlightMax: 1 }]
-  const { claimed } = await claim({ slow })
+  await world.query(
+    `insert into webhook_endpoint_health (tenant_id, endpoint_id, state, since, in_flight_limit)
+     values ($1, $2, 'DEGRADED', now(), 1)`,
+    [tenant, hanging?.id],
+  )
+  const { claimed } = await claim()
   const ofHanging = claimed.filter(({ endpointId }) => endpointId === hanging?.id)
   expect([ofHanging.length, claimed.length]).toEqual([1, 11])
-  expect((await claim({ slow })).claimed, 'what is under way counts').toEqual([])
+  expect(claimed.every((one) => one.isWatched === ofHanging.includes(one))).toBe(true)
+  expect((await claim()).claimed, 'what is under way counts').toEqual([])
+  await world.query('delete from webhook_endpoint_health where endpoint_id = $1', [hanging?.id])
   expect((await claim()).claimed, 'once it answers, it has its ten').toHaveLength(9)
 })
+
+test.each(['open_until', 'paused_until'])(
+  'before %s nothing of an endpoint is claimed, from then on all of it',
+  async (until) => {
+    await forget()
+    const { tenant, endpoints } = await aBacklog(2, 3)
+    const [shut] = endpoints
+    const now = new Date()
+    await world.query(
+      `insert into webhook_endpoint_health (tenant_id, endpoint_id, state, since, ${until})
+     values ($1, $2, 'PROBING', now(), $3)`,
+      [tenant, shut?.id, new Date(now.getTime() + 60_000)],
+    )
+    const { claimed } = await claim({ now })
+    expect(claimed).toHaveLength(3)
+    expect(claimed.every(({ endpointId }) => endpointId !== shut?.id)).toBe(true)
+    expect((await claim({ now: new Date(now.getTime() + 59_999) })).claimed).toEqual([])
+    expect((await claim({ now: new Date(now.getTime() + 60_000) })).claimed).toHaveLength(3)
+  },
+)
 
 test('a lease that ended is claimed anew, also where nothing else waits, and says when it ended', async () => {
   await forget()

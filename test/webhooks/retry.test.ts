@@ -59,16 +59,19 @@ test('a delivery answered with 500 is made again some 5 s later, under the same 
   expect((sentAt[1] ?? 0) - (sentAt[0] ?? 0)).toBeGreaterThanOrEqual(5)
 })
 
-test('a receiver that asks for an hour is left in peace for an hour', async () => {
-  const { receiver, delivery, attempted, sawWork, ofDelivery } = await aDelivery(429, {
+test('a receiver that asks for an hour is left in peace for an hour, whatever else there is for it', async () => {
+  const { api, endpoint, receiver, delivery, attempted } = await aDelivery(429, {
     'retry-after': '3600',
   })
+  const neighbour = await aReceiver()
+  const beside = await anEndpoint(api, neighbour.url)
   const { lastAttemptAt, nextAttemptAt } = await delivery()
   expect(Date.parse(nextAttemptAt ?? '') - Date.parse(lastAttemptAt ?? '')).toBe(hour)
   receiver.answers(200)
   world.step(59 * minute)
-  await sawWork()
-  expect(await ofDelivery()).toHaveLength(1)
+  for (const { path } of [endpoint, beside]) await api.post(`${path}/test-events`)
+  await neighbour.received(1)
+  expect(receiver.requests).toHaveLength(1)
   world.step(2 * minute)
   await attempted(2)
   expect(await delivery()).toMatchObject({ status: 'DELIVERED', attemptCount: 2 })

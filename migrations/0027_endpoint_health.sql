@@ -1,0 +1,53 @@
+-- The health of endpoints. A row is there only for one that failed lately: what goes well is neither
+-- written nor looked up, but for one join in the claim. All workers share it, and it outlives them.
+
+create table webhook_endpoint_health (
+  tenant_id text collate "C" not null,
+  endpoint_id text collate "C" not null,
+  state text not null,
+  since timestamptz not null,
+  consecutive_failures integer not null default 0,
+  first_failure_at timestamptz,
+  last_failure_at timestamptz,
+  last_success_at timestamptz,
+  last_outcome text,
+  failure_share double precision not null default 0,
+  opened_count integer not null default 0,
+  open_until timestamptz,
+  paused_until timestamptz,
+  in_flight_limit integer,
+  failures jsonb not null default '[]',
+  warned integer not null default 0,
+  constraint webhook_endpoint_health_pkey primary key (tenant_id, endpoint_id),
+  constraint webhook_endpoint_health_state_check
+    check (state in ('HEALTHY', 'DEGRADED', 'PROBING'))
+) with (fillfactor = 50);
+comment on table webhook_endpoint_health is
+  'How an endpoint that failed lately is doing, and how much it is sent because of that; an endpoint '
+  'without a row is well.';
+comment on column webhook_endpoint_health.tenant_id is 'Whose endpoint.';
+comment on column webhook_endpoint_health.endpoint_id is 'Which endpoint.';
+comment on column webhook_endpoint_health.state is 'HEALTHY, DEGRADED or PROBING (its circuit is open).';
+comment on column webhook_endpoint_health.since is 'Since when it is in this state.';
+comment on column webhook_endpoint_health.consecutive_failures is
+  'Attempts that failed since the last one that was accepted.';
+comment on column webhook_endpoint_health.first_failure_at is 'When the first of those ended.';
+comment on column webhook_endpoint_health.last_failure_at is 'When an attempt last failed.';
+comment on column webhook_endpoint_health.last_success_at is
+  'When an attempt was last accepted, since the row is there.';
+comment on column webhook_endpoint_health.last_outcome is 'How the last attempt ended.';
+comment on column webhook_endpoint_health.failure_share is
+  'Which part of the attempts failed, the latest counting most.';
+comment on column webhook_endpoint_health.opened_count is
+  'How often in a row the circuit opened; 0 while it is closed.';
+comment on column webhook_endpoint_health.open_until is 'Nothing is sent before then: the circuit is open.';
+comment on column webhook_endpoint_health.paused_until is
+  'Nothing is sent before then: the endpoint asked for it by Retry-After.';
+comment on column webhook_endpoint_health.in_flight_limit is
+  'How many deliveries may be under way at once; null is as many as otherwise.';
+comment on column webhook_endpoint_health.failures is 'The last attempts that failed, the newest first.';
+comment on column webhook_endpoint_health.warned is
+  'How often its tenant was warned of these failures: 0, 1 or 2.';
+call ubos_fence('webhook_endpoint_health');
+grant select, delete on webhook_endpoint_health to ubos_api;
+grant select, insert, update, delete on webhook_endpoint_health to ubos_worker;
