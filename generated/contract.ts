@@ -8300,10 +8300,10 @@ export interface components {
             since: components["schemas"]["TimestampOrNull"];
         };
         /**
-         * @description Why a delivery was not accepted. `DUE`: a worker is about to send it. `ENDPOINT_BUSY`: as many attempts at its endpoint are under way as may be, so it waits for one to end. `SENDING`: it is being sent. `RETRY`: it failed, and waits for `nextAttemptAt`. `HELD`: its endpoint is disabled. `EXHAUSTED`: it failed in all attempts. `CANCELLED`: its endpoint was deleted, it waited for too long, or the payload of its event was erased.
+         * @description Why a delivery was not accepted. `DUE`: a worker is about to send it. `ENDPOINT_BUSY`: as many attempts at its endpoint are under way as may be, so it waits for one to end. `RATE_LIMITED`: the rate of its endpoint is spent, so it waits for its turn. `SENDING`: it is being sent. `RETRY`: it failed, and waits for `nextAttemptAt`. `HELD`: its endpoint is disabled. `EXHAUSTED`: it failed in all attempts. `CANCELLED`: its endpoint was deleted, it waited for too long, or the payload of its event was erased.
          * @enum {string}
          */
-        UndeliveredReason: "DUE" | "ENDPOINT_BUSY" | "SENDING" | "RETRY" | "HELD" | "EXHAUSTED" | "CANCELLED";
+        UndeliveredReason: "DUE" | "ENDPOINT_BUSY" | "RATE_LIMITED" | "SENDING" | "RETRY" | "HELD" | "EXHAUSTED" | "CANCELLED";
         /** @description What you used in a period. What is no longer kept (calls after 400 days, events after 90, deliveries after 30, unless you have other policies) is not counted. */
         UsageReport: {
             calls: components["schemas"]["ApiFigures"];
@@ -8537,9 +8537,16 @@ export interface components {
             id: components["schemas"]["WebhookEndpointId"];
             /**
              * Format: int32
+             * @description How many requests to it may be under way at once.
+             */
+            inFlightMax: number;
+            /**
+             * Format: int32
              * @description The version of the API whose shapes are sent.
              */
             payloadVersion: number;
+            /** @description How many requests it may get in a time; `null` is as many as come. */
+            rateLimit: components["schemas"]["WebhookRateLimit"] | null;
             /** @description When a delivery that failed is tried again; `null` is as the webhook settings say. */
             retryPolicy: components["schemas"]["WebhookRetryPolicy"] | null;
             revision: components["schemas"]["Revision"];
@@ -8641,9 +8648,16 @@ export interface components {
             id: components["schemas"]["WebhookEndpointId"];
             /**
              * Format: int32
+             * @description How many requests to it may be under way at once.
+             */
+            inFlightMax: number;
+            /**
+             * Format: int32
              * @description The version of the API whose shapes are sent.
              */
             payloadVersion: number;
+            /** @description How many requests it may get in a time; `null` is as many as come. */
+            rateLimit: components["schemas"]["WebhookRateLimit"] | null;
             /** @description When a delivery that failed is tried again; `null` is as the webhook settings say. */
             retryPolicy: components["schemas"]["WebhookRetryPolicy"] | null;
             revision: components["schemas"]["Revision"];
@@ -8685,10 +8699,18 @@ export interface components {
             };
             /**
              * Format: int32
+             * @description How many requests to it may be under way at once, whichever of our processes send them. Without it, ten.
+             * @default 10
+             */
+            inFlightMax?: number;
+            /**
+             * Format: int32
              * @description The version of the API whose shapes are sent. So far there is one.
              * @default 1
              */
             payloadVersion?: number;
+            /** @description How many requests it may get in a time. Without it, as many as come. */
+            rateLimit?: components["schemas"]["WebhookRateLimitInput"];
             /** @description When a delivery that failed is tried again. Without it, as the webhook settings say. */
             retryPolicy?: components["schemas"]["WebhookRetryPolicyInput"];
             /**
@@ -8727,9 +8749,16 @@ export interface components {
             } | null;
             /**
              * Format: int32
+             * @description How many requests to it may be under way at once, whichever of our processes send them.
+             */
+            inFlightMax?: number;
+            /**
+             * Format: int32
              * @description The version of the API whose shapes are sent. So far there is one.
              */
             payloadVersion?: number;
+            /** @description How many requests it may get in a time, in place of the limit so far; `null` is as many as come. */
+            rateLimit?: components["schemas"]["WebhookRateLimitInput"] | null;
             /** @description When a delivery that failed is tried again, from the next failure on, also of what waits already: one that had as many retries as there are now fails for good. `null` is as the webhook settings say. */
             retryPolicy?: components["schemas"]["WebhookRetryPolicyInput"] | null;
             /** @description Which kinds of signature `webhook-signature` holds from now on, in place of those so far. */
@@ -8945,6 +8974,36 @@ export interface components {
             filter?: components["schemas"]["WebhookFilterRuleInput"][];
             /** @description A JSONata expression that makes of the event what would be sent. */
             transformation?: string;
+        };
+        /** @description How many requests begin within any second, or any minute, whichever of our processes send them; one of the two. They are spread evenly, and we stay a little below, so that what the network delays does not add up to more: up to an eighth below a limit by the second. A retry and a batch count once, as any request. What has to wait goes out later; nothing is lost, and no retry is spent. */
+        WebhookRateLimit: {
+            /**
+             * Format: int32
+             * @description So many requests within a minute.
+             * @example 300
+             */
+            perMinute?: number;
+            /**
+             * Format: int32
+             * @description So many requests within a second.
+             * @example 20
+             */
+            perSecond?: number;
+        };
+        /** @description How many requests begin within any second, or any minute, whichever of our processes send them; one of the two. They are spread evenly, and we stay a little below, so that what the network delays does not add up to more: up to an eighth below a limit by the second. A retry and a batch count once, as any request. What has to wait goes out later; nothing is lost, and no retry is spent. */
+        WebhookRateLimitInput: {
+            /**
+             * Format: int32
+             * @description So many requests within a minute.
+             * @example 300
+             */
+            perMinute?: number;
+            /**
+             * Format: int32
+             * @description So many requests within a second.
+             * @example 20
+             */
+            perSecond?: number;
         };
         /** @description What a replay would do if it were asked for now. */
         WebhookReplayPreview: {

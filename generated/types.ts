@@ -714,7 +714,7 @@ export type Totals = components['schemas']['Totals']
 /** Why a delivery was not accepted so far. */
 export type UndeliveredInfo = components['schemas']['UndeliveredInfo']
 
-/** Why a delivery was not accepted. `DUE`: a worker is about to send it. `ENDPOINT_BUSY`: as many attempts at its endpoint are under way as may be, so it waits for one to end. `SENDING`: it is being sent. `RETRY`: it failed, and waits for `nextAttemptAt`. `HELD`: its endpoint is disabled. `EXHAUSTED`: it failed in all attempts. `CANCELLED`: its endpoint was deleted, it waited for too long, or the payload of its event was erased. */
+/** Why a delivery was not accepted. `DUE`: a worker is about to send it. `ENDPOINT_BUSY`: as many attempts at its endpoint are under way as may be, so it waits for one to end. `RATE_LIMITED`: the rate of its endpoint is spent, so it waits for its turn. `SENDING`: it is being sent. `RETRY`: it failed, and waits for `nextAttemptAt`. `HELD`: its endpoint is disabled. `EXHAUSTED`: it failed in all attempts. `CANCELLED`: its endpoint was deleted, it waited for too long, or the payload of its event was erased. */
 export type UndeliveredReason = components['schemas']['UndeliveredReason']
 
 /** What you used in a period. What is no longer kept (calls after 400 days, events after 90, deliveries after 30, unless you have other policies) is not counted. */
@@ -836,6 +836,12 @@ export type WebhookPreview = components['schemas']['WebhookPreview']
 
 /** What to try, and on which event: `eventId` or `eventType`, one of them. */
 export type WebhookPreviewInput = components['schemas']['WebhookPreviewInput']
+
+/** How many requests begin within any second, or any minute, whichever of our processes send them; one of the two. They are spread evenly, and we stay a little below, so that what the network delays does not add up to more: up to an eighth below a limit by the second. A retry and a batch count once, as any request. What has to wait goes out later; nothing is lost, and no retry is spent. */
+export type WebhookRateLimit = components['schemas']['WebhookRateLimit']
+
+/** How many requests begin within any second, or any minute, whichever of our processes send them; one of the two. They are spread evenly, and we stay a little below, so that what the network delays does not add up to more: up to an eighth below a limit by the second. A retry and a batch count once, as any request. What has to wait goes out later; nothing is lost, and no retry is spent. */
+export type WebhookRateLimitInput = components['schemas']['WebhookRateLimitInput']
 
 /** What a replay would do if it were asked for now. */
 export type WebhookReplayPreview = components['schemas']['WebhookReplayPreview']

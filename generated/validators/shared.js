@@ -7702,7 +7702,7 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
   if(errors === 0){
     if(data && typeof data == "object" && !Array.isArray(data)){
       let missing0;
-      if(((((((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.filter === undefined) && (missing0 = "filter"))) || ((data.transformation === undefined) && (missing0 = "transformation"))) || ((data.payloadVersion === undefined) && (missing0 = "payloadVersion"))) || ((data.channel === undefined) && (missing0 = "channel"))) || ((data.retryPolicy === undefined) && (missing0 = "retryPolicy"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.customHeaders === undefined) && (missing0 = "customHeaders"))) || ((data.signatureSchemes === undefined) && (missing0 = "signatureSchemes"))) || ((data.signingSecrets === undefined) && (missing0 = "signingSecrets"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))){
+      if(((((((((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.filter === undefined) && (missing0 = "filter"))) || ((data.transformation === undefined) && (missing0 = "transformation"))) || ((data.payloadVersion === undefined) && (missing0 = "payloadVersion"))) || ((data.channel === undefined) && (missing0 = "channel"))) || ((data.retryPolicy === undefined) && (missing0 = "retryPolicy"))) || ((data.inFlightMax === undefined) && (missing0 = "inFlightMax"))) || ((data.rateLimit === undefined) && (missing0 = "rateLimit"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.customHeaders === undefined) && (missing0 = "customHeaders"))) || ((data.signatureSchemes === undefined) && (missing0 = "signatureSchemes"))) || ((data.signingSecrets === undefined) && (missing0 = "signingSecrets"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))){
         validateWebhookEndpointInfo.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
         return false;
       }
@@ -7969,11 +7969,32 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                           var valid0 = true;
                         }
                         if(valid0){
-                          if(data.status !== undefined){
+                          if(data.inFlightMax !== undefined){
+                            let data11 = data.inFlightMax;
                             const _errs22 = errors;
-                            if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
-                              vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
-                              errors = vErrors.length;
+                            if(!(((typeof data11 == "number") && (!(data11 % 1) && !isNaN(data11))) && (isFinite(data11)))){
+                              validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/inFlightMax",schemaPath:"#/properties/inFlightMax/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                              return false;
+                            }
+                            if(errors === _errs22){
+                              if((typeof data11 == "number") && (isFinite(data11))){
+                                if(data11 > 50 || isNaN(data11)){
+                                  validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/inFlightMax",schemaPath:"#/properties/inFlightMax/maximum",keyword:"maximum",params:{comparison: "<=", limit: 50},message:"must be <= 50"}];
+                                  return false;
+                                }
+                                else {
+                                  if(data11 < 1 || isNaN(data11)){
+                                    validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/inFlightMax",schemaPath:"#/properties/inFlightMax/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
+                                    return false;
+                                  }
+                                  else {
+                                    if(!(validateInboundReceiptInfo_0.validate(data11))){
+                                      validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/inFlightMax",schemaPath:"#/properties/inFlightMax/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                                      return false;
+                                    }
+                                  }
+                                }
+                              }
                             }
                             var valid0 = _errs22 === errors;
                           }
@@ -7981,22 +8002,22 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                             var valid0 = true;
                           }
                           if(valid0){
-                            if(data.disabledReason !== undefined){
-                              let data12 = data.disabledReason;
-                              const _errs23 = errors;
+                            if(data.rateLimit !== undefined){
+                              let data12 = data.rateLimit;
                               const _errs24 = errors;
-                              let valid4 = false;
                               const _errs25 = errors;
-                              if(!(validateWebhookEndpointDisabledReason(data12, {instancePath:instancePath+"/disabledReason",parentData:data,parentDataProperty:"disabledReason",rootData}))){
-                                vErrors = vErrors === null ? validateWebhookEndpointDisabledReason.errors : vErrors.concat(validateWebhookEndpointDisabledReason.errors);
+                              let valid4 = false;
+                              const _errs26 = errors;
+                              if(!(validateWebhookRateLimit(data12, {instancePath:instancePath+"/rateLimit",parentData:data,parentDataProperty:"rateLimit",rootData}))){
+                                vErrors = vErrors === null ? validateWebhookRateLimit.errors : vErrors.concat(validateWebhookRateLimit.errors);
                                 errors = vErrors.length;
                               }
-                              var _valid1 = _errs25 === errors;
+                              var _valid1 = _errs26 === errors;
                               valid4 = valid4 || _valid1;
                               if(!valid4){
-                                const _errs26 = errors;
+                                const _errs27 = errors;
                                 if(data12 !== null){
-                                  const err2 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                                  const err2 = {instancePath:instancePath+"/rateLimit",schemaPath:"#/properties/rateLimit/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
                                   if(vErrors === null){
                                     vErrors = [err2];
                                   }
@@ -8005,11 +8026,11 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                                   }
                                   errors++;
                                 }
-                                var _valid1 = _errs26 === errors;
+                                var _valid1 = _errs27 === errors;
                                 valid4 = valid4 || _valid1;
                               }
                               if(!valid4){
-                                const err3 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                                const err3 = {instancePath:instancePath+"/rateLimit",schemaPath:"#/properties/rateLimit/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
                                 if(vErrors === null){
                                   vErrors = [err3];
                                 }
@@ -8021,188 +8042,258 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                                 return false;
                               }
                               else {
-                                errors = _errs24;
+                                errors = _errs25;
                                 if(vErrors !== null){
-                                  if(_errs24){
-                                    vErrors.length = _errs24;
+                                  if(_errs25){
+                                    vErrors.length = _errs25;
                                   }
                                   else {
                                     vErrors = null;
                                   }
                                 }
                               }
-                              var valid0 = _errs23 === errors;
+                              var valid0 = _errs24 === errors;
                             }
                             else {
                               var valid0 = true;
                             }
                             if(valid0){
-                              if(data.disabledAt !== undefined){
-                                const _errs28 = errors;
-                                if(!(validateTimestampOrNull(data.disabledAt, {instancePath:instancePath+"/disabledAt",parentData:data,parentDataProperty:"disabledAt",rootData}))){
-                                  vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                              if(data.status !== undefined){
+                                const _errs29 = errors;
+                                if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
+                                  vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
                                   errors = vErrors.length;
                                 }
-                                var valid0 = _errs28 === errors;
+                                var valid0 = _errs29 === errors;
                               }
                               else {
                                 var valid0 = true;
                               }
                               if(valid0){
-                                if(data.customHeaders !== undefined){
-                                  let data14 = data.customHeaders;
-                                  const _errs29 = errors;
-                                  if(errors === _errs29){
-                                    if(Array.isArray(data14)){
-                                      if(data14.length > 10){
-                                        validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
-                                        return false;
+                                if(data.disabledReason !== undefined){
+                                  let data14 = data.disabledReason;
+                                  const _errs30 = errors;
+                                  const _errs31 = errors;
+                                  let valid5 = false;
+                                  const _errs32 = errors;
+                                  if(!(validateWebhookEndpointDisabledReason(data14, {instancePath:instancePath+"/disabledReason",parentData:data,parentDataProperty:"disabledReason",rootData}))){
+                                    vErrors = vErrors === null ? validateWebhookEndpointDisabledReason.errors : vErrors.concat(validateWebhookEndpointDisabledReason.errors);
+                                    errors = vErrors.length;
+                                  }
+                                  var _valid2 = _errs32 === errors;
+                                  valid5 = valid5 || _valid2;
+                                  if(!valid5){
+                                    const _errs33 = errors;
+                                    if(data14 !== null){
+                                      const err4 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                                      if(vErrors === null){
+                                        vErrors = [err4];
                                       }
                                       else {
-                                        var valid5 = true;
-                                        const len2 = data14.length;
-                                        for(let i2=0; i2<len2; i2++){
-                                          const _errs31 = errors;
-                                          if(!(validateWebhookCustomHeader(data14[i2], {instancePath:instancePath+"/customHeaders/" + i2,parentData:data14,parentDataProperty:i2,rootData}))){
-                                            vErrors = vErrors === null ? validateWebhookCustomHeader.errors : vErrors.concat(validateWebhookCustomHeader.errors);
-                                            errors = vErrors.length;
-                                          }
-                                          var valid5 = _errs31 === errors;
-                                          if(!valid5){
-                                            break;
-                                          }
-                                        }
+                                        vErrors.push(err4);
                                       }
+                                      errors++;
+                                    }
+                                    var _valid2 = _errs33 === errors;
+                                    valid5 = valid5 || _valid2;
+                                  }
+                                  if(!valid5){
+                                    const err5 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                                    if(vErrors === null){
+                                      vErrors = [err5];
                                     }
                                     else {
-                                      validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/type",keyword:"type",params:{type: "array"},message:"must be array"}];
-                                      return false;
+                                      vErrors.push(err5);
+                                    }
+                                    errors++;
+                                    validateWebhookEndpointInfo.errors = vErrors;
+                                    return false;
+                                  }
+                                  else {
+                                    errors = _errs31;
+                                    if(vErrors !== null){
+                                      if(_errs31){
+                                        vErrors.length = _errs31;
+                                      }
+                                      else {
+                                        vErrors = null;
+                                      }
                                     }
                                   }
-                                  var valid0 = _errs29 === errors;
+                                  var valid0 = _errs30 === errors;
                                 }
                                 else {
                                   var valid0 = true;
                                 }
                                 if(valid0){
-                                  if(data.signatureSchemes !== undefined){
-                                    let data16 = data.signatureSchemes;
-                                    const _errs32 = errors;
-                                    if(errors === _errs32){
-                                      if(Array.isArray(data16)){
-                                        if(data16.length > 2){
-                                          validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
-                                          return false;
-                                        }
-                                        else {
-                                          if(data16.length < 1){
-                                            validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                  if(data.disabledAt !== undefined){
+                                    const _errs35 = errors;
+                                    if(!(validateTimestampOrNull(data.disabledAt, {instancePath:instancePath+"/disabledAt",parentData:data,parentDataProperty:"disabledAt",rootData}))){
+                                      vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                                      errors = vErrors.length;
+                                    }
+                                    var valid0 = _errs35 === errors;
+                                  }
+                                  else {
+                                    var valid0 = true;
+                                  }
+                                  if(valid0){
+                                    if(data.customHeaders !== undefined){
+                                      let data16 = data.customHeaders;
+                                      const _errs36 = errors;
+                                      if(errors === _errs36){
+                                        if(Array.isArray(data16)){
+                                          if(data16.length > 10){
+                                            validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
                                             return false;
                                           }
                                           else {
                                             var valid6 = true;
-                                            const len3 = data16.length;
-                                            for(let i3=0; i3<len3; i3++){
-                                              const _errs34 = errors;
-                                              if(!(validateWebhookSignatureScheme(data16[i3], {instancePath:instancePath+"/signatureSchemes/" + i3,parentData:data16,parentDataProperty:i3,rootData}))){
-                                                vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
+                                            const len2 = data16.length;
+                                            for(let i2=0; i2<len2; i2++){
+                                              const _errs38 = errors;
+                                              if(!(validateWebhookCustomHeader(data16[i2], {instancePath:instancePath+"/customHeaders/" + i2,parentData:data16,parentDataProperty:i2,rootData}))){
+                                                vErrors = vErrors === null ? validateWebhookCustomHeader.errors : vErrors.concat(validateWebhookCustomHeader.errors);
                                                 errors = vErrors.length;
                                               }
-                                              var valid6 = _errs34 === errors;
+                                              var valid6 = _errs38 === errors;
                                               if(!valid6){
                                                 break;
                                               }
                                             }
                                           }
                                         }
-                                      }
-                                      else {
-                                        validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
-                                        return false;
-                                      }
-                                    }
-                                    var valid0 = _errs32 === errors;
-                                  }
-                                  else {
-                                    var valid0 = true;
-                                  }
-                                  if(valid0){
-                                    if(data.signingSecrets !== undefined){
-                                      let data18 = data.signingSecrets;
-                                      const _errs35 = errors;
-                                      if(errors === _errs35){
-                                        if(Array.isArray(data18)){
-                                          if(data18.length > 10){
-                                            validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
-                                            return false;
-                                          }
-                                          else {
-                                            if(data18.length < 1){
-                                              validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
-                                              return false;
-                                            }
-                                            else {
-                                              var valid7 = true;
-                                              const len4 = data18.length;
-                                              for(let i4=0; i4<len4; i4++){
-                                                const _errs37 = errors;
-                                                if(!(validateWebhookSigningSecretInfo(data18[i4], {instancePath:instancePath+"/signingSecrets/" + i4,parentData:data18,parentDataProperty:i4,rootData}))){
-                                                  vErrors = vErrors === null ? validateWebhookSigningSecretInfo.errors : vErrors.concat(validateWebhookSigningSecretInfo.errors);
-                                                  errors = vErrors.length;
-                                                }
-                                                var valid7 = _errs37 === errors;
-                                                if(!valid7){
-                                                  break;
-                                                }
-                                              }
-                                            }
-                                          }
-                                        }
                                         else {
-                                          validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                          validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/type",keyword:"type",params:{type: "array"},message:"must be array"}];
                                           return false;
                                         }
                                       }
-                                      var valid0 = _errs35 === errors;
+                                      var valid0 = _errs36 === errors;
                                     }
                                     else {
                                       var valid0 = true;
                                     }
                                     if(valid0){
-                                      if(data.createdAt !== undefined){
-                                        const _errs38 = errors;
-                                        if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
-                                          vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
-                                          errors = vErrors.length;
+                                      if(data.signatureSchemes !== undefined){
+                                        let data18 = data.signatureSchemes;
+                                        const _errs39 = errors;
+                                        if(errors === _errs39){
+                                          if(Array.isArray(data18)){
+                                            if(data18.length > 2){
+                                              validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
+                                              return false;
+                                            }
+                                            else {
+                                              if(data18.length < 1){
+                                                validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                                return false;
+                                              }
+                                              else {
+                                                var valid7 = true;
+                                                const len3 = data18.length;
+                                                for(let i3=0; i3<len3; i3++){
+                                                  const _errs41 = errors;
+                                                  if(!(validateWebhookSignatureScheme(data18[i3], {instancePath:instancePath+"/signatureSchemes/" + i3,parentData:data18,parentDataProperty:i3,rootData}))){
+                                                    vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
+                                                    errors = vErrors.length;
+                                                  }
+                                                  var valid7 = _errs41 === errors;
+                                                  if(!valid7){
+                                                    break;
+                                                  }
+                                                }
+                                              }
+                                            }
+                                          }
+                                          else {
+                                            validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                            return false;
+                                          }
                                         }
-                                        var valid0 = _errs38 === errors;
+                                        var valid0 = _errs39 === errors;
                                       }
                                       else {
                                         var valid0 = true;
                                       }
                                       if(valid0){
-                                        if(data.updatedAt !== undefined){
-                                          const _errs39 = errors;
-                                          if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
-                                            vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
-                                            errors = vErrors.length;
+                                        if(data.signingSecrets !== undefined){
+                                          let data20 = data.signingSecrets;
+                                          const _errs42 = errors;
+                                          if(errors === _errs42){
+                                            if(Array.isArray(data20)){
+                                              if(data20.length > 10){
+                                                validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                                                return false;
+                                              }
+                                              else {
+                                                if(data20.length < 1){
+                                                  validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                                  return false;
+                                                }
+                                                else {
+                                                  var valid8 = true;
+                                                  const len4 = data20.length;
+                                                  for(let i4=0; i4<len4; i4++){
+                                                    const _errs44 = errors;
+                                                    if(!(validateWebhookSigningSecretInfo(data20[i4], {instancePath:instancePath+"/signingSecrets/" + i4,parentData:data20,parentDataProperty:i4,rootData}))){
+                                                      vErrors = vErrors === null ? validateWebhookSigningSecretInfo.errors : vErrors.concat(validateWebhookSigningSecretInfo.errors);
+                                                      errors = vErrors.length;
+                                                    }
+                                                    var valid8 = _errs44 === errors;
+                                                    if(!valid8){
+                                                      break;
+                                                    }
+                                                  }
+                                                }
+                                              }
+                                            }
+                                            else {
+                                              validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                              return false;
+                                            }
                                           }
-                                          var valid0 = _errs39 === errors;
+                                          var valid0 = _errs42 === errors;
                                         }
                                         else {
                                           var valid0 = true;
                                         }
                                         if(valid0){
-                                          if(data.revision !== undefined){
-                                            const _errs40 = errors;
-                                            if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
-                                              vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                          if(data.createdAt !== undefined){
+                                            const _errs45 = errors;
+                                            if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
+                                              vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                                               errors = vErrors.length;
                                             }
-                                            var valid0 = _errs40 === errors;
+                                            var valid0 = _errs45 === errors;
                                           }
                                           else {
                                             var valid0 = true;
+                                          }
+                                          if(valid0){
+                                            if(data.updatedAt !== undefined){
+                                              const _errs46 = errors;
+                                              if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                                                vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                                                errors = vErrors.length;
+                                              }
+                                              var valid0 = _errs46 === errors;
+                                            }
+                                            else {
+                                              var valid0 = true;
+                                            }
+                                            if(valid0){
+                                              if(data.revision !== undefined){
+                                                const _errs47 = errors;
+                                                if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
+                                                  vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                                  errors = vErrors.length;
+                                                }
+                                                var valid0 = _errs47 === errors;
+                                              }
+                                              else {
+                                                var valid0 = true;
+                                              }
+                                            }
                                           }
                                         }
                                       }
@@ -8985,6 +9076,87 @@ export function validateWebhookFilterRule(data, {instancePath="", parentData, pa
     }
   }
   validateWebhookFilterRule.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookRateLimit(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      if(data.perSecond !== undefined){
+        let data0 = data.perSecond;
+        const _errs1 = errors;
+        if(!(((typeof data0 == "number") && (!(data0 % 1) && !isNaN(data0))) && (isFinite(data0)))){
+          validateWebhookRateLimit.errors = [{instancePath:instancePath+"/perSecond",schemaPath:"#/properties/perSecond/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+          return false;
+        }
+        if(errors === _errs1){
+          if((typeof data0 == "number") && (isFinite(data0))){
+            if(data0 > 1000 || isNaN(data0)){
+              validateWebhookRateLimit.errors = [{instancePath:instancePath+"/perSecond",schemaPath:"#/properties/perSecond/maximum",keyword:"maximum",params:{comparison: "<=", limit: 1000},message:"must be <= 1000"}];
+              return false;
+            }
+            else {
+              if(data0 < 1 || isNaN(data0)){
+                validateWebhookRateLimit.errors = [{instancePath:instancePath+"/perSecond",schemaPath:"#/properties/perSecond/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
+                return false;
+              }
+              else {
+                if(!(validateInboundReceiptInfo_0.validate(data0))){
+                  validateWebhookRateLimit.errors = [{instancePath:instancePath+"/perSecond",schemaPath:"#/properties/perSecond/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                  return false;
+                }
+              }
+            }
+          }
+        }
+        var valid0 = _errs1 === errors;
+      }
+      else {
+        var valid0 = true;
+      }
+      if(valid0){
+        if(data.perMinute !== undefined){
+          let data1 = data.perMinute;
+          const _errs3 = errors;
+          if(!(((typeof data1 == "number") && (!(data1 % 1) && !isNaN(data1))) && (isFinite(data1)))){
+            validateWebhookRateLimit.errors = [{instancePath:instancePath+"/perMinute",schemaPath:"#/properties/perMinute/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+            return false;
+          }
+          if(errors === _errs3){
+            if((typeof data1 == "number") && (isFinite(data1))){
+              if(data1 > 60000 || isNaN(data1)){
+                validateWebhookRateLimit.errors = [{instancePath:instancePath+"/perMinute",schemaPath:"#/properties/perMinute/maximum",keyword:"maximum",params:{comparison: "<=", limit: 60000},message:"must be <= 60000"}];
+                return false;
+              }
+              else {
+                if(data1 < 1 || isNaN(data1)){
+                  validateWebhookRateLimit.errors = [{instancePath:instancePath+"/perMinute",schemaPath:"#/properties/perMinute/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
+                  return false;
+                }
+                else {
+                  if(!(validateInboundReceiptInfo_0.validate(data1))){
+                    validateWebhookRateLimit.errors = [{instancePath:instancePath+"/perMinute",schemaPath:"#/properties/perMinute/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                    return false;
+                  }
+                }
+              }
+            }
+          }
+          var valid0 = _errs3 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+      }
+    }
+    else {
+      validateWebhookRateLimit.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookRateLimit.errors = vErrors;
   return errors === 0;
 }
 

@@ -35,6 +35,7 @@ export declare const validateWebhookKeyRotationInput: Validate
 export declare const validateWebhookKeySet: Validate
 export declare const validateWebhookPreview: Validate
 export declare const validateWebhookPreviewInput: Validate
+export declare const validateWebhookRateLimitInput: Validate
 export declare const validateWebhookReplayPreview: Validate
 export declare const validateWebhookReplayRequest: Validate
 export declare const validateWebhookReplayShare: Validate

@@ -19,6 +19,7 @@ import {
   validateWebhookFilterLimit,
   validateWebhookFilterOperand,
   validateWebhookFilterRule,
+  validateWebhookRateLimit,
   validateWebhookRetryPolicy,
   validateWebhookSignatureScheme,
   validateWebhookSigningSecretInfo,
@@ -36,7 +37,7 @@ const listWebhookDeliveriesQuery_4 = ["-createdAt","createdAt"]
 const validateAttemptOutcome_0 = ["DELIVERED","REFUSED","THROTTLED","GONE","REDIRECTED","TIMED_OUT","NAME_UNRESOLVED","CONNECTION_FAILED","TLS_FAILED","PROTOCOL_ERROR","ADDRESS_FORBIDDEN","INTERRUPTED","TRANSFORMATION_FAILED"]
 const validateDeliveryStatus_0 = ["PENDING","SENDING","DELIVERED","HELD","EXHAUSTED","CANCELLED"]
 const validateUndeliveredInfo_1 = ["integer","null"]
-const validateUndeliveredReason_0 = ["DUE","ENDPOINT_BUSY","SENDING","RETRY","HELD","EXHAUSTED","CANCELLED"]
+const validateUndeliveredReason_0 = ["DUE","ENDPOINT_BUSY","RATE_LIMITED","SENDING","RETRY","HELD","EXHAUSTED","CANCELLED"]
 const validateWebhookAttemptId_0 = new RegExp("^att_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateWebhookAttemptInfo_2 = ["string","null"]
 const validateWebhookDeliveryId_0 = new RegExp("^whd_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
@@ -49,8 +50,8 @@ const validateWebhookEndpointInput_2 = new RegExp("^https?://[!-~]+$", "u")
 const validateWebhookEndpointInput_3 = new RegExp("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", "u")
 const validateWebhookEndpointInput_4 = new RegExp("^[!-~]([ !-~]*[!-~])?$", "u")
 const validateWebhookEndpointInput_5 = new RegExp("^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$", "u")
-const validateWebhookEndpointInput_6 = { "url": 0, "eventTypes": 0, "signatureSchemes": 0, "filter": 0, "headers": 0, "transformation": 0, "payloadVersion": 0, "channel": 0, "retryPolicy": 0, "description": 0 }
-const validateWebhookEndpointPatch_6 = { "url": 0, "eventTypes": 0, "signatureSchemes": 0, "filter": 0, "headers": 0, "transformation": 0, "payloadVersion": 0, "channel": 0, "retryPolicy": 0, "description": 0, "status": 0 }
+const validateWebhookEndpointInput_6 = { "url": 0, "eventTypes": 0, "signatureSchemes": 0, "filter": 0, "headers": 0, "transformation": 0, "payloadVersion": 0, "channel": 0, "retryPolicy": 0, "inFlightMax": 0, "rateLimit": 0, "description": 0 }
+const validateWebhookEndpointPatch_6 = { "url": 0, "eventTypes": 0, "signatureSchemes": 0, "filter": 0, "headers": 0, "transformation": 0, "payloadVersion": 0, "channel": 0, "retryPolicy": 0, "inFlightMax": 0, "rateLimit": 0, "description": 0, "status": 0 }
 const validateWebhookEndpointPatch_7 = ["object","null"]
 const validateWebhookFilterRuleInput_0 = new RegExp("^(/([^~/\\u0000-\\u001f\\u007f\\ud800-\\udfff]|~[01])*)+$", "u")
 const validateWebhookFilterRuleInput_2 = { "path": 0, "equals": 0, "notEquals": 0, "in": 0, "exists": 0, "prefix": 0, "lt": 0, "gt": 0, "all": 0, "any": 0, "not": 0 }
@@ -1113,7 +1114,7 @@ export function validateUndeliveredReason(data, {instancePath="", parentData, pa
     validateUndeliveredReason.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
     return false;
   }
-  if(!(((((((data === "DUE") || (data === "ENDPOINT_BUSY")) || (data === "SENDING")) || (data === "RETRY")) || (data === "HELD")) || (data === "EXHAUSTED")) || (data === "CANCELLED"))){
+  if(!((((((((data === "DUE") || (data === "ENDPOINT_BUSY")) || (data === "RATE_LIMITED")) || (data === "SENDING")) || (data === "RETRY")) || (data === "HELD")) || (data === "EXHAUSTED")) || (data === "CANCELLED"))){
     validateUndeliveredReason.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateUndeliveredReason_0},message:"must be equal to one of the allowed values"}];
     return false;
   }
@@ -2332,7 +2333,7 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
   if(errors === 0){
     if(data && typeof data == "object" && !Array.isArray(data)){
       let missing0;
-      if((((((((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.filter === undefined) && (missing0 = "filter"))) || ((data.transformation === undefined) && (missing0 = "transformation"))) || ((data.payloadVersion === undefined) && (missing0 = "payloadVersion"))) || ((data.channel === undefined) && (missing0 = "channel"))) || ((data.retryPolicy === undefined) && (missing0 = "retryPolicy"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.customHeaders === undefined) && (missing0 = "customHeaders"))) || ((data.signatureSchemes === undefined) && (missing0 = "signatureSchemes"))) || ((data.signingSecrets === undefined) && (missing0 = "signingSecrets"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))) || ((data.secret === undefined) && (missing0 = "secret"))){
+      if((((((((((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.filter === undefined) && (missing0 = "filter"))) || ((data.transformation === undefined) && (missing0 = "transformation"))) || ((data.payloadVersion === undefined) && (missing0 = "payloadVersion"))) || ((data.channel === undefined) && (missing0 = "channel"))) || ((data.retryPolicy === undefined) && (missing0 = "retryPolicy"))) || ((data.inFlightMax === undefined) && (missing0 = "inFlightMax"))) || ((data.rateLimit === undefined) && (missing0 = "rateLimit"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.customHeaders === undefined) && (missing0 = "customHeaders"))) || ((data.signatureSchemes === undefined) && (missing0 = "signatureSchemes"))) || ((data.signingSecrets === undefined) && (missing0 = "signingSecrets"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))) || ((data.secret === undefined) && (missing0 = "secret"))){
         validateWebhookEndpointCreated.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
         return false;
       }
@@ -2599,11 +2600,32 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                           var valid0 = true;
                         }
                         if(valid0){
-                          if(data.status !== undefined){
+                          if(data.inFlightMax !== undefined){
+                            let data11 = data.inFlightMax;
                             const _errs22 = errors;
-                            if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
-                              vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
-                              errors = vErrors.length;
+                            if(!(((typeof data11 == "number") && (!(data11 % 1) && !isNaN(data11))) && (isFinite(data11)))){
+                              validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/inFlightMax",schemaPath:"#/properties/inFlightMax/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                              return false;
+                            }
+                            if(errors === _errs22){
+                              if((typeof data11 == "number") && (isFinite(data11))){
+                                if(data11 > 50 || isNaN(data11)){
+                                  validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/inFlightMax",schemaPath:"#/properties/inFlightMax/maximum",keyword:"maximum",params:{comparison: "<=", limit: 50},message:"must be <= 50"}];
+                                  return false;
+                                }
+                                else {
+                                  if(data11 < 1 || isNaN(data11)){
+                                    validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/inFlightMax",schemaPath:"#/properties/inFlightMax/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
+                                    return false;
+                                  }
+                                  else {
+                                    if(!(listDeliveryAttemptsQuery_0.validate(data11))){
+                                      validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/inFlightMax",schemaPath:"#/properties/inFlightMax/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                                      return false;
+                                    }
+                                  }
+                                }
+                              }
                             }
                             var valid0 = _errs22 === errors;
                           }
@@ -2611,22 +2633,22 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                             var valid0 = true;
                           }
                           if(valid0){
-                            if(data.disabledReason !== undefined){
-                              let data12 = data.disabledReason;
-                              const _errs23 = errors;
+                            if(data.rateLimit !== undefined){
+                              let data12 = data.rateLimit;
                               const _errs24 = errors;
-                              let valid4 = false;
                               const _errs25 = errors;
-                              if(!(validateWebhookEndpointDisabledReason(data12, {instancePath:instancePath+"/disabledReason",parentData:data,parentDataProperty:"disabledReason",rootData}))){
-                                vErrors = vErrors === null ? validateWebhookEndpointDisabledReason.errors : vErrors.concat(validateWebhookEndpointDisabledReason.errors);
+                              let valid4 = false;
+                              const _errs26 = errors;
+                              if(!(validateWebhookRateLimit(data12, {instancePath:instancePath+"/rateLimit",parentData:data,parentDataProperty:"rateLimit",rootData}))){
+                                vErrors = vErrors === null ? validateWebhookRateLimit.errors : vErrors.concat(validateWebhookRateLimit.errors);
                                 errors = vErrors.length;
                               }
-                              var _valid1 = _errs25 === errors;
+                              var _valid1 = _errs26 === errors;
                               valid4 = valid4 || _valid1;
                               if(!valid4){
-                                const _errs26 = errors;
+                                const _errs27 = errors;
                                 if(data12 !== null){
-                                  const err2 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                                  const err2 = {instancePath:instancePath+"/rateLimit",schemaPath:"#/properties/rateLimit/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
                                   if(vErrors === null){
                                     vErrors = [err2];
                                   }
@@ -2635,11 +2657,11 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                                   }
                                   errors++;
                                 }
-                                var _valid1 = _errs26 === errors;
+                                var _valid1 = _errs27 === errors;
                                 valid4 = valid4 || _valid1;
                               }
                               if(!valid4){
-                                const err3 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                                const err3 = {instancePath:instancePath+"/rateLimit",schemaPath:"#/properties/rateLimit/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
                                 if(vErrors === null){
                                   vErrors = [err3];
                                 }
@@ -2651,221 +2673,291 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                                 return false;
                               }
                               else {
-                                errors = _errs24;
+                                errors = _errs25;
                                 if(vErrors !== null){
-                                  if(_errs24){
-                                    vErrors.length = _errs24;
+                                  if(_errs25){
+                                    vErrors.length = _errs25;
                                   }
                                   else {
                                     vErrors = null;
                                   }
                                 }
                               }
-                              var valid0 = _errs23 === errors;
+                              var valid0 = _errs24 === errors;
                             }
                             else {
                               var valid0 = true;
                             }
                             if(valid0){
-                              if(data.disabledAt !== undefined){
-                                const _errs28 = errors;
-                                if(!(validateTimestampOrNull(data.disabledAt, {instancePath:instancePath+"/disabledAt",parentData:data,parentDataProperty:"disabledAt",rootData}))){
-                                  vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                              if(data.status !== undefined){
+                                const _errs29 = errors;
+                                if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
+                                  vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
                                   errors = vErrors.length;
                                 }
-                                var valid0 = _errs28 === errors;
+                                var valid0 = _errs29 === errors;
                               }
                               else {
                                 var valid0 = true;
                               }
                               if(valid0){
-                                if(data.customHeaders !== undefined){
-                                  let data14 = data.customHeaders;
-                                  const _errs29 = errors;
-                                  if(errors === _errs29){
-                                    if(Array.isArray(data14)){
-                                      if(data14.length > 10){
-                                        validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
-                                        return false;
+                                if(data.disabledReason !== undefined){
+                                  let data14 = data.disabledReason;
+                                  const _errs30 = errors;
+                                  const _errs31 = errors;
+                                  let valid5 = false;
+                                  const _errs32 = errors;
+                                  if(!(validateWebhookEndpointDisabledReason(data14, {instancePath:instancePath+"/disabledReason",parentData:data,parentDataProperty:"disabledReason",rootData}))){
+                                    vErrors = vErrors === null ? validateWebhookEndpointDisabledReason.errors : vErrors.concat(validateWebhookEndpointDisabledReason.errors);
+                                    errors = vErrors.length;
+                                  }
+                                  var _valid2 = _errs32 === errors;
+                                  valid5 = valid5 || _valid2;
+                                  if(!valid5){
+                                    const _errs33 = errors;
+                                    if(data14 !== null){
+                                      const err4 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                                      if(vErrors === null){
+                                        vErrors = [err4];
                                       }
                                       else {
-                                        var valid5 = true;
-                                        const len2 = data14.length;
-                                        for(let i2=0; i2<len2; i2++){
-                                          const _errs31 = errors;
-                                          if(!(validateWebhookCustomHeader(data14[i2], {instancePath:instancePath+"/customHeaders/" + i2,parentData:data14,parentDataProperty:i2,rootData}))){
-                                            vErrors = vErrors === null ? validateWebhookCustomHeader.errors : vErrors.concat(validateWebhookCustomHeader.errors);
-                                            errors = vErrors.length;
-                                          }
-                                          var valid5 = _errs31 === errors;
-                                          if(!valid5){
-                                            break;
-                                          }
-                                        }
+                                        vErrors.push(err4);
                                       }
+                                      errors++;
+                                    }
+                                    var _valid2 = _errs33 === errors;
+                                    valid5 = valid5 || _valid2;
+                                  }
+                                  if(!valid5){
+                                    const err5 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                                    if(vErrors === null){
+                                      vErrors = [err5];
                                     }
                                     else {
-                                      validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/type",keyword:"type",params:{type: "array"},message:"must be array"}];
-                                      return false;
+                                      vErrors.push(err5);
+                                    }
+                                    errors++;
+                                    validateWebhookEndpointCreated.errors = vErrors;
+                                    return false;
+                                  }
+                                  else {
+                                    errors = _errs31;
+                                    if(vErrors !== null){
+                                      if(_errs31){
+                                        vErrors.length = _errs31;
+                                      }
+                                      else {
+                                        vErrors = null;
+                                      }
                                     }
                                   }
-                                  var valid0 = _errs29 === errors;
+                                  var valid0 = _errs30 === errors;
                                 }
                                 else {
                                   var valid0 = true;
                                 }
                                 if(valid0){
-                                  if(data.signatureSchemes !== undefined){
-                                    let data16 = data.signatureSchemes;
-                                    const _errs32 = errors;
-                                    if(errors === _errs32){
-                                      if(Array.isArray(data16)){
-                                        if(data16.length > 2){
-                                          validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
-                                          return false;
-                                        }
-                                        else {
-                                          if(data16.length < 1){
-                                            validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                  if(data.disabledAt !== undefined){
+                                    const _errs35 = errors;
+                                    if(!(validateTimestampOrNull(data.disabledAt, {instancePath:instancePath+"/disabledAt",parentData:data,parentDataProperty:"disabledAt",rootData}))){
+                                      vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                                      errors = vErrors.length;
+                                    }
+                                    var valid0 = _errs35 === errors;
+                                  }
+                                  else {
+                                    var valid0 = true;
+                                  }
+                                  if(valid0){
+                                    if(data.customHeaders !== undefined){
+                                      let data16 = data.customHeaders;
+                                      const _errs36 = errors;
+                                      if(errors === _errs36){
+                                        if(Array.isArray(data16)){
+                                          if(data16.length > 10){
+                                            validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
                                             return false;
                                           }
                                           else {
                                             var valid6 = true;
-                                            const len3 = data16.length;
-                                            for(let i3=0; i3<len3; i3++){
-                                              const _errs34 = errors;
-                                              if(!(validateWebhookSignatureScheme(data16[i3], {instancePath:instancePath+"/signatureSchemes/" + i3,parentData:data16,parentDataProperty:i3,rootData}))){
-                                                vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
+                                            const len2 = data16.length;
+                                            for(let i2=0; i2<len2; i2++){
+                                              const _errs38 = errors;
+                                              if(!(validateWebhookCustomHeader(data16[i2], {instancePath:instancePath+"/customHeaders/" + i2,parentData:data16,parentDataProperty:i2,rootData}))){
+                                                vErrors = vErrors === null ? validateWebhookCustomHeader.errors : vErrors.concat(validateWebhookCustomHeader.errors);
                                                 errors = vErrors.length;
                                               }
-                                              var valid6 = _errs34 === errors;
+                                              var valid6 = _errs38 === errors;
                                               if(!valid6){
                                                 break;
                                               }
                                             }
                                           }
                                         }
-                                      }
-                                      else {
-                                        validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
-                                        return false;
-                                      }
-                                    }
-                                    var valid0 = _errs32 === errors;
-                                  }
-                                  else {
-                                    var valid0 = true;
-                                  }
-                                  if(valid0){
-                                    if(data.signingSecrets !== undefined){
-                                      let data18 = data.signingSecrets;
-                                      const _errs35 = errors;
-                                      if(errors === _errs35){
-                                        if(Array.isArray(data18)){
-                                          if(data18.length > 10){
-                                            validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
-                                            return false;
-                                          }
-                                          else {
-                                            if(data18.length < 1){
-                                              validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
-                                              return false;
-                                            }
-                                            else {
-                                              var valid7 = true;
-                                              const len4 = data18.length;
-                                              for(let i4=0; i4<len4; i4++){
-                                                const _errs37 = errors;
-                                                if(!(validateWebhookSigningSecretInfo(data18[i4], {instancePath:instancePath+"/signingSecrets/" + i4,parentData:data18,parentDataProperty:i4,rootData}))){
-                                                  vErrors = vErrors === null ? validateWebhookSigningSecretInfo.errors : vErrors.concat(validateWebhookSigningSecretInfo.errors);
-                                                  errors = vErrors.length;
-                                                }
-                                                var valid7 = _errs37 === errors;
-                                                if(!valid7){
-                                                  break;
-                                                }
-                                              }
-                                            }
-                                          }
-                                        }
                                         else {
-                                          validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                          validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/type",keyword:"type",params:{type: "array"},message:"must be array"}];
                                           return false;
                                         }
                                       }
-                                      var valid0 = _errs35 === errors;
+                                      var valid0 = _errs36 === errors;
                                     }
                                     else {
                                       var valid0 = true;
                                     }
                                     if(valid0){
-                                      if(data.createdAt !== undefined){
-                                        const _errs38 = errors;
-                                        if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
-                                          vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
-                                          errors = vErrors.length;
+                                      if(data.signatureSchemes !== undefined){
+                                        let data18 = data.signatureSchemes;
+                                        const _errs39 = errors;
+                                        if(errors === _errs39){
+                                          if(Array.isArray(data18)){
+                                            if(data18.length > 2){
+                                              validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
+                                              return false;
+                                            }
+                                            else {
+                                              if(data18.length < 1){
+                                                validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                                return false;
+                                              }
+                                              else {
+                                                var valid7 = true;
+                                                const len3 = data18.length;
+                                                for(let i3=0; i3<len3; i3++){
+                                                  const _errs41 = errors;
+                                                  if(!(validateWebhookSignatureScheme(data18[i3], {instancePath:instancePath+"/signatureSchemes/" + i3,parentData:data18,parentDataProperty:i3,rootData}))){
+                                                    vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
+                                                    errors = vErrors.length;
+                                                  }
+                                                  var valid7 = _errs41 === errors;
+                                                  if(!valid7){
+                                                    break;
+                                                  }
+                                                }
+                                              }
+                                            }
+                                          }
+                                          else {
+                                            validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                            return false;
+                                          }
                                         }
-                                        var valid0 = _errs38 === errors;
+                                        var valid0 = _errs39 === errors;
                                       }
                                       else {
                                         var valid0 = true;
                                       }
                                       if(valid0){
-                                        if(data.updatedAt !== undefined){
-                                          const _errs39 = errors;
-                                          if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
-                                            vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
-                                            errors = vErrors.length;
+                                        if(data.signingSecrets !== undefined){
+                                          let data20 = data.signingSecrets;
+                                          const _errs42 = errors;
+                                          if(errors === _errs42){
+                                            if(Array.isArray(data20)){
+                                              if(data20.length > 10){
+                                                validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                                                return false;
+                                              }
+                                              else {
+                                                if(data20.length < 1){
+                                                  validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                                  return false;
+                                                }
+                                                else {
+                                                  var valid8 = true;
+                                                  const len4 = data20.length;
+                                                  for(let i4=0; i4<len4; i4++){
+                                                    const _errs44 = errors;
+                                                    if(!(validateWebhookSigningSecretInfo(data20[i4], {instancePath:instancePath+"/signingSecrets/" + i4,parentData:data20,parentDataProperty:i4,rootData}))){
+                                                      vErrors = vErrors === null ? validateWebhookSigningSecretInfo.errors : vErrors.concat(validateWebhookSigningSecretInfo.errors);
+                                                      errors = vErrors.length;
+                                                    }
+                                                    var valid8 = _errs44 === errors;
+                                                    if(!valid8){
+                                                      break;
+                                                    }
+                                                  }
+                                                }
+                                              }
+                                            }
+                                            else {
+                                              validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                              return false;
+                                            }
                                           }
-                                          var valid0 = _errs39 === errors;
+                                          var valid0 = _errs42 === errors;
                                         }
                                         else {
                                           var valid0 = true;
                                         }
                                         if(valid0){
-                                          if(data.revision !== undefined){
-                                            const _errs40 = errors;
-                                            if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
-                                              vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                          if(data.createdAt !== undefined){
+                                            const _errs45 = errors;
+                                            if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
+                                              vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                                               errors = vErrors.length;
                                             }
-                                            var valid0 = _errs40 === errors;
+                                            var valid0 = _errs45 === errors;
                                           }
                                           else {
                                             var valid0 = true;
                                           }
                                           if(valid0){
-                                            if(data.secret !== undefined){
-                                              let data23 = data.secret;
-                                              const _errs41 = errors;
-                                              if(errors === _errs41){
-                                                if(typeof data23 === "string"){
-                                                  if(ucs2length(data23) > 100){
-                                                    validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
-                                                    return false;
-                                                  }
-                                                  else {
-                                                    if(ucs2length(data23) < 38){
-                                                      validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/minLength",keyword:"minLength",params:{limit: 38},message:"must NOT have fewer than 38 characters"}];
-                                                      return false;
-                                                    }
-                                                    else {
-                                                      if(!validateWebhookEndpointCreated_2.test(data23)){
-                                                        validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/pattern",keyword:"pattern",params:{pattern: "^whsec_[A-Za-z0-9+/]+={0,2}$"},message:"must match pattern \""+"^whsec_[A-Za-z0-9+/]+={0,2}$"+"\""}];
-                                                        return false;
-                                                      }
-                                                    }
-                                                  }
-                                                }
-                                                else {
-                                                  validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                                                  return false;
-                                                }
+                                            if(data.updatedAt !== undefined){
+                                              const _errs46 = errors;
+                                              if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                                                vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                                                errors = vErrors.length;
                                               }
-                                              var valid0 = _errs41 === errors;
+                                              var valid0 = _errs46 === errors;
                                             }
                                             else {
                                               var valid0 = true;
+                                            }
+                                            if(valid0){
+                                              if(data.revision !== undefined){
+                                                const _errs47 = errors;
+                                                if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
+                                                  vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                                  errors = vErrors.length;
+                                                }
+                                                var valid0 = _errs47 === errors;
+                                              }
+                                              else {
+                                                var valid0 = true;
+                                              }
+                                              if(valid0){
+                                                if(data.secret !== undefined){
+                                                  let data25 = data.secret;
+                                                  const _errs48 = errors;
+                                                  if(errors === _errs48){
+                                                    if(typeof data25 === "string"){
+                                                      if(ucs2length(data25) > 100){
+                                                        validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
+                                                        return false;
+                                                      }
+                                                      else {
+                                                        if(ucs2length(data25) < 38){
+                                                          validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/minLength",keyword:"minLength",params:{limit: 38},message:"must NOT have fewer than 38 characters"}];
+                                                          return false;
+                                                        }
+                                                        else {
+                                                          if(!validateWebhookEndpointCreated_2.test(data25)){
+                                                            validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/pattern",keyword:"pattern",params:{pattern: "^whsec_[A-Za-z0-9+/]+={0,2}$"},message:"must match pattern \""+"^whsec_[A-Za-z0-9+/]+={0,2}$"+"\""}];
+                                                            return false;
+                                                          }
+                                                        }
+                                                      }
+                                                    }
+                                                    else {
+                                                      validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                                      return false;
+                                                    }
+                                                  }
+                                                  var valid0 = _errs48 === errors;
+                                                }
+                                                else {
+                                                  var valid0 = true;
+                                                }
+                                              }
                                             }
                                           }
                                         }
@@ -3315,37 +3407,84 @@ export function validateWebhookEndpointInput(data, {instancePath="", parentData,
                             var valid0 = true;
                           }
                           if(valid0){
-                            if(data.description !== undefined){
-                              let data13 = data.description;
+                            if(data.inFlightMax !== undefined){
+                              let data13 = data.inFlightMax;
                               const _errs26 = errors;
+                              if(!(((typeof data13 == "number") && (!(data13 % 1) && !isNaN(data13))) && (isFinite(data13)))){
+                                validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/inFlightMax",schemaPath:"#/properties/inFlightMax/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                                return false;
+                              }
                               if(errors === _errs26){
-                                if(typeof data13 === "string"){
-                                  if(ucs2length(data13) > 500){
-                                    validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                                if((typeof data13 == "number") && (isFinite(data13))){
+                                  if(data13 > 50 || isNaN(data13)){
+                                    validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/inFlightMax",schemaPath:"#/properties/inFlightMax/maximum",keyword:"maximum",params:{comparison: "<=", limit: 50},message:"must be <= 50"}];
                                     return false;
                                   }
                                   else {
-                                    if(ucs2length(data13) < 1){
-                                      validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                                    if(data13 < 1 || isNaN(data13)){
+                                      validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/inFlightMax",schemaPath:"#/properties/inFlightMax/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
                                       return false;
                                     }
                                     else {
-                                      if(!validateWebhookEndpointInput_5.test(data13)){
-                                        validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
+                                      if(!(listDeliveryAttemptsQuery_0.validate(data13))){
+                                        validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/inFlightMax",schemaPath:"#/properties/inFlightMax/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
                                         return false;
                                       }
                                     }
                                   }
-                                }
-                                else {
-                                  validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                                  return false;
                                 }
                               }
                               var valid0 = _errs26 === errors;
                             }
                             else {
                               var valid0 = true;
+                            }
+                            if(valid0){
+                              if(data.rateLimit !== undefined){
+                                const _errs28 = errors;
+                                if(!(validateWebhookRateLimitInput(data.rateLimit, {instancePath:instancePath+"/rateLimit",parentData:data,parentDataProperty:"rateLimit",rootData}))){
+                                  vErrors = vErrors === null ? validateWebhookRateLimitInput.errors : vErrors.concat(validateWebhookRateLimitInput.errors);
+                                  errors = vErrors.length;
+                                }
+                                var valid0 = _errs28 === errors;
+                              }
+                              else {
+                                var valid0 = true;
+                              }
+                              if(valid0){
+                                if(data.description !== undefined){
+                                  let data15 = data.description;
+                                  const _errs29 = errors;
+                                  if(errors === _errs29){
+                                    if(typeof data15 === "string"){
+                                      if(ucs2length(data15) > 500){
+                                        validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                                        return false;
+                                      }
+                                      else {
+                                        if(ucs2length(data15) < 1){
+                                          validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                                          return false;
+                                        }
+                                        else {
+                                          if(!validateWebhookEndpointInput_5.test(data15)){
+                                            validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
+                                            return false;
+                                          }
+                                        }
+                                      }
+                                    }
+                                    else {
+                                      validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                      return false;
+                                    }
+                                  }
+                                  var valid0 = _errs29 === errors;
+                                }
+                                else {
+                                  var valid0 = true;
+                                }
+                              }
                             }
                           }
                         }
@@ -3895,27 +4034,27 @@ export function validateWebhookEndpointPatch(data, {instancePath="", parentData,
                           var valid0 = true;
                         }
                         if(valid0){
-                          if(data.description !== undefined){
-                            let data13 = data.description;
+                          if(data.inFlightMax !== undefined){
+                            let data13 = data.inFlightMax;
                             const _errs30 = errors;
-                            if((typeof data13 !== "string") && (data13 !== null)){
-                              validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: validateWebhookAttemptInfo_2},message:"must be string,null"}];
+                            if(!(((typeof data13 == "number") && (!(data13 % 1) && !isNaN(data13))) && (isFinite(data13)))){
+                              validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/inFlightMax",schemaPath:"#/properties/inFlightMax/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
                               return false;
                             }
                             if(errors === _errs30){
-                              if(typeof data13 === "string"){
-                                if(ucs2length(data13) > 500){
-                                  validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                              if((typeof data13 == "number") && (isFinite(data13))){
+                                if(data13 > 50 || isNaN(data13)){
+                                  validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/inFlightMax",schemaPath:"#/properties/inFlightMax/maximum",keyword:"maximum",params:{comparison: "<=", limit: 50},message:"must be <= 50"}];
                                   return false;
                                 }
                                 else {
-                                  if(ucs2length(data13) < 1){
-                                    validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                                  if(data13 < 1 || isNaN(data13)){
+                                    validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/inFlightMax",schemaPath:"#/properties/inFlightMax/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
                                     return false;
                                   }
                                   else {
-                                    if(!validateWebhookEndpointInput_5.test(data13)){
-                                      validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
+                                    if(!(listDeliveryAttemptsQuery_0.validate(data13))){
+                                      validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/inFlightMax",schemaPath:"#/properties/inFlightMax/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
                                       return false;
                                     }
                                   }
@@ -3928,16 +4067,107 @@ export function validateWebhookEndpointPatch(data, {instancePath="", parentData,
                             var valid0 = true;
                           }
                           if(valid0){
-                            if(data.status !== undefined){
+                            if(data.rateLimit !== undefined){
+                              let data14 = data.rateLimit;
                               const _errs32 = errors;
-                              if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
-                                vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
+                              const _errs33 = errors;
+                              let valid9 = false;
+                              const _errs34 = errors;
+                              if(!(validateWebhookRateLimitInput(data14, {instancePath:instancePath+"/rateLimit",parentData:data,parentDataProperty:"rateLimit",rootData}))){
+                                vErrors = vErrors === null ? validateWebhookRateLimitInput.errors : vErrors.concat(validateWebhookRateLimitInput.errors);
                                 errors = vErrors.length;
+                              }
+                              var _valid1 = _errs34 === errors;
+                              valid9 = valid9 || _valid1;
+                              if(!valid9){
+                                const _errs35 = errors;
+                                if(data14 !== null){
+                                  const err7 = {instancePath:instancePath+"/rateLimit",schemaPath:"#/properties/rateLimit/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                                  if(vErrors === null){
+                                    vErrors = [err7];
+                                  }
+                                  else {
+                                    vErrors.push(err7);
+                                  }
+                                  errors++;
+                                }
+                                var _valid1 = _errs35 === errors;
+                                valid9 = valid9 || _valid1;
+                              }
+                              if(!valid9){
+                                const err8 = {instancePath:instancePath+"/rateLimit",schemaPath:"#/properties/rateLimit/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                                if(vErrors === null){
+                                  vErrors = [err8];
+                                }
+                                else {
+                                  vErrors.push(err8);
+                                }
+                                errors++;
+                                validateWebhookEndpointPatch.errors = vErrors;
+                                return false;
+                              }
+                              else {
+                                errors = _errs33;
+                                if(vErrors !== null){
+                                  if(_errs33){
+                                    vErrors.length = _errs33;
+                                  }
+                                  else {
+                                    vErrors = null;
+                                  }
+                                }
                               }
                               var valid0 = _errs32 === errors;
                             }
                             else {
                               var valid0 = true;
+                            }
+                            if(valid0){
+                              if(data.description !== undefined){
+                                let data15 = data.description;
+                                const _errs37 = errors;
+                                if((typeof data15 !== "string") && (data15 !== null)){
+                                  validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: validateWebhookAttemptInfo_2},message:"must be string,null"}];
+                                  return false;
+                                }
+                                if(errors === _errs37){
+                                  if(typeof data15 === "string"){
+                                    if(ucs2length(data15) > 500){
+                                      validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                                      return false;
+                                    }
+                                    else {
+                                      if(ucs2length(data15) < 1){
+                                        validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                                        return false;
+                                      }
+                                      else {
+                                        if(!validateWebhookEndpointInput_5.test(data15)){
+                                          validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
+                                          return false;
+                                        }
+                                      }
+                                    }
+                                  }
+                                }
+                                var valid0 = _errs37 === errors;
+                              }
+                              else {
+                                var valid0 = true;
+                              }
+                              if(valid0){
+                                if(data.status !== undefined){
+                                  const _errs39 = errors;
+                                  if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
+                                    vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
+                                    errors = vErrors.length;
+                                  }
+                                  var valid0 = _errs39 === errors;
+                                }
+                                else {
+                                  var valid0 = true;
+                                }
+                              }
                             }
                           }
                         }
@@ -4920,6 +5150,109 @@ export function validateWebhookPreviewInput(data, {instancePath="", parentData, 
     }
   }
   validateWebhookPreviewInput.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookRateLimitInput(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      if(Object.keys(data).length > 1){
+        validateWebhookRateLimitInput.errors = [{instancePath,schemaPath:"#/maxProperties",keyword:"maxProperties",params:{limit: 1},message:"must NOT have more than 1 properties"}];
+        return false;
+      }
+      else {
+        if(Object.keys(data).length < 1){
+          validateWebhookRateLimitInput.errors = [{instancePath,schemaPath:"#/minProperties",keyword:"minProperties",params:{limit: 1},message:"must NOT have fewer than 1 properties"}];
+          return false;
+        }
+        else {
+          const _errs1 = errors;
+          for(const key0 in data){
+            if(!((key0 === "perSecond") || (key0 === "perMinute"))){
+              validateWebhookRateLimitInput.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+              return false;
+              break;
+            }
+          }
+          if(_errs1 === errors){
+            if(data.perSecond !== undefined){
+              let data0 = data.perSecond;
+              const _errs2 = errors;
+              if(!(((typeof data0 == "number") && (!(data0 % 1) && !isNaN(data0))) && (isFinite(data0)))){
+                validateWebhookRateLimitInput.errors = [{instancePath:instancePath+"/perSecond",schemaPath:"#/properties/perSecond/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                return false;
+              }
+              if(errors === _errs2){
+                if((typeof data0 == "number") && (isFinite(data0))){
+                  if(data0 > 1000 || isNaN(data0)){
+                    validateWebhookRateLimitInput.errors = [{instancePath:instancePath+"/perSecond",schemaPath:"#/properties/perSecond/maximum",keyword:"maximum",params:{comparison: "<=", limit: 1000},message:"must be <= 1000"}];
+                    return false;
+                  }
+                  else {
+                    if(data0 < 1 || isNaN(data0)){
+                      validateWebhookRateLimitInput.errors = [{instancePath:instancePath+"/perSecond",schemaPath:"#/properties/perSecond/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
+                      return false;
+                    }
+                    else {
+                      if(!(listDeliveryAttemptsQuery_0.validate(data0))){
+                        validateWebhookRateLimitInput.errors = [{instancePath:instancePath+"/perSecond",schemaPath:"#/properties/perSecond/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                        return false;
+                      }
+                    }
+                  }
+                }
+              }
+              var valid0 = _errs2 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.perMinute !== undefined){
+                let data1 = data.perMinute;
+                const _errs4 = errors;
+                if(!(((typeof data1 == "number") && (!(data1 % 1) && !isNaN(data1))) && (isFinite(data1)))){
+                  validateWebhookRateLimitInput.errors = [{instancePath:instancePath+"/perMinute",schemaPath:"#/properties/perMinute/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                  return false;
+                }
+                if(errors === _errs4){
+                  if((typeof data1 == "number") && (isFinite(data1))){
+                    if(data1 > 60000 || isNaN(data1)){
+                      validateWebhookRateLimitInput.errors = [{instancePath:instancePath+"/perMinute",schemaPath:"#/properties/perMinute/maximum",keyword:"maximum",params:{comparison: "<=", limit: 60000},message:"must be <= 60000"}];
+                      return false;
+                    }
+                    else {
+                      if(data1 < 1 || isNaN(data1)){
+                        validateWebhookRateLimitInput.errors = [{instancePath:instancePath+"/perMinute",schemaPath:"#/properties/perMinute/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
+                        return false;
+                      }
+                      else {
+                        if(!(listDeliveryAttemptsQuery_0.validate(data1))){
+                          validateWebhookRateLimitInput.errors = [{instancePath:instancePath+"/perMinute",schemaPath:"#/properties/perMinute/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                          return false;
+                        }
+                      }
+                    }
+                  }
+                }
+                var valid0 = _errs4 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookRateLimitInput.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookRateLimitInput.errors = vErrors;
   return errors === 0;
 }
 

@@ -3,6 +3,7 @@ import { flushQueue } from '#db/worker.ts'
 import type { TenantId } from '#ids.ts'
 import type { CustomHeader } from './custom-header.ts'
 import type { KeyPair } from './key-set.ts'
+import { paced, paces } from './pace.sql.ts'
 import type { FormerSecret } from './secret.ts'
 
 /** A delivery under our lease, with all that sending it takes. */
@@ -53,7 +54,7 @@ export interface ClaimRequest {
   token: string
   /** At most so many. */
   limit: number
-  /** At most so many of one endpoint under lease at once, over all workers. */
+  /** At most so many of one endpoint under lease at once, over all workers, whatever it says. */
   endpointInFlightMax: number
   /** At most so many of one tenant in this claim, … */
   tenantRoom: number
@@ -155,8 +156,8 @@ const lanes = `
     select tenant_id, endpoint_id from waiting
     union select tenant_id, endpoint_id from abandoned
   ), known as materialized (
-    select lanes.*, endpoint.status, endpoint.deleted_at from lanes cross join lateral (
-      select status, deleted_at from webhook_endpoint
+    select lanes.*, endpoint.* from lanes cross join lateral (
+      select status, deleted_at, in_flight_max, rate_count, rate_seconds from webhook_endpoint
       where tenant_id = lanes.tenant_id and id = lanes.endpoint_id offset 0
     ) as endpoint
   ), deleted_lanes as (
@@ -179,15 +180,23 @@ const isLetThrough = `(health.until is null or health.until <= $4)`
 const ripe = `
   open_lanes as materialized (
     select known.tenant_id, known.endpoint_id, least($3, health.in_flight_limit) - (
+const ripe = `${paces}, open_lanes as materialized (
+    select known.tenant_id, known.endpoint_id, least(
+        least(slow.in_flight_max, known.in_flight_max, $3) - (
         select count(*) from delivery_due as leased
         where leased.tenant_id = known.tenant_id and leased.endpoint_id = known.endpoint_id
           and leased.lease_token is not null and leased.leased_until > clock_timestamp()
-      ) as room,
+      ), paces.tokens) as room,
       -- Twice an even share of its tenant's lanes is enough to choose from; one alone may give all.
       ceil(2.0 * $5 / count(*) over (partition by known.tenant_id))::integer as share,
       health.is_watched
     from known ${healthOfKnown}
     where known.status = 'ENABLED' and known.deleted_at is null and ${isLetThrough}
+      ceil(2.0 * $5 / count(*) over (partition by known.tenant_id))::integer as share
+    from known left join unnest($11::text[], $12::text[], $13::int[])
+      as slow (tenant_id, endpoint_id, in_flight_max) using (tenant_id, endpoint_id)
+    left join paces using (tenant_id, endpoint_id)
+    where known.status = 'ENABLED' and known.deleted_at is null
   ), ripe as (
     select open_lanes.tenant_id, open_lanes.is_watched, due.*
     from open_lanes cross join lateral (
@@ -229,6 +238,8 @@ const claimText = `
       and due.lease_token is not distinct from picked.lease_token
     returning due.*, picked.tenant_rank, picked.is_watched
   ), complete as (
+    returning due.*, picked.tenant_rank
+  ), ${paced}, complete as (
     select claimed.*, endpoint.url, endpoint.secret, endpoint.former_secrets,
       endpoint.signature_schemes, endpoint.key_pairs, endpoint.headers, endpoint.transformation,
       endpoint.has_transformed, endpoint.retry_delays, event.correlation_id, event.traceparent, event.body

@@ -36,6 +36,8 @@ function selectDeliveries(db: Db, tenantId: TenantId) {
       'delivery.created_at as createdAt',
       'due.retry_count as retryCount',
       inFlightAtEndpoint.as('inFlight'),
+      sql<number>`coalesce(endpoint.in_flight_max, 0)`.as('inFlightMax'),
+      rateSpentAtEndpoint.as('isRateSpent'),
       'endpoint.disabled_at as endpointDisabledAt',
       'endpoint.deleted_at as endpointDeletedAt',
     ])
@@ -58,6 +60,13 @@ const inFlightAtEndpoint = sql<number>`case when due.delivery_id is null then 0 
   select count(*)::int from delivery_due as leased
   where leased.tenant_id = due.tenant_id and leased.endpoint_id = due.endpoint_id
     and leased.lease_token is not null and leased.leased_until > clock_timestamp()) end`
+
+/** Whether the endpoint's rate is spent for now; only what waits for one that has a rate asks. */
+const rateSpentAtEndpoint = sql<boolean>`case
+  when due.delivery_id is null or endpoint.rate_count is null then false else exists (
+    select from webhook_pace as pace
+    where pace.tenant_id = due.tenant_id and pace.endpoint_id = due.endpoint_id
+      and pace.next_at > clock_timestamp()) end`
 
 /** What is held or cancelled has no next attempt. */
 const nextAttemptOfDelivery = sql<Date | null>`case

@@ -17,6 +17,8 @@ export interface Delivery {
   createdAt: Date
   retryCount: number | null
   inFlight: number
+  inFlightMax: number
+  isRateSpent: boolean
   endpointDisabledAt: Date | null
   endpointDeletedAt: Date | null
 }

@@ -21,11 +21,12 @@ import {
 import { type Attempted, nameOutcome, nextStep, retryAfterMs } from './dispatch.ts'
 import { headerKeeper } from './header-keeper.ts'
 import { isTelling, recordTelling } from './health.sql.ts'
+import { endpointInFlightMax } from './options.ts'
+import { createPatience } from './patience.ts'
 import { createPayloads } from './payload.ts'
 import { usualDelaysSeconds } from './retry-policy.ts'
 import { userAgent } from './sender.ts'
 import { createSigners } from './signers.ts'
-import { endpointInFlightMax } from './undelivered.ts'
 
 /*
  * The *dispatcher* claims what is due, sends it, and records what came of it. Between claim and

@@ -3,19 +3,39 @@ import type { Tables } from '#generated/tables.ts'
 import type { DeliveryOptions } from './options.ts'
 
 /** The columns of an endpoint that say how it wants to be told. */
-export const optionColumns = ['retry_delays_seconds'] as const
+export const optionColumns = [
+  'retry_delays_seconds',
+  'in_flight_max',
+  'rate_count',
+  'rate_seconds',
+] as const
 
 type Row = Pick<Selectable<Tables['webhook_endpoint']>, (typeof optionColumns)[number]>
 
 export function optionsFromRow(row: Row): DeliveryOptions {
-  return { retryDelaysSeconds: row.retry_delays_seconds }
+  const { rate_count: count, rate_seconds: seconds } = row
+  return {
+    retryDelaysSeconds: row.retry_delays_seconds,
+    inFlightMax: row.in_flight_max,
+    rate: count === null || seconds === null ? null : { count, seconds },
+  }
 }
 
 /** Flat, as a statement takes its values. */
-export function optionsToRow({ retryDelaysSeconds }: DeliveryOptions) {
-  return { retryDelaysSeconds: retryDelaysSeconds && [...retryDelaysSeconds] }
+export function optionsToRow({ retryDelaysSeconds, inFlightMax, rate }: DeliveryOptions) {
+  return {
+    retryDelaysSeconds: retryDelaysSeconds && [...retryDelaysSeconds],
+    inFlightMax,
+    rateCount: rate?.count ?? null,
+    rateSeconds: rate?.seconds ?? null,
+  }
 }
 
 export function optionColumnsOf(a: ReturnType<typeof optionsToRow>) {
-  return { retry_delays_seconds: a.retryDelaysSeconds }
+  return {
+    retry_delays_seconds: a.retryDelaysSeconds,
+    in_flight_max: a.inFlightMax,
+    rate_count: a.rateCount,
+    rate_seconds: a.rateSeconds,
+  }
 }

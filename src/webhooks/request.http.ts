@@ -79,7 +79,13 @@ function toRequested({ dueAt, isTransformed: _, ...requested }: Requested, now: 
     ...requested,
     ...{ webhookId: requested.eventId, status: 'PENDING', attemptCount: 0, nextAttemptAt: dueAt },
     ...{ lastAttemptAt: null, deliveredAt: null, lastResponseStatus: null, retryCount: 0 },
-    ...{ inFlight: 0, endpointDisabledAt: null, endpointDeletedAt: null },
+    ...{
+      inFlight: 0,
+      inFlightMax: 1,
+      isRateSpent: false,
+      endpointDisabledAt: null,
+      endpointDeletedAt: null,
+    },
   }
   return toDelivery(delivery, now)
 }

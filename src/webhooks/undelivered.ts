@@ -1,15 +1,16 @@
 import type { UndeliveredInfo } from '#generated/types.ts'
 import type { Delivery } from './delivery.ts'
 
-/** Attempts at one endpoint that may be under way at once, over all workers. */
-export const endpointInFlightMax = 10
-
 /** What decides why a delivery has not been accepted. */
 export type Waiting = Pick<Delivery, 'status' | 'nextAttemptAt' | 'lastAttemptAt' | 'createdAt'> & {
   /** How far along the schedule of retries it is; null once nothing is to be done. */
   retryCount: number | null
-  /** Attempts at its endpoint that are under way. */
+  /** Attempts at its endpoint that are under way, … */
   inFlight: number
+  /** … and that may be. */
+  inFlightMax: number
+  /** Whether its endpoint has a rate, and has spent it. */
+  isRateSpent: boolean
   endpointDisabledAt: Date | null
   endpointDeletedAt: Date | null
 }
@@ -35,8 +36,8 @@ export function undeliveredOf(waiting: Waiting, now: Date): UndeliveredInfo | nu
       return told('HELD', later(waiting.endpointDisabledAt, createdAt))
     case 'PENDING': {
       if (nextAttemptAt !== null && nextAttemptAt > now) return told('RETRY', lastAttemptAt)
-      const isFull = waiting.inFlight >= endpointInFlightMax
-      return told(isFull ? 'ENDPOINT_BUSY' : 'DUE', nextAttemptAt)
+      if (waiting.inFlight >= waiting.inFlightMax) return told('ENDPOINT_BUSY', nextAttemptAt)
+      return told(waiting.isRateSpent ? 'RATE_LIMITED' : 'DUE', nextAttemptAt)
     }
     default:
       return status satisfies never

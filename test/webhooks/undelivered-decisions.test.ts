@@ -5,7 +5,8 @@ const at = (minute: number) => new Date(Date.UTC(2026, 1, 4, 10, minute))
 const now = at(30)
 const waiting: Waiting = {
   ...{ status: 'PENDING', createdAt: at(0), nextAttemptAt: at(1), lastAttemptAt: null },
-  ...{ retryCount: 0, inFlight: 0, endpointDisabledAt: null, endpointDeletedAt: null },
+  ...{ retryCount: 0, inFlight: 0, inFlightMax: 10, isRateSpent: false },
+  ...{ endpointDisabledAt: null, endpointDeletedAt: null },
 }
 
 test.each<[string, Partial<Waiting>, ReturnType<typeof undeliveredOf>]>([
@@ -14,6 +15,17 @@ test.each<[string, Partial<Waiting>, ReturnType<typeof undeliveredOf>]>([
   ['what is due this moment is due', { nextAttemptAt: now }, told('DUE', now)],
   ['nine under way are no cap', { inFlight: 9 }, told('DUE', at(1))],
   ['ten under way are', { inFlight: 10 }, told('ENDPOINT_BUSY', at(1))],
+  ['as many as may be are', { inFlight: 2, inFlightMax: 2 }, told('ENDPOINT_BUSY', at(1))],
+  [
+    'what has spent its rate waits for its turn',
+    { isRateSpent: true },
+    told('RATE_LIMITED', at(1)),
+  ],
+  [
+    'what comes later waits for its retry, whatever is spent',
+    { nextAttemptAt: at(31), lastAttemptAt: at(20), isRateSpent: true },
+    told('RETRY', at(20)),
+  ],
   [
     'what comes later waits for its retry, whatever is under way',
     { nextAttemptAt: at(31), lastAttemptAt: at(20), retryCount: 3, inFlight: 10 },
