@@ -135,6 +135,8 @@ export interface Route {
   auditedRead: string | null
   /** Others prescribe its form: it is handed over and answered as it is. */
   isRaw: boolean
+  /** It can go on as a WebSocket, on which these messages are sent and received. */
+  websocket: { sends: Validate; receives: Validate } | null
   body: null | { isRequired: boolean; mediaTypes: readonly string[] }
   parameters: readonly Parameter[]
   /** Under which names a value marked `x-sensitive` can stand in its bodies. */
@@ -1114,6 +1116,19 @@ const noneIdempotentReplayedRateLimitRateLimitPolicy: RouteReply = {
   ],
 }
 
+const noneRateLimitRateLimitPolicy: RouteReply = {
+  mediaType: null,
+  isSensitive: false,
+  headers: [
+    'RateLimit',
+    'RateLimit-Policy',
+    'Server-Timing',
+    'X-Correlation-Id',
+    'X-Request-Id',
+    'traceparent',
+  ],
+}
+
 const plain: RouteReply = {
   mediaType: 'text/plain',
   isSensitive: false,
@@ -1199,6 +1214,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       proposalIdInPath,
@@ -1259,6 +1275,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       jobIdInPath,
@@ -1319,6 +1336,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: ['key'],
@@ -1372,6 +1390,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -1425,6 +1444,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -1478,6 +1498,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: false, mediaTypes: ['application/json'] },
     parameters: [
       eventConsumerIdInPath,
@@ -1540,6 +1561,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [
       eventConsumerIdInPath,
@@ -1600,6 +1622,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -1653,6 +1676,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -1706,6 +1730,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -1759,6 +1784,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: ['secrets'],
@@ -1812,6 +1838,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -1865,6 +1892,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -1918,6 +1946,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -1971,6 +2000,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: ['key'],
@@ -2024,6 +2054,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [
       organizationIdInPath,
@@ -2084,6 +2115,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader2, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -2137,6 +2169,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -2190,6 +2223,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [
       paymentIdInPath,
@@ -2250,6 +2284,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -2303,6 +2338,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       webhookEndpointIdInPath,
@@ -2363,6 +2399,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -2416,6 +2453,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: ['headers', 'secret'],
@@ -2469,6 +2507,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -2522,6 +2561,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -2577,6 +2617,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -2632,6 +2673,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: false, mediaTypes: ['application/json'] },
     parameters: [
       proposalIdInPath,
@@ -2692,6 +2734,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       clientIdInPath,
@@ -2751,6 +2794,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       eventConsumerIdInPath,
@@ -2810,6 +2854,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       inboundSourceIdInPath,
@@ -2869,6 +2914,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       jobScheduleIdInPath,
@@ -2928,6 +2974,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       proposalIdInPath,
@@ -2987,6 +3034,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       serviceAccountIdInPath,
@@ -3046,6 +3094,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       webhookEndpointIdInPath,
@@ -3105,6 +3154,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [apiKeyIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -3152,6 +3202,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [apiKeyIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -3199,6 +3250,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [apiKeyIdInPath, daysInQuery, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -3246,6 +3298,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       fromInQuery,
@@ -3299,6 +3352,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [windowInQuery, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -3344,6 +3398,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: 'audit_entry.read',
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [auditEntryIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -3391,6 +3446,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       clientIdInPath,
@@ -3445,6 +3501,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [eventIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -3492,6 +3549,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       eventConsumerIdInPath,
@@ -3546,6 +3604,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [eventConsumerIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -3593,6 +3652,10 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: {
+      sends: eventsValidators.getEventStreamSends,
+      receives: eventsValidators.getEventStreamReceives,
+    },
     body: null,
     parameters: [
       afterInQuery,
@@ -3602,8 +3665,9 @@ export const routes: Record<OperationId, Route> = {
       traceparentInHeader,
     ],
     secretNames: [],
-    statuses: [200, 400, 401, 403, 406, 429, 500, 503],
+    statuses: [101, 200, 400, 401, 403, 406, 429, 500, 503],
     replies: {
+      '101': noneRateLimitRateLimitPolicy,
       '200': streamRateLimitRateLimitPolicy,
       '400': problemRateLimitRateLimitPolicy,
       '401': problemWWWAuthenticate,
@@ -3619,6 +3683,7 @@ export const routes: Record<OperationId, Route> = {
       headers: eventsValidators.getEventStreamHeaders,
       body: null,
       replies: {
+        '101': null,
         '200': eventsValidators.getEventStream200,
         '400': sharedValidators.validateProblem,
         '401': sharedValidators.validateProblem,
@@ -3644,6 +3709,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [eventTypeInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -3691,6 +3757,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: 'inbound_receipt.read',
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [inboundReceiptIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -3738,6 +3805,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       inboundSourceIdInPath,
@@ -3792,6 +3860,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       invoiceIdInPath,
@@ -3846,6 +3915,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [jobIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -3893,6 +3963,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [jobScheduleIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -3940,6 +4011,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [ifNoneMatchInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -3987,6 +4059,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -4024,6 +4097,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -4069,6 +4143,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -4108,6 +4183,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [organizationIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -4155,6 +4231,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       paymentIdInPath,
@@ -4209,6 +4286,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [proposalIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -4256,6 +4334,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -4295,6 +4374,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [paymentIdInPath, refundIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -4342,6 +4422,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: 'request_log.read',
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [requestIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -4389,6 +4470,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -4434,6 +4516,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [ifNoneMatchInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -4481,6 +4564,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       serviceAccountIdInPath,
@@ -4535,6 +4619,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       organizationIdInPath,
@@ -4590,6 +4675,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       organizationIdInPath,
@@ -4645,6 +4731,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: true,
+    websocket: null,
     body: null,
     parameters: [sourceIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -4690,6 +4777,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [webhookDeliveryIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -4737,6 +4825,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       webhookEndpointIdInPath,
@@ -4791,6 +4880,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [webhookEndpointIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -4838,6 +4928,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [ifNoneMatchInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -4885,6 +4976,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -4930,6 +5022,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       invoiceIdInPath,
@@ -4993,6 +5086,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       statusInQuery,
@@ -5046,6 +5140,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       apiKeyIdInQuery,
@@ -5099,6 +5194,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       limitInQuery,
@@ -5150,6 +5246,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: 'audit_entry.listed',
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       actionInQuery,
@@ -5209,6 +5306,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       externalIdInQuery,
@@ -5264,6 +5362,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: 'webhook_delivery.attempts_read',
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       webhookDeliveryIdInPath,
@@ -5318,6 +5417,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       limitInQuery,
@@ -5369,6 +5469,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       limitInQuery,
@@ -5420,6 +5521,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       typeInQuery,
@@ -5474,6 +5576,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       sourceIdInQuery,
@@ -5529,6 +5632,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       statusInQuery,
@@ -5581,6 +5685,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       clientIdInQuery,
@@ -5640,6 +5745,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       statusInQuery,
@@ -5694,6 +5800,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       statusInQuery,
@@ -5750,6 +5857,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       limitInQuery,
@@ -5801,6 +5909,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       clientIdInQuery,
@@ -5857,6 +5966,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       clientIdInQuery,
@@ -5912,6 +6022,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       paymentIdInPath,
@@ -5966,6 +6077,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       operationIdInQuery,
@@ -6024,6 +6136,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       limitInQuery,
@@ -6075,6 +6188,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       endpointIdInQuery,
@@ -6133,6 +6247,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       statusInQuery,
@@ -6185,6 +6300,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       webhookDeliveryIdInPath,
@@ -6245,6 +6361,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       inboundReceiptIdInPath,
@@ -6305,6 +6422,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       jobIdInPath,
@@ -6365,6 +6483,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       apiKeyIdInPath,
@@ -6425,6 +6544,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       webhookEndpointIdInPath,
@@ -6485,6 +6605,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: false, mediaTypes: ['application/json'] },
     parameters: [
       apiKeyIdInPath,
@@ -6545,6 +6666,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: false, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -6598,6 +6720,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: false, mediaTypes: ['application/json'] },
     parameters: [
       webhookEndpointIdInPath,
@@ -6658,6 +6781,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       proposalIdInPath,
@@ -6718,6 +6842,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: true,
+    websocket: null,
     body: { isRequired: false, mediaTypes: ['*/*'] },
     parameters: [sourceIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -6767,6 +6892,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [
       apiKeyIdInPath,
@@ -6830,6 +6956,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [
       clientIdInPath,
@@ -6893,6 +7020,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [
       eventTypeInPath,
@@ -6953,6 +7081,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [
       inboundSourceIdInPath,
@@ -7016,6 +7145,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [
       invoiceIdInPath,
@@ -7081,6 +7211,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [
       jobScheduleIdInPath,
@@ -7144,6 +7275,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [
       proposalIdInPath,
@@ -7207,6 +7339,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -7260,6 +7393,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [
       ifMatchInHeader,
@@ -7320,6 +7454,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [
       serviceAccountIdInPath,
@@ -7383,6 +7518,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [
       organizationIdInPath,
@@ -7447,6 +7583,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [
       organizationIdInPath,
@@ -7511,6 +7648,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [
       webhookEndpointIdInPath,
@@ -7574,6 +7712,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       invoiceIdInPath,
