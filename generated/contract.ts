@@ -525,7 +525,20 @@ export interface paths {
         };
         /**
          * Follow events
-         * @description Your feed as Server-Sent Events: what is there behind `after`, and then each event a moment after it happened, in the same order as the feed. `data` is the body of a webhook, and `id` its position, from which a client that comes back with `Last-Event-ID` goes on; without that and `after` it begins now. Every 15 seconds there is a sign of life, with the position up to which was looked. The last event of a stream that we end is `end`, with the reason: `SHUTDOWN`, when the process stops, `ACCESS`, when the key may not read it any more, or `UNAVAILABLE`; connect again after the `retry` that comes with it. Who does not read for 30 seconds is cut off. In each process a key may have 10 streams and a tenant 20; one more is 429 with the policy `streams`.
+         * @description Your feed as Server-Sent Events: what is there behind `after`, and then each event a moment after
+         *     it happened, in the same order as the feed. `data` is the body of a webhook, and `id` its
+         *     position, from which a client that comes back with `Last-Event-ID` goes on; without that and
+         *     `after` it begins now. Every 15 seconds there is a sign of life, with the position up to which was
+         *     looked. The last event of a stream that we end is `end`, with the reason: `SHUTDOWN`, when the
+         *     process stops, `ACCESS`, when the key may not read it any more, or `UNAVAILABLE`; connect again
+         *     after the `retry` that comes with it. Who does not read for 30 seconds is cut off. In each process
+         *     a key may have 10 streams and a tenant 20; one more is 429 with the policy `streams`.
+         *
+         *     The same over a WebSocket: send `Upgrade: websocket`, with the key in `Authorization` as always; it
+         *     is refused as any call is, before anything is upgraded. Messages are JSON texts, ours `HELLO`,
+         *     `EVENT`, `ALIVE`, `PONG` and `END`, yours `RESUME` and `PING`, each of which `x-websocket` names.
+         *     There are no subprotocols and no compression. Browsers cannot send `Authorization` there: let a
+         *     server of yours read, or follow the events there by `fetch`.
          */
         get: operations["getEventStream"];
         put?: never;
@@ -6249,6 +6262,129 @@ export interface components {
             type: components["schemas"]["CustomEventTypeName"];
         };
         /**
+         * @description Nothing new: a sign of life, every 15 seconds. `position` is how far was looked; go on from there.
+         * @example {
+         *       "kind": "ALIVE",
+         *       "position": 4730
+         *     }
+         */
+        EventStreamAlive: {
+            /** @constant */
+            kind: "ALIVE";
+            position: components["schemas"]["EventStreamPosition"];
+        };
+        /**
+         * @description The last message before we close. The reason stands in the close frame too. Without this message comes the close frame of what breaks the protocol itself (1002, 1007 for text that is not UTF-8, 1009 for messages longer than 4 KiB), and of what is our fault (1011).
+         * @example {
+         *       "kind": "END",
+         *       "reason": "SHUTDOWN"
+         *     }
+         */
+        EventStreamEnd: {
+            detail?: string;
+            /** @constant */
+            kind: "END";
+            reason: components["schemas"]["EventStreamEndReason"];
+        };
+        /**
+         * @description Why a WebSocket is closed, and with which code. `SHUTDOWN` (1012): the process stops, connect again. `UNAVAILABLE` (1013): connect again in a while. `ACCESS` (1008): the key may not read it any more. `SLOW_READER` (1008): nothing was read for 30 seconds. `MALFORMED` (1007): what you sent is no message of this list, as `detail` says. `NOT_TEXT` (1003): messages are text. `TOO_MANY` (1008): more than 30 messages in 10 seconds.
+         * @enum {string}
+         */
+        EventStreamEndReason: "SHUTDOWN" | "UNAVAILABLE" | "ACCESS" | "SLOW_READER" | "MALFORMED" | "NOT_TEXT" | "TOO_MANY";
+        /**
+         * @description The first message of a WebSocket, and the answer to `RESUME`: what follows begins behind `position`.
+         * @example {
+         *       "kind": "HELLO",
+         *       "position": 4711
+         *     }
+         */
+        EventStreamHello: {
+            /** @constant */
+            kind: "HELLO";
+            position: components["schemas"]["EventStreamPosition"];
+        };
+        /**
+         * @description An event, and its place in your feed, from which you go on after a break. Positions rise; those of events that you did not ask for are left out.
+         * @example {
+         *       "kind": "EVENT",
+         *       "position": 4712,
+         *       "event": {
+         *         "id": "evt_01kgm1m1e0e6sb9yktma9jmx8j",
+         *         "type": "payment.received",
+         *         "version": 1,
+         *         "timestamp": "2026-02-04T10:02:00.000Z",
+         *         "data": {
+         *           "id": "pay_01kgm1m1e0e6sb9yktma9jmx8j"
+         *         }
+         *       }
+         *     }
+         */
+        EventStreamItem: {
+            /** @description The bytes of the webhook. `data` is `null` once it was erased, as your retention policy says. */
+            event: {
+                data: {
+                    [key: string]: unknown;
+                } | null;
+                id: components["schemas"]["EventId"];
+                timestamp: components["schemas"]["Timestamp"];
+                type: components["schemas"]["EventTypeName"];
+                /** Format: int32 */
+                version: number;
+            } & {
+                [key: string]: unknown;
+            };
+            /** @constant */
+            kind: "EVENT";
+            position: components["schemas"]["EventStreamPosition"];
+        };
+        /**
+         * @description Asks for a `PONG`, for clients that cannot send the ping of the protocol.
+         * @example {
+         *       "kind": "PING",
+         *       "id": "7"
+         *     }
+         */
+        EventStreamPing: {
+            id?: string;
+            /** @constant */
+            kind: "PING";
+        };
+        /**
+         * @description The answer to `PING`, with its `id`.
+         * @example {
+         *       "kind": "PONG",
+         *       "id": "7"
+         *     }
+         */
+        EventStreamPong: {
+            id?: string;
+            /** @constant */
+            kind: "PONG";
+        };
+        /**
+         * Format: int64
+         * @description A place in your feed; `0` is before the oldest event that is left.
+         * @example 4712
+         */
+        EventStreamPosition: number;
+        /**
+         * @description Go on from another place, or with other types, on the same connection. It is answered by `HELLO`; whatever comes before that belongs to the old place.
+         * @example {
+         *       "kind": "RESUME",
+         *       "after": 4711,
+         *       "eventTypes": [
+         *         "payment.received"
+         *       ]
+         *     }
+         */
+        EventStreamResume: {
+            after: components["schemas"]["EventStreamPosition"];
+            /** @description Only events of these types; all of them without it. */
+            eventTypes?: components["schemas"]["EventTypeName"][];
+            /** @constant */
+            kind: "RESUME";
+        };
+        /**
          * @description What happened: a noun and a verb in the past tense. New types are added over time, so ignore those that you do not know.
          * @enum {string}
          */
@@ -11461,6 +11597,19 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description From here on it is a WebSocket. Asked for by `Upgrade`, and not otherwise. */
+            101: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description The events, for as long as you read. */
             200: {
                 headers: {

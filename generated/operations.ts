@@ -40,6 +40,8 @@ import type {
   EventConsumerList,
   EventId,
   EventInput,
+  EventStreamPing,
+  EventStreamResume,
   EventType,
   EventTypeInfo,
   EventTypeInput,
@@ -148,6 +150,20 @@ import type {
   WebhookSettingsPatch,
 } from './types.ts'
 import type { Readable } from 'node:stream'
+
+/** A WebSocket, once it is open. */
+export interface Channel<Received> {
+  /** Sends a message; answers once there is room for another, and whether it is still open. */
+  send(text: string): Promise<boolean>
+  /** What comes: messages, each one heard after the one before, what is none, and the end. */
+  listen(listener: {
+    hear(message: Received): Promise<void>
+    refuse(why: 'NOT_TEXT' | 'MALFORMED' | 'TOO_MANY', detail?: string): void
+    gone(): void
+  }): void
+  /** Sends `last`, says goodbye by this code and reason, and waits a moment for the answer. */
+  close(code: number, reason: string, last: string): void
+}
 
 /** POST /api/v1/proposals/{proposalId}/acceptance */
 export interface AcceptProposalRequest {
@@ -1240,9 +1256,17 @@ export interface GetEventStreamRequest {
     /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
     traceparent?: string
   }
+  /** Whether it is to go on as a WebSocket (101). */
+  isUpgrade: boolean
 }
 
-export type GetEventStreamReply = GetEventStream200
+export type GetEventStreamReply = GetEventStream101 | GetEventStream200
+
+export interface GetEventStream101 {
+  status: 101
+  headers?: { traceparent?: string }
+  converse: (channel: Channel<EventStreamResume | EventStreamPing>) => Promise<void>
+}
 
 export interface GetEventStream200 {
   status: 200

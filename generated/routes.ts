@@ -135,6 +135,8 @@ export interface Route {
   auditedRead: string | null
   /** Others prescribe its form: it is handed over and answered as it is. */
   isRaw: boolean
+  /** It can go on as a WebSocket, on which these messages are sent and received. */
+  websocket: { sends: Validate; receives: Validate } | null
   body: null | { isRequired: boolean; mediaTypes: readonly string[] }
   parameters: readonly Parameter[]
   /** Under which names a value marked `x-sensitive` can stand in its bodies. */
@@ -1114,6 +1116,19 @@ const noneIdempotentReplayedRateLimitRateLimitPolicy: RouteReply = {
   ],
 }
 
+const noneRateLimitRateLimitPolicy: RouteReply = {
+  mediaType: null,
+  isSensitive: false,
+  headers: [
+    'RateLimit',
+    'RateLimit-Policy',
+    'Server-Timing',
+    'X-Correlation-Id',
+    'X-Request-Id',
+    'traceparent',
+  ],
+}
+
 const plain: RouteReply = {
   mediaType: 'text/plain',
   isSensitive: false,
@@ -1199,6 +1214,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       proposalIdInPath,
@@ -1259,6 +1275,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       jobIdInPath,
@@ -1319,6 +1336,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: ['key'],
@@ -1372,6 +1390,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -1425,6 +1444,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -1478,6 +1498,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: false, mediaTypes: ['application/json'] },
     parameters: [
       eventConsumerIdInPath,
@@ -1540,6 +1561,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [
       eventConsumerIdInPath,
@@ -1600,6 +1622,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -1653,6 +1676,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -1706,6 +1730,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -1759,6 +1784,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: ['secrets'],
@@ -1812,6 +1838,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -1865,6 +1892,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -1918,6 +1946,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -1971,6 +2000,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: ['key'],
@@ -2024,6 +2054,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [
       organizationIdInPath,
@@ -2084,6 +2115,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader2, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -2137,6 +2169,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -2190,6 +2223,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [
       paymentIdInPath,
@@ -2250,6 +2284,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -2303,6 +2338,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       webhookEndpointIdInPath,
@@ -2363,6 +2399,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -2416,6 +2453,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: ['headers', 'secret'],
@@ -2469,6 +2507,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -2522,6 +2561,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -2577,6 +2617,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -2632,6 +2673,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: false, mediaTypes: ['application/json'] },
     parameters: [
       proposalIdInPath,
@@ -2692,6 +2734,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       clientIdInPath,
@@ -2751,6 +2794,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       eventConsumerIdInPath,
@@ -2810,6 +2854,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       inboundSourceIdInPath,
@@ -2869,6 +2914,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       jobScheduleIdInPath,
@@ -2928,6 +2974,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       proposalIdInPath,
@@ -2987,6 +3034,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       serviceAccountIdInPath,
@@ -3046,6 +3094,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       webhookEndpointIdInPath,
@@ -3105,6 +3154,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [apiKeyIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -3152,6 +3202,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [apiKeyIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -3199,6 +3250,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [apiKeyIdInPath, daysInQuery, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -3246,6 +3298,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       fromInQuery,
@@ -3299,6 +3352,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [windowInQuery, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -3344,6 +3398,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: 'audit_entry.read',
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [auditEntryIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -3391,6 +3446,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       clientIdInPath,
@@ -3445,6 +3501,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [eventIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -3492,6 +3549,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       eventConsumerIdInPath,
@@ -3546,6 +3604,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [eventConsumerIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -3593,6 +3652,10 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: {
+      sends: eventsValidators.getEventStreamSends,
+      receives: eventsValidators.getEventStreamReceives,
+    },
     body: null,
     parameters: [
       afterInQuery,
@@ -3602,8 +3665,9 @@ export const routes: Record<OperationId, Route> = {
       traceparentInHeader,
     ],
     secretNames: [],
-    statuses: [200, 400, 401, 403, 406, 429, 500, 503],
+    statuses: [101, 200, 400, 401, 403, 406, 429, 500, 503],
     replies: {
+      '101': noneRateLimitRateLimitPolicy,
       '200': streamRateLimitRateLimitPolicy,
       '400': problemRateLimitRateLimitPolicy,
       '401': problemWWWAuthenticate,
@@ -3619,6 +3683,7 @@ export const routes: Record<OperationId, Route> = {
       headers: eventsValidators.getEventStreamHeaders,
       body: null,
       replies: {
+        '101': null,
         '200': eventsValidators.getEventStream200,
         '400': sharedValidators.validateProblem,
         '401': sharedValidators.validateProblem,
@@ -3644,6 +3709,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [eventTypeInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -3691,6 +3757,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: 'inbound_receipt.read',
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [inboundReceiptIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -3738,6 +3805,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       inboundSourceIdInPath,
@@ -3792,6 +3860,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       invoiceIdInPath,
@@ -3846,6 +3915,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [jobIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -3893,6 +3963,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [jobScheduleIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -3940,6 +4011,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [ifNoneMatchInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -3987,6 +4059,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -4024,6 +4097,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -4069,6 +4143,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -4108,6 +4183,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [organizationIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -4155,6 +4231,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       paymentIdInPath,
@@ -4209,6 +4286,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [proposalIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -4256,6 +4334,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -4295,6 +4374,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [paymentIdInPath, refundIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -4342,6 +4422,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: 'request_log.read',
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [requestIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -4389,6 +4470,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -4434,6 +4516,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [ifNoneMatchInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -4481,6 +4564,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       serviceAccountIdInPath,
@@ -4535,6 +4619,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       organizationIdInPath,
@@ -4590,6 +4675,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       organizationIdInPath,
@@ -4645,6 +4731,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: true,
+    websocket: null,
     body: null,
     parameters: [sourceIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -4690,6 +4777,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [webhookDeliveryIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -4737,6 +4825,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       webhookEndpointIdInPath,
@@ -4791,6 +4880,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [webhookEndpointIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -4838,6 +4928,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [ifNoneMatchInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -4885,6 +4976,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -4977,6 +5069,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       invoiceIdInPath,
@@ -5040,6 +5133,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       statusInQuery,
@@ -5093,6 +5187,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       apiKeyIdInQuery,
@@ -5146,6 +5241,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       limitInQuery,
@@ -5197,6 +5293,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: 'audit_entry.listed',
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       actionInQuery,
@@ -5256,6 +5353,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       externalIdInQuery,
@@ -5311,6 +5409,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: 'webhook_delivery.attempts_read',
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       webhookDeliveryIdInPath,
@@ -5365,6 +5464,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       limitInQuery,
@@ -5416,6 +5516,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       limitInQuery,
@@ -5467,6 +5568,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       typeInQuery,
@@ -5521,6 +5623,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       sourceIdInQuery,
@@ -5576,6 +5679,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       statusInQuery,
@@ -5628,6 +5732,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       clientIdInQuery,
@@ -5687,6 +5792,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       statusInQuery,
@@ -5741,6 +5847,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       statusInQuery,
@@ -5797,6 +5904,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       limitInQuery,
@@ -5848,6 +5956,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       clientIdInQuery,
@@ -5904,6 +6013,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       clientIdInQuery,
@@ -5959,6 +6069,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       paymentIdInPath,
@@ -6013,6 +6124,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       operationIdInQuery,
@@ -6071,6 +6183,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       limitInQuery,
@@ -6122,6 +6235,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       endpointIdInQuery,
@@ -6180,6 +6294,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       statusInQuery,
@@ -6232,6 +6347,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       webhookDeliveryIdInPath,
@@ -6292,6 +6408,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       inboundReceiptIdInPath,
@@ -6352,6 +6469,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       jobIdInPath,
@@ -6412,6 +6530,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       apiKeyIdInPath,
@@ -6472,6 +6591,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       webhookEndpointIdInPath,
@@ -6532,6 +6652,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: false, mediaTypes: ['application/json'] },
     parameters: [
       apiKeyIdInPath,
@@ -6592,6 +6713,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: false, mediaTypes: ['application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -6645,6 +6767,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: false, mediaTypes: ['application/json'] },
     parameters: [
       webhookEndpointIdInPath,
@@ -6705,6 +6828,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       proposalIdInPath,
@@ -6765,6 +6889,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: true,
+    websocket: null,
     body: { isRequired: false, mediaTypes: ['*/*'] },
     parameters: [sourceIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -6814,6 +6939,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [
       apiKeyIdInPath,
@@ -6877,6 +7003,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [
       clientIdInPath,
@@ -6940,6 +7067,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [
       eventTypeInPath,
@@ -7000,6 +7128,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [
       inboundSourceIdInPath,
@@ -7063,6 +7192,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [
       invoiceIdInPath,
@@ -7128,6 +7258,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [
       jobScheduleIdInPath,
@@ -7191,6 +7322,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [
       proposalIdInPath,
@@ -7254,6 +7386,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [idempotencyKeyInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -7307,6 +7440,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [
       ifMatchInHeader,
@@ -7367,6 +7501,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [
       serviceAccountIdInPath,
@@ -7430,6 +7565,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [
       organizationIdInPath,
@@ -7494,6 +7630,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [
       organizationIdInPath,
@@ -7558,6 +7695,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [
       webhookEndpointIdInPath,
@@ -7681,6 +7819,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [
       invoiceIdInPath,

@@ -252,6 +252,33 @@ export type EventId = components['schemas']['EventId']
 /** Something that happened in your product. */
 export type EventInput = components['schemas']['EventInput']
 
+/** Nothing new: a sign of life, every 15 seconds. `position` is how far was looked; go on from there. */
+export type EventStreamAlive = components['schemas']['EventStreamAlive']
+
+/** The last message before we close. The reason stands in the close frame too. Without this message comes the close frame of what breaks the protocol itself (1002, 1007 for text that is not UTF-8, 1009 for messages longer than 4 KiB), and of what is our fault (1011). */
+export type EventStreamEnd = components['schemas']['EventStreamEnd']
+
+/** Why a WebSocket is closed, and with which code. `SHUTDOWN` (1012): the process stops, connect again. `UNAVAILABLE` (1013): connect again in a while. `ACCESS` (1008): the key may not read it any more. `SLOW_READER` (1008): nothing was read for 30 seconds. `MALFORMED` (1007): what you sent is no message of this list, as `detail` says. `NOT_TEXT` (1003): messages are text. `TOO_MANY` (1008): more than 30 messages in 10 seconds. */
+export type EventStreamEndReason = components['schemas']['EventStreamEndReason']
+
+/** The first message of a WebSocket, and the answer to `RESUME`: what follows begins behind `position`. */
+export type EventStreamHello = components['schemas']['EventStreamHello']
+
+/** An event, and its place in your feed, from which you go on after a break. Positions rise; those of events that you did not ask for are left out. */
+export type EventStreamItem = components['schemas']['EventStreamItem']
+
+/** Asks for a `PONG`, for clients that cannot send the ping of the protocol. */
+export type EventStreamPing = components['schemas']['EventStreamPing']
+
+/** The answer to `PING`, with its `id`. */
+export type EventStreamPong = components['schemas']['EventStreamPong']
+
+/** A place in your feed; `0` is before the oldest event that is left. */
+export type EventStreamPosition = components['schemas']['EventStreamPosition']
+
+/** Go on from another place, or with other types, on the same connection. It is answered by `HELLO`; whatever comes before that belongs to the old place. */
+export type EventStreamResume = components['schemas']['EventStreamResume']
+
 /** What happened: a noun and a verb in the past tense. New types are added over time, so ignore those that you do not know. */
 export type EventType = components['schemas']['EventType']
 

@@ -10,6 +10,8 @@ export declare const getEventPath: Validate
 export declare const getEventStream200: Validate
 export declare const getEventStreamHeaders: Validate
 export declare const getEventStreamQuery: Validate
+export declare const getEventStreamReceives: Validate
+export declare const getEventStreamSends: Validate
 export declare const getEventTypePath: Validate
 export declare const listEventConsumersQuery: Validate
 export declare const listEventTypesQuery: Validate
@@ -37,6 +39,15 @@ export declare const validateEventConsumerLag: Validate
 export declare const validateEventConsumerList: Validate
 export declare const validateEventEnvelope: Validate
 export declare const validateEventInput: Validate
+export declare const validateEventStreamAlive: Validate
+export declare const validateEventStreamEnd: Validate
+export declare const validateEventStreamEndReason: Validate
+export declare const validateEventStreamHello: Validate
+export declare const validateEventStreamItem: Validate
+export declare const validateEventStreamPing: Validate
+export declare const validateEventStreamPong: Validate
+export declare const validateEventStreamPosition: Validate
+export declare const validateEventStreamResume: Validate
 export declare const validateEventTypeInfo: Validate
 export declare const validateEventTypeInput: Validate
 export declare const validateEventTypeList: Validate

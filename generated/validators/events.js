@@ -30,6 +30,8 @@ const createEventHeaders_0 = new RegExp("^[!-~]+$", "u")
 const createEventHeaders_1 = new RegExp("^[A-Za-z0-9_.:/=+@-]+$", "u")
 const deleteEventConsumerHeaders_0 = new RegExp("^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$", "u")
 const getEventStreamHeaders_0 = formats["int64"]
+const getEventStreamReceives_0 = ["RESUME","PING"]
+const getEventStreamSends_0 = ["HELLO","EVENT","ALIVE","PONG","END"]
 const getEventTypePath_0 = new RegExp("^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)+$", "u")
 const listEventConsumersQuery_0 = formats["int32"]
 const listEventConsumersQuery_1 = new RegExp("^[A-Za-z0-9_-]+$", "u")
@@ -40,6 +42,8 @@ const validateEventBatchId_0 = new RegExp("^bat_[0-6][0-9a-hjkmnp-tv-z]{25}$", "
 const validateEventConsumerId_0 = new RegExp("^evc_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateEventConsumerInfo_1 = ["integer","null"]
 const validateEventConsumerInput_1 = new RegExp("^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$", "u")
+const validateEventStreamEndReason_0 = ["SHUTDOWN","UNAVAILABLE","ACCESS","SLOW_READER","MALFORMED","NOT_TEXT","TOO_MANY"]
+const validateEventStreamItem_1 = ["object","null"]
 const validateEventTypeInput_0 = new RegExp("^custom(\\.[a-z][a-z0-9_]*){1,4}$", "u")
 
 export function createEventBatchPath(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
@@ -749,6 +753,508 @@ export function getEventStreamQuery(data, {instancePath="", parentData, parentDa
     }
   }
   getEventStreamQuery.errors = vErrors;
+  return errors === 0;
+}
+
+export function getEventStreamReceives(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  const _errs1 = errors;
+  const _errs2 = errors;
+  let valid1 = true;
+  const _errs3 = errors;
+  if(errors === _errs3){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      if(data.kind !== undefined){
+        if("RESUME" !== data.kind){
+          const err0 = {};
+          if(vErrors === null){
+            vErrors = [err0];
+          }
+          else {
+            vErrors.push(err0);
+          }
+          errors++;
+        }
+      }
+    }
+    else {
+      const err1 = {};
+      if(vErrors === null){
+        vErrors = [err1];
+      }
+      else {
+        vErrors.push(err1);
+      }
+      errors++;
+    }
+  }
+  var _valid0 = _errs3 === errors;
+  errors = _errs2;
+  if(vErrors !== null){
+    if(_errs2){
+      vErrors.length = _errs2;
+    }
+    else {
+      vErrors = null;
+    }
+  }
+  if(_valid0){
+    const _errs6 = errors;
+    if(!(validateEventStreamResume(data, {instancePath,parentData,parentDataProperty,rootData}))){
+      vErrors = vErrors === null ? validateEventStreamResume.errors : vErrors.concat(validateEventStreamResume.errors);
+      errors = vErrors.length;
+    }
+    var _valid0 = _errs6 === errors;
+    valid1 = _valid0;
+  }
+  if(!valid1){
+    const err2 = {instancePath,schemaPath:"#/allOf/0/if",keyword:"if",params:{failingKeyword: "then"},message:"must match \"then\" schema"};
+    if(vErrors === null){
+      vErrors = [err2];
+    }
+    else {
+      vErrors.push(err2);
+    }
+    errors++;
+    getEventStreamReceives.errors = vErrors;
+    return false;
+  }
+  var valid0 = _errs1 === errors;
+  if(valid0){
+    const _errs7 = errors;
+    const _errs8 = errors;
+    let valid3 = true;
+    const _errs9 = errors;
+    if(errors === _errs9){
+      if(data && typeof data == "object" && !Array.isArray(data)){
+        if(data.kind !== undefined){
+          if("PING" !== data.kind){
+            const err3 = {};
+            if(vErrors === null){
+              vErrors = [err3];
+            }
+            else {
+              vErrors.push(err3);
+            }
+            errors++;
+          }
+        }
+      }
+      else {
+        const err4 = {};
+        if(vErrors === null){
+          vErrors = [err4];
+        }
+        else {
+          vErrors.push(err4);
+        }
+        errors++;
+      }
+    }
+    var _valid1 = _errs9 === errors;
+    errors = _errs8;
+    if(vErrors !== null){
+      if(_errs8){
+        vErrors.length = _errs8;
+      }
+      else {
+        vErrors = null;
+      }
+    }
+    if(_valid1){
+      const _errs12 = errors;
+      if(!(validateEventStreamPing(data, {instancePath,parentData,parentDataProperty,rootData}))){
+        vErrors = vErrors === null ? validateEventStreamPing.errors : vErrors.concat(validateEventStreamPing.errors);
+        errors = vErrors.length;
+      }
+      var _valid1 = _errs12 === errors;
+      valid3 = _valid1;
+    }
+    if(!valid3){
+      const err5 = {instancePath,schemaPath:"#/allOf/1/if",keyword:"if",params:{failingKeyword: "then"},message:"must match \"then\" schema"};
+      if(vErrors === null){
+        vErrors = [err5];
+      }
+      else {
+        vErrors.push(err5);
+      }
+      errors++;
+      getEventStreamReceives.errors = vErrors;
+      return false;
+    }
+    var valid0 = _errs7 === errors;
+  }
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((data.kind === undefined) && (missing0 = "kind")){
+        getEventStreamReceives.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.kind !== undefined){
+          let data2 = data.kind;
+          if(!((data2 === "RESUME") || (data2 === "PING"))){
+            getEventStreamReceives.errors = [{instancePath:instancePath+"/kind",schemaPath:"#/properties/kind/enum",keyword:"enum",params:{allowedValues: getEventStreamReceives_0},message:"must be equal to one of the allowed values"}];
+            return false;
+          }
+        }
+      }
+    }
+    else {
+      getEventStreamReceives.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  getEventStreamReceives.errors = vErrors;
+  return errors === 0;
+}
+
+export function getEventStreamSends(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  const _errs1 = errors;
+  const _errs2 = errors;
+  let valid1 = true;
+  const _errs3 = errors;
+  if(errors === _errs3){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      if(data.kind !== undefined){
+        if("HELLO" !== data.kind){
+          const err0 = {};
+          if(vErrors === null){
+            vErrors = [err0];
+          }
+          else {
+            vErrors.push(err0);
+          }
+          errors++;
+        }
+      }
+    }
+    else {
+      const err1 = {};
+      if(vErrors === null){
+        vErrors = [err1];
+      }
+      else {
+        vErrors.push(err1);
+      }
+      errors++;
+    }
+  }
+  var _valid0 = _errs3 === errors;
+  errors = _errs2;
+  if(vErrors !== null){
+    if(_errs2){
+      vErrors.length = _errs2;
+    }
+    else {
+      vErrors = null;
+    }
+  }
+  if(_valid0){
+    const _errs6 = errors;
+    if(!(validateEventStreamHello(data, {instancePath,parentData,parentDataProperty,rootData}))){
+      vErrors = vErrors === null ? validateEventStreamHello.errors : vErrors.concat(validateEventStreamHello.errors);
+      errors = vErrors.length;
+    }
+    var _valid0 = _errs6 === errors;
+    valid1 = _valid0;
+  }
+  if(!valid1){
+    const err2 = {instancePath,schemaPath:"#/allOf/0/if",keyword:"if",params:{failingKeyword: "then"},message:"must match \"then\" schema"};
+    if(vErrors === null){
+      vErrors = [err2];
+    }
+    else {
+      vErrors.push(err2);
+    }
+    errors++;
+    getEventStreamSends.errors = vErrors;
+    return false;
+  }
+  var valid0 = _errs1 === errors;
+  if(valid0){
+    const _errs7 = errors;
+    const _errs8 = errors;
+    let valid3 = true;
+    const _errs9 = errors;
+    if(errors === _errs9){
+      if(data && typeof data == "object" && !Array.isArray(data)){
+        if(data.kind !== undefined){
+          if("EVENT" !== data.kind){
+            const err3 = {};
+            if(vErrors === null){
+              vErrors = [err3];
+            }
+            else {
+              vErrors.push(err3);
+            }
+            errors++;
+          }
+        }
+      }
+      else {
+        const err4 = {};
+        if(vErrors === null){
+          vErrors = [err4];
+        }
+        else {
+          vErrors.push(err4);
+        }
+        errors++;
+      }
+    }
+    var _valid1 = _errs9 === errors;
+    errors = _errs8;
+    if(vErrors !== null){
+      if(_errs8){
+        vErrors.length = _errs8;
+      }
+      else {
+        vErrors = null;
+      }
+    }
+    if(_valid1){
+      const _errs12 = errors;
+      if(!(validateEventStreamItem(data, {instancePath,parentData,parentDataProperty,rootData}))){
+        vErrors = vErrors === null ? validateEventStreamItem.errors : vErrors.concat(validateEventStreamItem.errors);
+        errors = vErrors.length;
+      }
+      var _valid1 = _errs12 === errors;
+      valid3 = _valid1;
+    }
+    if(!valid3){
+      const err5 = {instancePath,schemaPath:"#/allOf/1/if",keyword:"if",params:{failingKeyword: "then"},message:"must match \"then\" schema"};
+      if(vErrors === null){
+        vErrors = [err5];
+      }
+      else {
+        vErrors.push(err5);
+      }
+      errors++;
+      getEventStreamSends.errors = vErrors;
+      return false;
+    }
+    var valid0 = _errs7 === errors;
+    if(valid0){
+      const _errs13 = errors;
+      const _errs14 = errors;
+      let valid5 = true;
+      const _errs15 = errors;
+      if(errors === _errs15){
+        if(data && typeof data == "object" && !Array.isArray(data)){
+          if(data.kind !== undefined){
+            if("ALIVE" !== data.kind){
+              const err6 = {};
+              if(vErrors === null){
+                vErrors = [err6];
+              }
+              else {
+                vErrors.push(err6);
+              }
+              errors++;
+            }
+          }
+        }
+        else {
+          const err7 = {};
+          if(vErrors === null){
+            vErrors = [err7];
+          }
+          else {
+            vErrors.push(err7);
+          }
+          errors++;
+        }
+      }
+      var _valid2 = _errs15 === errors;
+      errors = _errs14;
+      if(vErrors !== null){
+        if(_errs14){
+          vErrors.length = _errs14;
+        }
+        else {
+          vErrors = null;
+        }
+      }
+      if(_valid2){
+        const _errs18 = errors;
+        if(!(validateEventStreamAlive(data, {instancePath,parentData,parentDataProperty,rootData}))){
+          vErrors = vErrors === null ? validateEventStreamAlive.errors : vErrors.concat(validateEventStreamAlive.errors);
+          errors = vErrors.length;
+        }
+        var _valid2 = _errs18 === errors;
+        valid5 = _valid2;
+      }
+      if(!valid5){
+        const err8 = {instancePath,schemaPath:"#/allOf/2/if",keyword:"if",params:{failingKeyword: "then"},message:"must match \"then\" schema"};
+        if(vErrors === null){
+          vErrors = [err8];
+        }
+        else {
+          vErrors.push(err8);
+        }
+        errors++;
+        getEventStreamSends.errors = vErrors;
+        return false;
+      }
+      var valid0 = _errs13 === errors;
+      if(valid0){
+        const _errs19 = errors;
+        const _errs20 = errors;
+        let valid7 = true;
+        const _errs21 = errors;
+        if(errors === _errs21){
+          if(data && typeof data == "object" && !Array.isArray(data)){
+            if(data.kind !== undefined){
+              if("PONG" !== data.kind){
+                const err9 = {};
+                if(vErrors === null){
+                  vErrors = [err9];
+                }
+                else {
+                  vErrors.push(err9);
+                }
+                errors++;
+              }
+            }
+          }
+          else {
+            const err10 = {};
+            if(vErrors === null){
+              vErrors = [err10];
+            }
+            else {
+              vErrors.push(err10);
+            }
+            errors++;
+          }
+        }
+        var _valid3 = _errs21 === errors;
+        errors = _errs20;
+        if(vErrors !== null){
+          if(_errs20){
+            vErrors.length = _errs20;
+          }
+          else {
+            vErrors = null;
+          }
+        }
+        if(_valid3){
+          const _errs24 = errors;
+          if(!(validateEventStreamPong(data, {instancePath,parentData,parentDataProperty,rootData}))){
+            vErrors = vErrors === null ? validateEventStreamPong.errors : vErrors.concat(validateEventStreamPong.errors);
+            errors = vErrors.length;
+          }
+          var _valid3 = _errs24 === errors;
+          valid7 = _valid3;
+        }
+        if(!valid7){
+          const err11 = {instancePath,schemaPath:"#/allOf/3/if",keyword:"if",params:{failingKeyword: "then"},message:"must match \"then\" schema"};
+          if(vErrors === null){
+            vErrors = [err11];
+          }
+          else {
+            vErrors.push(err11);
+          }
+          errors++;
+          getEventStreamSends.errors = vErrors;
+          return false;
+        }
+        var valid0 = _errs19 === errors;
+        if(valid0){
+          const _errs25 = errors;
+          const _errs26 = errors;
+          let valid9 = true;
+          const _errs27 = errors;
+          if(errors === _errs27){
+            if(data && typeof data == "object" && !Array.isArray(data)){
+              if(data.kind !== undefined){
+                if("END" !== data.kind){
+                  const err12 = {};
+                  if(vErrors === null){
+                    vErrors = [err12];
+                  }
+                  else {
+                    vErrors.push(err12);
+                  }
+                  errors++;
+                }
+              }
+            }
+            else {
+              const err13 = {};
+              if(vErrors === null){
+                vErrors = [err13];
+              }
+              else {
+                vErrors.push(err13);
+              }
+              errors++;
+            }
+          }
+          var _valid4 = _errs27 === errors;
+          errors = _errs26;
+          if(vErrors !== null){
+            if(_errs26){
+              vErrors.length = _errs26;
+            }
+            else {
+              vErrors = null;
+            }
+          }
+          if(_valid4){
+            const _errs30 = errors;
+            if(!(validateEventStreamEnd(data, {instancePath,parentData,parentDataProperty,rootData}))){
+              vErrors = vErrors === null ? validateEventStreamEnd.errors : vErrors.concat(validateEventStreamEnd.errors);
+              errors = vErrors.length;
+            }
+            var _valid4 = _errs30 === errors;
+            valid9 = _valid4;
+          }
+          if(!valid9){
+            const err14 = {instancePath,schemaPath:"#/allOf/4/if",keyword:"if",params:{failingKeyword: "then"},message:"must match \"then\" schema"};
+            if(vErrors === null){
+              vErrors = [err14];
+            }
+            else {
+              vErrors.push(err14);
+            }
+            errors++;
+            getEventStreamSends.errors = vErrors;
+            return false;
+          }
+          var valid0 = _errs25 === errors;
+        }
+      }
+    }
+  }
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((data.kind === undefined) && (missing0 = "kind")){
+        getEventStreamSends.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.kind !== undefined){
+          let data5 = data.kind;
+          if(!(((((data5 === "HELLO") || (data5 === "EVENT")) || (data5 === "ALIVE")) || (data5 === "PONG")) || (data5 === "END"))){
+            getEventStreamSends.errors = [{instancePath:instancePath+"/kind",schemaPath:"#/properties/kind/enum",keyword:"enum",params:{allowedValues: getEventStreamSends_0},message:"must be equal to one of the allowed values"}];
+            return false;
+          }
+        }
+      }
+    }
+    else {
+      getEventStreamSends.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  getEventStreamSends.errors = vErrors;
   return errors === 0;
 }
 
@@ -3616,6 +4122,622 @@ export function validateEventInput(data, {instancePath="", parentData, parentDat
     }
   }
   validateEventInput.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateEventStreamAlive(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((data.kind === undefined) && (missing0 = "kind")) || ((data.position === undefined) && (missing0 = "position"))){
+        validateEventStreamAlive.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.kind !== undefined){
+          let data0 = data.kind;
+          const _errs1 = errors;
+          if(typeof data0 !== "string"){
+            validateEventStreamAlive.errors = [{instancePath:instancePath+"/kind",schemaPath:"#/properties/kind/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+            return false;
+          }
+          if("ALIVE" !== data0){
+            validateEventStreamAlive.errors = [{instancePath:instancePath+"/kind",schemaPath:"#/properties/kind/const",keyword:"const",params:{allowedValue: "ALIVE"},message:"must be equal to constant"}];
+            return false;
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.position !== undefined){
+            const _errs3 = errors;
+            if(!(validateEventStreamPosition(data.position, {instancePath:instancePath+"/position",parentData:data,parentDataProperty:"position",rootData}))){
+              vErrors = vErrors === null ? validateEventStreamPosition.errors : vErrors.concat(validateEventStreamPosition.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs3 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+        }
+      }
+    }
+    else {
+      validateEventStreamAlive.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateEventStreamAlive.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateEventStreamEnd(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((data.kind === undefined) && (missing0 = "kind")) || ((data.reason === undefined) && (missing0 = "reason"))){
+        validateEventStreamEnd.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.kind !== undefined){
+          let data0 = data.kind;
+          const _errs1 = errors;
+          if(typeof data0 !== "string"){
+            validateEventStreamEnd.errors = [{instancePath:instancePath+"/kind",schemaPath:"#/properties/kind/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+            return false;
+          }
+          if("END" !== data0){
+            validateEventStreamEnd.errors = [{instancePath:instancePath+"/kind",schemaPath:"#/properties/kind/const",keyword:"const",params:{allowedValue: "END"},message:"must be equal to constant"}];
+            return false;
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.reason !== undefined){
+            const _errs3 = errors;
+            if(!(validateEventStreamEndReason(data.reason, {instancePath:instancePath+"/reason",parentData:data,parentDataProperty:"reason",rootData}))){
+              vErrors = vErrors === null ? validateEventStreamEndReason.errors : vErrors.concat(validateEventStreamEndReason.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs3 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.detail !== undefined){
+              let data2 = data.detail;
+              const _errs4 = errors;
+              if(errors === _errs4){
+                if(typeof data2 === "string"){
+                  if(ucs2length(data2) > 500){
+                    validateEventStreamEnd.errors = [{instancePath:instancePath+"/detail",schemaPath:"#/properties/detail/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                    return false;
+                  }
+                }
+                else {
+                  validateEventStreamEnd.errors = [{instancePath:instancePath+"/detail",schemaPath:"#/properties/detail/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                  return false;
+                }
+              }
+              var valid0 = _errs4 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateEventStreamEnd.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateEventStreamEnd.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateEventStreamEndReason(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(typeof data !== "string"){
+    validateEventStreamEndReason.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+    return false;
+  }
+  if(!(((((((data === "SHUTDOWN") || (data === "UNAVAILABLE")) || (data === "ACCESS")) || (data === "SLOW_READER")) || (data === "MALFORMED")) || (data === "NOT_TEXT")) || (data === "TOO_MANY"))){
+    validateEventStreamEndReason.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateEventStreamEndReason_0},message:"must be equal to one of the allowed values"}];
+    return false;
+  }
+  validateEventStreamEndReason.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateEventStreamHello(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((data.kind === undefined) && (missing0 = "kind")) || ((data.position === undefined) && (missing0 = "position"))){
+        validateEventStreamHello.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.kind !== undefined){
+          let data0 = data.kind;
+          const _errs1 = errors;
+          if(typeof data0 !== "string"){
+            validateEventStreamHello.errors = [{instancePath:instancePath+"/kind",schemaPath:"#/properties/kind/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+            return false;
+          }
+          if("HELLO" !== data0){
+            validateEventStreamHello.errors = [{instancePath:instancePath+"/kind",schemaPath:"#/properties/kind/const",keyword:"const",params:{allowedValue: "HELLO"},message:"must be equal to constant"}];
+            return false;
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.position !== undefined){
+            const _errs3 = errors;
+            if(!(validateEventStreamPosition(data.position, {instancePath:instancePath+"/position",parentData:data,parentDataProperty:"position",rootData}))){
+              vErrors = vErrors === null ? validateEventStreamPosition.errors : vErrors.concat(validateEventStreamPosition.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs3 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+        }
+      }
+    }
+    else {
+      validateEventStreamHello.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateEventStreamHello.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateEventStreamItem(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((((data.kind === undefined) && (missing0 = "kind")) || ((data.position === undefined) && (missing0 = "position"))) || ((data.event === undefined) && (missing0 = "event"))){
+        validateEventStreamItem.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.kind !== undefined){
+          let data0 = data.kind;
+          const _errs1 = errors;
+          if(typeof data0 !== "string"){
+            validateEventStreamItem.errors = [{instancePath:instancePath+"/kind",schemaPath:"#/properties/kind/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+            return false;
+          }
+          if("EVENT" !== data0){
+            validateEventStreamItem.errors = [{instancePath:instancePath+"/kind",schemaPath:"#/properties/kind/const",keyword:"const",params:{allowedValue: "EVENT"},message:"must be equal to constant"}];
+            return false;
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.position !== undefined){
+            const _errs3 = errors;
+            if(!(validateEventStreamPosition(data.position, {instancePath:instancePath+"/position",parentData:data,parentDataProperty:"position",rootData}))){
+              vErrors = vErrors === null ? validateEventStreamPosition.errors : vErrors.concat(validateEventStreamPosition.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs3 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.event !== undefined){
+              let data2 = data.event;
+              const _errs4 = errors;
+              if(errors === _errs4){
+                if(data2 && typeof data2 == "object" && !Array.isArray(data2)){
+                  let missing1;
+                  if((((((data2.id === undefined) && (missing1 = "id")) || ((data2.type === undefined) && (missing1 = "type"))) || ((data2.version === undefined) && (missing1 = "version"))) || ((data2.timestamp === undefined) && (missing1 = "timestamp"))) || ((data2.data === undefined) && (missing1 = "data"))){
+                    validateEventStreamItem.errors = [{instancePath:instancePath+"/event",schemaPath:"#/properties/event/required",keyword:"required",params:{missingProperty: missing1},message:"must have required property '"+missing1+"'"}];
+                    return false;
+                  }
+                  else {
+                    if(data2.id !== undefined){
+                      const _errs7 = errors;
+                      if(!(validateEventId(data2.id, {instancePath:instancePath+"/event/id",parentData:data2,parentDataProperty:"id",rootData}))){
+                        vErrors = vErrors === null ? validateEventId.errors : vErrors.concat(validateEventId.errors);
+                        errors = vErrors.length;
+                      }
+                      var valid1 = _errs7 === errors;
+                    }
+                    else {
+                      var valid1 = true;
+                    }
+                    if(valid1){
+                      if(data2.type !== undefined){
+                        const _errs8 = errors;
+                        if(!(validateEventTypeName(data2.type, {instancePath:instancePath+"/event/type",parentData:data2,parentDataProperty:"type",rootData}))){
+                          vErrors = vErrors === null ? validateEventTypeName.errors : vErrors.concat(validateEventTypeName.errors);
+                          errors = vErrors.length;
+                        }
+                        var valid1 = _errs8 === errors;
+                      }
+                      else {
+                        var valid1 = true;
+                      }
+                      if(valid1){
+                        if(data2.version !== undefined){
+                          let data5 = data2.version;
+                          const _errs9 = errors;
+                          if(!(((typeof data5 == "number") && (!(data5 % 1) && !isNaN(data5))) && (isFinite(data5)))){
+                            validateEventStreamItem.errors = [{instancePath:instancePath+"/event/version",schemaPath:"#/properties/event/properties/version/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                            return false;
+                          }
+                          if(errors === _errs9){
+                            if((typeof data5 == "number") && (isFinite(data5))){
+                              if(data5 > 1000 || isNaN(data5)){
+                                validateEventStreamItem.errors = [{instancePath:instancePath+"/event/version",schemaPath:"#/properties/event/properties/version/maximum",keyword:"maximum",params:{comparison: "<=", limit: 1000},message:"must be <= 1000"}];
+                                return false;
+                              }
+                              else {
+                                if(data5 < 1 || isNaN(data5)){
+                                  validateEventStreamItem.errors = [{instancePath:instancePath+"/event/version",schemaPath:"#/properties/event/properties/version/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
+                                  return false;
+                                }
+                                else {
+                                  if(!(listEventConsumersQuery_0.validate(data5))){
+                                    validateEventStreamItem.errors = [{instancePath:instancePath+"/event/version",schemaPath:"#/properties/event/properties/version/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                                    return false;
+                                  }
+                                }
+                              }
+                            }
+                          }
+                          var valid1 = _errs9 === errors;
+                        }
+                        else {
+                          var valid1 = true;
+                        }
+                        if(valid1){
+                          if(data2.timestamp !== undefined){
+                            const _errs11 = errors;
+                            if(!(validateTimestamp(data2.timestamp, {instancePath:instancePath+"/event/timestamp",parentData:data2,parentDataProperty:"timestamp",rootData}))){
+                              vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                              errors = vErrors.length;
+                            }
+                            var valid1 = _errs11 === errors;
+                          }
+                          else {
+                            var valid1 = true;
+                          }
+                          if(valid1){
+                            if(data2.data !== undefined){
+                              let data7 = data2.data;
+                              const _errs12 = errors;
+                              if((!(data7 && typeof data7 == "object" && !Array.isArray(data7))) && (data7 !== null)){
+                                validateEventStreamItem.errors = [{instancePath:instancePath+"/event/data",schemaPath:"#/properties/event/properties/data/type",keyword:"type",params:{type: validateEventStreamItem_1},message:"must be object,null"}];
+                                return false;
+                              }
+                              var valid1 = _errs12 === errors;
+                            }
+                            else {
+                              var valid1 = true;
+                            }
+                          }
+                        }
+                      }
+                    }
+                  }
+                }
+                else {
+                  validateEventStreamItem.errors = [{instancePath:instancePath+"/event",schemaPath:"#/properties/event/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+                  return false;
+                }
+              }
+              var valid0 = _errs4 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateEventStreamItem.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateEventStreamItem.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateEventStreamPing(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((data.kind === undefined) && (missing0 = "kind")){
+        validateEventStreamPing.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        const _errs1 = errors;
+        for(const key0 in data){
+          if(!((key0 === "kind") || (key0 === "id"))){
+            validateEventStreamPing.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+            return false;
+            break;
+          }
+        }
+        if(_errs1 === errors){
+          if(data.kind !== undefined){
+            let data0 = data.kind;
+            const _errs2 = errors;
+            if(typeof data0 !== "string"){
+              validateEventStreamPing.errors = [{instancePath:instancePath+"/kind",schemaPath:"#/properties/kind/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+              return false;
+            }
+            if("PING" !== data0){
+              validateEventStreamPing.errors = [{instancePath:instancePath+"/kind",schemaPath:"#/properties/kind/const",keyword:"const",params:{allowedValue: "PING"},message:"must be equal to constant"}];
+              return false;
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.id !== undefined){
+              let data1 = data.id;
+              const _errs4 = errors;
+              if(errors === _errs4){
+                if(typeof data1 === "string"){
+                  if(ucs2length(data1) > 64){
+                    validateEventStreamPing.errors = [{instancePath:instancePath+"/id",schemaPath:"#/properties/id/maxLength",keyword:"maxLength",params:{limit: 64},message:"must NOT have more than 64 characters"}];
+                    return false;
+                  }
+                }
+                else {
+                  validateEventStreamPing.errors = [{instancePath:instancePath+"/id",schemaPath:"#/properties/id/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                  return false;
+                }
+              }
+              var valid0 = _errs4 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateEventStreamPing.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateEventStreamPing.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateEventStreamPong(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((data.kind === undefined) && (missing0 = "kind")){
+        validateEventStreamPong.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.kind !== undefined){
+          let data0 = data.kind;
+          const _errs1 = errors;
+          if(typeof data0 !== "string"){
+            validateEventStreamPong.errors = [{instancePath:instancePath+"/kind",schemaPath:"#/properties/kind/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+            return false;
+          }
+          if("PONG" !== data0){
+            validateEventStreamPong.errors = [{instancePath:instancePath+"/kind",schemaPath:"#/properties/kind/const",keyword:"const",params:{allowedValue: "PONG"},message:"must be equal to constant"}];
+            return false;
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.id !== undefined){
+            let data1 = data.id;
+            const _errs3 = errors;
+            if(errors === _errs3){
+              if(typeof data1 === "string"){
+                if(ucs2length(data1) > 64){
+                  validateEventStreamPong.errors = [{instancePath:instancePath+"/id",schemaPath:"#/properties/id/maxLength",keyword:"maxLength",params:{limit: 64},message:"must NOT have more than 64 characters"}];
+                  return false;
+                }
+              }
+              else {
+                validateEventStreamPong.errors = [{instancePath:instancePath+"/id",schemaPath:"#/properties/id/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                return false;
+              }
+            }
+            var valid0 = _errs3 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+        }
+      }
+    }
+    else {
+      validateEventStreamPong.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateEventStreamPong.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateEventStreamPosition(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(!(((typeof data == "number") && (!(data % 1) && !isNaN(data))) && (isFinite(data)))){
+    validateEventStreamPosition.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+    return false;
+  }
+  if(errors === 0){
+    if((typeof data == "number") && (isFinite(data))){
+      if(data > 9007199254740991 || isNaN(data)){
+        validateEventStreamPosition.errors = [{instancePath,schemaPath:"#/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+        return false;
+      }
+      else {
+        if(data < 0 || isNaN(data)){
+          validateEventStreamPosition.errors = [{instancePath,schemaPath:"#/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+          return false;
+        }
+        else {
+          if(!(getEventStreamHeaders_0.validate(data))){
+            validateEventStreamPosition.errors = [{instancePath,schemaPath:"#/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+            return false;
+          }
+        }
+      }
+    }
+  }
+  validateEventStreamPosition.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateEventStreamResume(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((data.kind === undefined) && (missing0 = "kind")) || ((data.after === undefined) && (missing0 = "after"))){
+        validateEventStreamResume.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        const _errs1 = errors;
+        for(const key0 in data){
+          if(!(((key0 === "kind") || (key0 === "after")) || (key0 === "eventTypes"))){
+            validateEventStreamResume.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+            return false;
+            break;
+          }
+        }
+        if(_errs1 === errors){
+          if(data.kind !== undefined){
+            let data0 = data.kind;
+            const _errs2 = errors;
+            if(typeof data0 !== "string"){
+              validateEventStreamResume.errors = [{instancePath:instancePath+"/kind",schemaPath:"#/properties/kind/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+              return false;
+            }
+            if("RESUME" !== data0){
+              validateEventStreamResume.errors = [{instancePath:instancePath+"/kind",schemaPath:"#/properties/kind/const",keyword:"const",params:{allowedValue: "RESUME"},message:"must be equal to constant"}];
+              return false;
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.after !== undefined){
+              const _errs4 = errors;
+              if(!(validateEventStreamPosition(data.after, {instancePath:instancePath+"/after",parentData:data,parentDataProperty:"after",rootData}))){
+                vErrors = vErrors === null ? validateEventStreamPosition.errors : vErrors.concat(validateEventStreamPosition.errors);
+                errors = vErrors.length;
+              }
+              var valid0 = _errs4 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.eventTypes !== undefined){
+                let data2 = data.eventTypes;
+                const _errs5 = errors;
+                if(errors === _errs5){
+                  if(Array.isArray(data2)){
+                    if(data2.length > 50){
+                      validateEventStreamResume.errors = [{instancePath:instancePath+"/eventTypes",schemaPath:"#/properties/eventTypes/maxItems",keyword:"maxItems",params:{limit: 50},message:"must NOT have more than 50 items"}];
+                      return false;
+                    }
+                    else {
+                      if(data2.length < 1){
+                        validateEventStreamResume.errors = [{instancePath:instancePath+"/eventTypes",schemaPath:"#/properties/eventTypes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                        return false;
+                      }
+                      else {
+                        var valid1 = true;
+                        const len0 = data2.length;
+                        for(let i0=0; i0<len0; i0++){
+                          const _errs7 = errors;
+                          if(!(validateEventTypeName(data2[i0], {instancePath:instancePath+"/eventTypes/" + i0,parentData:data2,parentDataProperty:i0,rootData}))){
+                            vErrors = vErrors === null ? validateEventTypeName.errors : vErrors.concat(validateEventTypeName.errors);
+                            errors = vErrors.length;
+                          }
+                          var valid1 = _errs7 === errors;
+                          if(!valid1){
+                            break;
+                          }
+                        }
+                      }
+                    }
+                  }
+                  else {
+                    validateEventStreamResume.errors = [{instancePath:instancePath+"/eventTypes",schemaPath:"#/properties/eventTypes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                    return false;
+                  }
+                }
+                var valid0 = _errs5 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateEventStreamResume.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateEventStreamResume.errors = vErrors;
   return errors === 0;
 }
 

@@ -37,6 +37,7 @@ export type Kind =
   | 'tag'
   | 'pathItem'
   | 'operation'
+  | 'websocket'
   | 'webhookItem'
   | 'webhook'
   | 'parameter'
@@ -139,6 +140,7 @@ const operation: Record<string, Field> = {
   'x-deprecation': { by: ['routes'], judge: judgeDeprecation },
   'x-audited-read': { by: ['routes'], judge: judgeAction },
   'x-raw': { by: ['routes'], judge: (value) => mustBe(value === true, 'true or absent') },
+  'x-websocket': { by: ['types', 'routes', 'validators'], one: 'websocket' },
 }
 
 const {
@@ -147,6 +149,7 @@ const {
   'x-idempotency': ___,
   'x-audited-read': ____,
   'x-raw': _____,
+  'x-websocket': ______,
   ...webhook
 } = operation
 
@@ -187,6 +190,10 @@ export const ledger: Record<Kind, Record<string, Field>> = {
     ),
   },
   operation,
+  websocket: {
+    sends: { by: typed, list: 'schema' },
+    receives: { by: typed, list: 'schema' },
+  },
   webhookItem: { ...described, post: { by: ['types', 'events'], one: 'webhook' } },
   webhook,
   parameter,

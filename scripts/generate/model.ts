@@ -30,6 +30,8 @@ export interface Operation {
   auditedRead: string | null
   /** Whether others prescribe its form: it is handed over and answered as it is. */
   isRaw: boolean
+  /** What is said when it goes on as a WebSocket: the schemas of each side's messages. */
+  websocket: { sends: JsonObject; receives: JsonObject } | null
   parameters: readonly Parameter[]
   body: Body | null
   replies: readonly Reply[]
@@ -102,10 +104,18 @@ function readOperation(
     deprecation: isObject(source['x-deprecation']) ? source['x-deprecation'] : null,
     auditedRead: asText(source['x-audited-read']) || null,
     isRaw: source['x-raw'] === true,
+    websocket: readWebSocket(source),
     parameters: readParameters(document, at('/paths', path), item, method),
     body: readBody(document, source, pointer),
     replies: readReplies(document, source, pointer),
   }
+}
+
+function readWebSocket(source: JsonObject): Operation['websocket'] {
+  const messages = source['x-websocket']
+  if (!isObject(messages)) return null
+  const { sends, receives } = messages
+  return { sends: { oneOf: asArray(sends) }, receives: { oneOf: asArray(receives) } }
 }
 
 /** `security: []` or `[{}]` is an open door; one requirement lists the scopes. */

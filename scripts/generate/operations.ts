@@ -1,5 +1,5 @@
 import { refuse } from './breach.ts'
-import { asObject, byName } from './json.ts'
+import { asArray, asObject, byName } from './json.ts'
 import type { Operation, Reply } from './model.ts'
 import type { Parameter } from './parameters.ts'
 import { docComment, header, importTypes, pascal, propertyName, quote, union } from './print.ts'
@@ -27,6 +27,23 @@ const mountHeaders = new Set([
 /** What is answered so has no end: the handler gives what is read from as it is sent. */
 const streamType = 'text/event-stream'
 
+/** What a handler is given when it goes on as a WebSocket. */
+const channelType = `/** A WebSocket, once it is open. */
+export interface Channel<Received> {
+  /** Sends a message; answers once there is room for another, and whether it is still open. */
+  send(text: string): Promise<boolean>
+  /** What comes: messages, each one heard after the one before, what is none, and the end. */
+  listen(listener: {
+    hear(message: Received): Promise<void>
+    refuse(why: 'NOT_TEXT' | 'MALFORMED' | 'TOO_MANY', detail?: string): void
+    gone(): void
+  }): void
+  /** Sends \`last\`, says goodbye by this code and reason, and waits a moment for the answer. */
+  close(code: number, reason: string, last: string): void
+}
+
+`
+
 /** `generated/operations.ts`: what a handler is given and what it may answer, by name. */
 export function printOperations(operations: readonly Operation[]): string {
   const names = newNames()
@@ -37,6 +54,7 @@ export function printOperations(operations: readonly Operation[]): string {
   const hasStream = operations.some(({ replies }) =>
     replies.some(({ mediaType }) => mediaType === streamType),
   )
+  const hasWebSocket = operations.some(({ websocket }) => websocket !== null)
   const table = operations.map(({ operationId, kind, scopes, isRaw }) => {
     const name = pascal(operationId)
     const access = isRaw ? 'raw' : scopes === null ? 'open' : 'key'
@@ -54,6 +72,7 @@ export function printOperations(operations: readonly Operation[]): string {
     importTypes([...names.schemas].sort(byName), './types.ts'),
     hasStream ? importTypes(['Readable'], 'node:stream') : '',
     '\n',
+    hasWebSocket ? channelType : '',
     blocks.join('\n'),
     '\n/** Every operation of the contract; `open` ones need no key, `raw` ones come as others send them. */\n',
     `export interface Operations {\n${table.join('')}}\n\n`,
@@ -64,7 +83,7 @@ export function printOperations(operations: readonly Operation[]): string {
 function printOperation(operation: Operation, names: Names, declared: Set<string>): string {
   const name = pascal(operation.operationId)
   // That a caller has seen it already (304) is for mount to say, not for the handler.
-  const successes = operation.replies.filter(({ status }) => status >= 200 && status < 300)
+  const successes = operation.replies.filter(({ status }) => isSuccess(operation, status))
   const replyNames = successes.map(({ status }) => `${name}${status}`)
   for (const type of [`${name}Request`, `${name}Reply`, ...replyNames]) declared.add(type)
   const reply = replyNames.length === 0 ? 'never' : union(replyNames, '', name.length + 20)
@@ -73,10 +92,18 @@ function printOperation(operation: Operation, names: Names, declared: Set<string
     `export interface ${name}Request {\n`,
     ...['path', 'query', 'headers'].map((part) => printParameters(operation, part, names)),
     printBody(operation, names),
+    operation.websocket
+      ? '  /** Whether it is to go on as a WebSocket (101). */\n  isUpgrade: boolean\n'
+      : '',
     '}\n\n',
     `export type ${name}Reply = ${reply}\n`,
     ...successes.map((success) => printReply(operation, success, names)),
   ].join('')
+}
+
+/** That it goes on as a WebSocket (101) is one, where that is declared. */
+function isSuccess({ websocket }: Operation, status: number): boolean {
+  return (status >= 200 && status < 300) || (status === 101 && websocket !== null)
 }
 
 function printParameters(operation: Operation, part: string, names: Names): string {
@@ -120,6 +147,11 @@ function printReply(operation: Operation, reply: Reply, names: Names): string {
       return `${propertyName(one.name)}${one.isRequired ? '' : '?'}: ${type}`
     })
     lines.push(`  headers${isRequired ? '' : '?'}: { ${members.join('; ')} }\n`)
+  }
+  if (operation.websocket && reply.status === 101) {
+    const messages = asArray(operation.websocket.receives.oneOf)
+    const received = messages.map((message) => typeOf(message, names, 'unknown')).join(' | ')
+    lines.push(`  converse: (channel: Channel<${received}>) => Promise<void>\n`)
   }
   if (reply.mediaType !== null) {
     const content = `['content'][${quote(reply.mediaType)}]`

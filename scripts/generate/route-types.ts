@@ -41,6 +41,8 @@ export interface Route {
   auditedRead: string | null
   /** Others prescribe its form: it is handed over and answered as it is. */
   isRaw: boolean
+  /** It can go on as a WebSocket, on which these messages are sent and received. */
+  websocket: { sends: Validate; receives: Validate } | null
   body: null | { isRequired: boolean; mediaTypes: readonly string[] }
   parameters: readonly Parameter[]
   /** Under which names a value marked \`x-sensitive\` can stand in its bodies. */

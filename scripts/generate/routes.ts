@@ -96,6 +96,10 @@ function routeEntry(table: Table, operation: Operation) {
     deprecation: operation.deprecation,
     auditedRead: operation.auditedRead,
     isRaw: operation.isRaw,
+    websocket: operation.websocket && {
+      sends: validator('Sends'),
+      receives: validator('Receives'),
+    },
     body: body && { isRequired: body.isRequired, mediaTypes: body.mediaTypes },
     parameters: operation.parameters.map((parameter) => parameterConstant(table, parameter)),
     secretNames: table.namesOfSecrets([

@@ -10,7 +10,7 @@ export interface Part {
   pointer: string
 }
 
-/** By name: `createClientBody`, `listClientsQuery`, `createClient201`, `clientCreatedEvent`. */
+/** By name: `createClientBody`, `listClientsQuery`, `createClient201`, `getEventStreamSends`, `clientCreatedEvent`. */
 export type Parts = Map<string, Part>
 
 export function collectParts(
@@ -18,7 +18,8 @@ export function collectParts(
   events: readonly EventModel[],
 ): Parts {
   const parts: Parts = new Map()
-  for (const { operationId, tag, pointer, parameters, body, replies } of operations) {
+  for (const operation of operations) {
+    const { operationId, tag, pointer, parameters, body, replies, websocket } = operation
     const module = kebab(tag)
     for (const [suffix, location] of [
       ['Path', 'path'],
@@ -31,6 +32,11 @@ export function collectParts(
     }
     if (body && isChecked(body.schema)) {
       parts.set(`${operationId}Body`, { module, schema: body.schema, pointer: body.pointer })
+    }
+    if (websocket) {
+      const { sends, receives } = websocket
+      parts.set(`${operationId}Sends`, { module, schema: sends, pointer })
+      parts.set(`${operationId}Receives`, { module, schema: receives, pointer })
     }
     for (const reply of replies) {
       if (!isChecked(reply.schema)) continue

@@ -21,6 +21,7 @@ import { requestClosed } from './request-closed.js'
 import { scopesKnown } from './scopes-known.js'
 import { secretsMarked } from './secrets-marked.js'
 import { timesUtc } from './times-utc.js'
+import { websocketMessages } from './websocket-messages.js'
 
 /**
  * The house rules: what every contract of ours owes its readers beyond being valid OpenAPI.
@@ -30,6 +31,18 @@ import { timesUtc } from './times-utc.js'
 export default function house() {
   return {
     id: 'house',
+    // What is said over a WebSocket are schemas like any others, and judged as such.
+    typeExtension: {
+      oas3: (types) => ({
+        ...types,
+        Operation: {
+          ...types.Operation,
+          properties: { ...types.Operation.properties, 'x-websocket': 'WebSocketMessages' },
+        },
+        WebSocketMessages: { properties: { sends: 'MessageList', receives: 'MessageList' } },
+        MessageList: { properties: {}, items: 'Schema' },
+      }),
+    },
     rules: {
       oas3: {
         'openapi-version': openapiVersion,
@@ -55,6 +68,7 @@ export default function house() {
         'request-closed': requestClosed,
         'scopes-known': scopesKnown,
         'secrets-marked': secretsMarked,
+        'websocket-messages': websocketMessages,
       },
     },
   }

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import type { Operation } from '#http/operation.ts'
 import { problem } from '#http/problem.ts'
+import { conversation } from './conversation.ts'
 import { findHead } from './head.sql.ts'
 import { frameOf, greeting, type Piece } from './stream.ts'
 import { followEvents } from './streams.ts'
@@ -11,15 +12,17 @@ const waitingBytesMax = 64 * 1024
 export const getEventStream: Operation<'getEventStream'> = async (
   ctx,
   call,
-  { query, headers },
+  { query, headers, isUpgrade },
   db,
 ) => {
   const head = await findHead(db, call.tenantId)
   const after = headers['last-event-id'] ?? query.after ?? head
   if (after > head) throw beyondHead(headers['last-event-id'] === undefined, head)
 
+  const from = { after, types: query.eventType }
+  if (isUpgrade) return { status: 101, converse: conversation(ctx, call, from) }
   const cut = () => void body.destroy()
-  const { pieces, leave } = followEvents(ctx, call, { after, types: query.eventType, cut })
+  const { pieces, leave } = followEvents(ctx, call, { ...from, cut })
   const body = streamOf(pieces, leave)
   return { status: 200, body }
 }

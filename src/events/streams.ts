@@ -41,7 +41,7 @@ export interface Followed {
 export const streamLimits = { perKey: 10, perTenant: 20, aliveMs: 15_000, stalledMs: 30_000 }
 
 const lookEveryMs = 250
-const keysEveryMs = 1_000
+const keysEveryMs = 500
 const pageMax = 100
 
 const openStreams = new Gauge({

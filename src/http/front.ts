@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Clock } from '#clock.ts'
 import { problem, problemBody } from './problem.ts'
 import { watchSockets } from './socket.ts'
+import { wantsWebSocket, watchUpgrades } from './websocket.ts'
 
 /*
  * The *front* is what others see of the process from its first moment to its last: a port. It
@@ -16,6 +17,8 @@ export interface Front {
   /** Whether the process is about to stop, so that no more calls should be sent to it. */
   isLeaving(): boolean
   leave(): void
+  /** Ends what is still under way, WebSockets too. */
+  cut(): void
 }
 
 /** Time-outs of a connection in ms: headers and body must arrive, and an idle one is let go. */
@@ -29,6 +32,7 @@ export function createFront(clock: Pick<Clock, 'newId'>): Front {
     connectionsCheckingInterval: timeouts.checkEvery,
     // Node refuses a missing Host with an empty answer; it is refused in words.
     requireHostHeader: false,
+    shouldUpgradeCallback: wantsWebSocket,
   })
   watchSockets(server)
   // An expectation other than 100-continue may be ignored (RFC 9110 §10.1.1); Node answers nothing.
@@ -37,6 +41,7 @@ export function createFront(clock: Pick<Clock, 'newId'>): Front {
   let answer = early
   let isLeaving = false
   server.on('request', (request, response) => answer(request, response))
+  const upgrades = watchUpgrades(server, (request, response) => answer(request, response))
   return {
     server,
     open(house) {
@@ -45,6 +50,10 @@ export function createFront(clock: Pick<Clock, 'newId'>): Front {
     isLeaving: () => isLeaving,
     leave() {
       isLeaving = true
+    },
+    cut() {
+      server.closeAllConnections()
+      upgrades.cut()
     },
   }
 }
@@ -77,7 +86,7 @@ export function addressOf({ server }: Pick<Front, 'server'>): string {
  */
 export function leaving(app: FastifyInstance, front: Front, awayMs: number) {
   const hurried = Promise.withResolvers<void>()
-  const cut = () => front.server.closeAllConnections()
+  const cut = () => front.cut()
   let left: Promise<void> | undefined
 
   async function leave(drainMs: number): Promise<void> {

@@ -9,6 +9,7 @@ import type { Route } from '#generated/routes.ts'
 import type { Validate } from '#generated/validate.ts'
 import { admit, type Door, type Media, mediaOf } from './admit.ts'
 import { parseJson } from './body.ts'
+import { channelOf } from './channel.ts'
 import { decodeParameters } from './decode.ts'
 import { deprecationHeaders } from './deprecation.ts'
 import { type FieldError, fieldErrorsOf, type Place } from './field-errors.ts'
@@ -17,9 +18,10 @@ import { preferred } from './media.ts'
 import type { Call, Handlers, OpenCall, RawOperation } from './operation.ts'
 import { Problem, problem } from './problem.ts'
 import { mountRaw } from './raw.ts'
-import { checkReply, type HandlerReply, type Rendered, render } from './reply.ts'
+import { type Converse, checkReply, type HandlerReply, type Rendered, render } from './reply.ts'
 import { isSeen } from './revision.ts'
 import { trailOf } from './trail.ts'
+import { isUpgrade, upgrade } from './websocket.ts'
 
 /*
  * A *call* runs through here: route → key → scopes → limit → media type → validate → handle →
@@ -41,6 +43,7 @@ interface DecodedRequest {
   query: Record<string, unknown>
   headers: Record<string, unknown>
   body?: unknown
+  isUpgrade?: boolean
 }
 
 type AnyHandler = (
@@ -81,6 +84,8 @@ export function mount(
       },
       handler: async (request, reply) => {
         const rendered = await serve(door, route, handler, request)
+        const { converse } = rendered
+        if (converse) return goOn(door, route, request, reply.headers(rendered.headers), converse)
         return send(request, reply, media, isConditional, rendered)
       },
     })
@@ -149,6 +154,23 @@ function send(
   return reply.send(body.length === 0 ? undefined : body)
 }
 
+/** Answers 101; what is said from then on is no call any more. */
+function goOn(
+  { ctx }: Door,
+  route: Route,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  converse: Converse,
+): FastifyReply {
+  const socket = upgrade(request, reply)
+  const fail = (error: unknown) => {
+    ctx.log.error({ err: error, requestId: request.id }, 'a WebSocket could not go on')
+    socket?.close(1011, 'FAILED')
+  }
+  converse(channelOf(socket, { route, mustCheck: mustCheck(ctx), fail })).catch(fail)
+  return reply
+}
+
 /** What goes on for hours is no call under way: it takes no place among those. */
 function sendStream(request: FastifyRequest, reply: FastifyReply, stream: Readable): FastifyReply {
   trailOf(request).leave?.()
@@ -162,18 +184,19 @@ function sendStream(request: FastifyRequest, reply: FastifyReply, stream: Readab
 /** Parameters and body by the contract; throws the first refusal, which names its field. */
 function decode(route: Route, request: FastifyRequest, raw: Buffer): DecodedRequest {
   const mark = request.url.indexOf('?')
-  const decoded = decodeParameters(route.parameters, {
+  const parameters = decodeParameters(route.parameters, {
     path: request.params as Record<string, string>,
     rawQuery: mark === -1 ? '' : request.url.slice(mark + 1),
     headers: request.headers,
   })
-  if (!decoded.ok) throw refusal(decoded.errors)
-  const { path, query, headers } = decoded
+  if (!parameters.ok) throw refusal(parameters.errors)
+  const { path, query, headers } = parameters
   const { validate } = route
   requireFit('path', validate.path, path)
   requireFit('query', validate.query, query)
   requireFit('header', validate.headers, headers)
-  return { path, query, headers, body: decodeBody(route, raw) }
+  const decoded = { path, query, headers, body: decodeBody(route, raw) }
+  return route.websocket === null ? decoded : { ...decoded, isUpgrade: isUpgrade(request) }
 }
 
 function requireFit(place: Place, check: Validate | null, value: unknown): void {

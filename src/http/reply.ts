@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import type { StoredReply } from '#db/envelope.ts'
+import type { Channel } from '#generated/operations.ts'
 import type { Route } from '#generated/routes.ts'
 import { etagOf } from './revision.ts'
 
@@ -8,7 +9,11 @@ export interface HandlerReply {
   status: number
   headers?: Record<string, string | undefined>
   body?: unknown
+  /** What is said once it has gone on as a WebSocket. */
+  converse?: Converse
 }
+
+export type Converse = (channel: Channel<never>) => Promise<void>
 
 /** The process tried to say something that the contract does not allow. */
 export class ReplyBroken extends Error {
@@ -38,7 +43,10 @@ export function checkReply(route: Route, reply: HandlerReply): void {
 }
 
 /** A reply as it is sent. As text it goes out in one piece with its headers. */
-export type Rendered = Omit<StoredReply, 'body'> & { body: string | Buffer | Readable }
+export type Rendered = Omit<StoredReply, 'body'> & {
+  body: string | Buffer | Readable
+  converse?: Converse
+}
 
 /** The reply as text and headers: what is sent, and what is kept for a repeated key. */
 export function render(route: Route, reply: HandlerReply, url: string): Rendered {
@@ -55,7 +63,9 @@ export function render(route: Route, reply: HandlerReply, url: string): Rendered
     headers.etag = etagOf(revision)
   }
   if (typeof nextCursor === 'string') headers.link = nextLink(url, nextCursor)
-  return { status: reply.status, headers, body: textOf(mediaType, reply.body), isSealed: false }
+  const body = textOf(mediaType, reply.body)
+  const { status, converse } = reply
+  return { status, headers, body, isSealed: false, ...(converse && { converse }) }
 }
 
 function contentTypeOf(mediaType: string): string {

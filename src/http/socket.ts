@@ -31,6 +31,11 @@ export function watchSockets(server: Server): void {
   })
 }
 
+/** Whether there are answers that a connection still waits for. */
+export function isAnswering(socket: Duplex): boolean {
+  return (awaited.get(socket)?.size ?? 0) > 0
+}
+
 type ParserError = NodeJS.ErrnoException & { rawPacket?: unknown }
 
 /** Answers what is no request with a problem, after all that was asked before it, and hangs up. */

@@ -136,10 +136,8 @@ export function leaveTrails(
     done()
   })
   app.addHook('onSend', (request, reply, payload, done) => {
-    const trail = trailOf(request)
-    trail.answeredMs = performance.now()
-    trail.sent = payload
-    reply.header('server-timing', serverTiming(request, trail))
+    stamp(request, reply)
+    trailOf(request).sent = payload
     done(null, payload)
   })
   app.addHook('onResponse', (request, _reply, done) => {
@@ -150,6 +148,13 @@ export function leaveTrails(
     end(request)
     done()
   })
+}
+
+/** The answer goes out now. */
+export function stamp(request: FastifyRequest, reply: FastifyReply): void {
+  const trail = trailOf(request)
+  trail.answeredMs = performance.now()
+  reply.header('server-timing', serverTiming(request, trail))
 }
 
 function serverTiming(request: FastifyRequest, trail: Trail): string {
@@ -188,9 +193,8 @@ function isAccountable(request: FastifyRequest): boolean {
 /** How long a call took; of a stream, which goes on as long as it is read, until it began. */
 export function elapsedMs(request: FastifyRequest, reply: FastifyReply): number {
   const { sent, receivedMs, answeredMs } = trailOf(request)
-  return sent instanceof Readable && answeredMs !== undefined
-    ? answeredMs - receivedMs
-    : reply.elapsedTime
+  const goesOn = sent instanceof Readable || reply.statusCode === 101
+  return goesOn && answeredMs !== undefined ? answeredMs - receivedMs : reply.elapsedTime
 }
 
 /** A millisecond has a thousand parts here, in the log and in the figures alike. */
