@@ -7,7 +7,7 @@ import { type Config, readConfig } from '#config.ts'
 import type { Context } from '#context.ts'
 import { urlOf } from '#db/login.ts'
 import { openDatabases } from '#db/open.ts'
-import { createEgress } from '#egress/send.ts'
+import { createEgress, type EgressOptions } from '#egress/send.ts'
 import type { ProblemCode } from '#generated/types.ts'
 import type { Task } from '#jobs/task.ts'
 import { createLog } from '#log.ts'
@@ -59,6 +59,8 @@ export interface WorldOptions {
   env?: Record<string, string>
   /** Tasks that the worker knows; the product's unless told otherwise. */
   tasks?: readonly Task[]
+  /** How it goes out, such as by a name server of one's own. */
+  egress?: EgressOptions
 }
 
 /** Starts a world in a database of its own, cloned from the migrated template. */
@@ -66,12 +68,13 @@ export async function startWorld({
   parts = ['api', 'worker'],
   env = {},
   tasks,
+  egress,
 }: WorldOptions = {}) {
   const database = await cloneDatabase()
   const config = readConfig({ PORT: '0', UBOS_LOG_LEVEL: 'silent', ...env })
   let offsetMs = 0
   const clock = createClock(() => new Date(Date.now() + offsetMs))
-  const ctx = contextOf(config, clock, database.url)
+  const ctx = contextOf(config, clock, database.url, egress)
   const keys = await openInstallation(ctx)
   if (keys === undefined) throw new Error('a new database has no keys')
 
@@ -107,13 +110,18 @@ export async function startWorld({
 }
 
 /** The six capabilities over a database. */
-export function contextOf(config: Config, clock: Clock, databaseUrl: string): Context {
+export function contextOf(
+  config: Config,
+  clock: Clock,
+  databaseUrl: string,
+  egress: EgressOptions = {},
+): Context {
   const log = createLog(config.logLevel)
   const master = Buffer.alloc(32, 7).toString('base64')
   return {
     config,
     db: openDatabases(databaseUrl, log),
-    egress: createEgress(config.egress),
+    egress: createEgress(config.egress, egress),
     secrets: createSecrets(keyringFrom(master), clock.randomBytes),
     log,
     clock,

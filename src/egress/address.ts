@@ -22,10 +22,13 @@ const urlLengthMax = 2048
 /** Ports below this belong to other protocols: an e-mail server can be made to read HTTP. */
 const firstFreePort = 1024
 
-/** Names that only a private network resolves (RFC 6761, 6762, 8375, ICANN's `.internal`). */
+/**
+ * Names that only a private network resolves (RFC 6761, 6762, 8375, ICANN's `.internal`), and those
+ * that clusters give to what runs in them.
+ */
 const privateSuffixes = [
   ...['local', 'internal', 'intranet', 'private', 'lan', 'home', 'corp', 'localdomain'],
-  ...['home.arpa', 'onion'],
+  ...['home.arpa', 'onion', 'svc', 'consul', 'docker'],
 ]
 
 /** `reason` is a whole sentence for whoever wrote the URL. */
@@ -42,8 +45,9 @@ export function judgeUrl(text: string, policy: EgressPolicy): UrlVerdict {
 
 /** Takes an address as resolvers and sockets write it: dotted decimal or IPv6. */
 export function judgeAddress(ip: string, policy: EgressPolicy): AddressVerdict {
-  if (isIP(ip) === 0) return no(`${ip} is not an IP address.`)
-  const range = rangeOf(ip)
+  const plain = withoutDots(ip)
+  if (plain === undefined) return no(`${ip} is not an IP address.`)
+  const range = rangeOf(plain)
   if (range === 'unicast') return { ok: true }
   if (range === 'loopback' && policy.allowLoopback) return { ok: true }
   return no(`${ip} is ${words[range] ?? 'not a public address'}.`)
@@ -100,6 +104,15 @@ function isPlainlyWritten(text: string, host: string): boolean {
 
 function authorityOf(text: string): string {
   return /^\w+:\/\/([^/?#]*)/.exec(text)?.[1] ?? ''
+}
+
+/**
+ * Resolvers write the last of an IPv6 address with dots where it looks like IPv4, and our parser takes
+ * `::8.8.8.8` for the mapped address `::ffff:8.8.8.8`, which is another one. Undefined for a zone too.
+ */
+function withoutDots(ip: string): string | undefined {
+  if (isIP(ip) !== 6) return isIP(ip) === 4 ? ip : undefined
+  return URL.parse(`http://[${ip}]`)?.hostname.slice(1, -1)
 }
 
 /** Public by its number, and yet a door into every virtual machine on Azure. */

@@ -256,6 +256,15 @@ test('in development this machine is dialled, its neighbours are not', () => {
   }
 })
 
+test.each(['::8.8.8.8', '::127.0.0.1', '0:0:0:0:0:0:8.8.8.8', '::808:808'])(
+  '%s is no other writing of an IPv4 address, and is not dialled',
+  (text) => {
+    for (const policy of [development, production]) {
+      assert.equal(judgeAddress(text, policy).ok, false)
+    }
+  },
+)
+
 const pieces = [
   ...['http', 'https', ':', '/', '//', '://', '@', '#', '?', '\\', '%', '%2e', '[', ']', '.', '。'],
   ...['127', '0', '1', '10', '0x7f', '0177', '2130706433', '169.254.169.254', '::1', 'ffff:', '１'],

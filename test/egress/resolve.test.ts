@@ -1,50 +1,6 @@
 import assert from 'node:assert/strict'
-import { createSocket } from 'node:dgram'
 import { test } from 'vitest'
-import { createResolver } from '#egress/resolve.ts'
-
-const typeA = 1
-const typeAaaa = 28
-
-type Records = Readonly<Record<string, { a?: Buffer[]; aaaa?: Buffer[] }>>
-
-/** A name server that knows these names, denies others, and never answers for `hang.*`. */
-async function nameServer(records: Records) {
-  const questions: string[] = []
-  const socket = createSocket('udp4')
-  socket.on('message', (query, peer) => {
-    const { name, type, end } = question(query)
-    questions.push(`${name} ${type === typeA ? 'A' : 'AAAA'}`)
-    if (name.startsWith('hang.')) return
-    const known = records[name]
-    const found = (type === typeA ? known?.a : type === typeAaaa ? known?.aaaa : []) ?? []
-    const code = known === undefined ? 3 : 0
-    const head = Buffer.from([...query.subarray(0, 2), 0x81, 0x80 | code, 0, 1, 0, found.length])
-    const answers = found.map((data) =>
-      Buffer.from([0xc0, 12, 0, type, 0, 1, 0, 0, 0, 60, 0, data.length, ...data]),
-    )
-    socket.send(
-      Buffer.concat([head, Buffer.alloc(4), query.subarray(12, end), ...answers]),
-      peer.port,
-    )
-  })
-  await new Promise<void>((bound) => socket.bind(0, '127.0.0.1', bound))
-  return {
-    resolve: createResolver([`127.0.0.1:${socket.address().port}`]),
-    questions,
-    [Symbol.dispose]: () => void socket.close(),
-  }
-}
-
-function question(query: Buffer): { name: string; type: number; end: number } {
-  const labels: string[] = []
-  let at = 12
-  for (let length = query[at] ?? 0; length > 0; length = query[at] ?? 0) {
-    labels.push(query.toString('latin1', at + 1, at + 1 + length))
-    at += 1 + length
-  }
-  return { name: labels.join('.').toLowerCase(), type: query.readUInt16BE(at + 1), end: at + 5 }
-}
+import { nameServer } from './name-server.ts'
 
 const four = Buffer.of(192, 0, 2, 1)
 const six = Buffer.from('20010db8000000000000000000000001', 'hex')
