@@ -3,18 +3,27 @@ import type { Ledger } from './checker/finding.ts'
 import { type Deed, type Desk, type Habits, newDesk, nextDeed, takeIn, traces } from './deed.ts'
 import type { Chance } from './random.ts'
 import { type Misdeed, type Receivers, startReceivers, type Watched } from './receivers.ts'
+import { newSecret } from './secrets.ts'
 
 /**
  * The *crew*: callers of several tenants, each at a desk of its own, their receivers, and the ledger of
  * what they were told. It knows an installation by its addresses and keys only.
  */
 export interface Crew {
-  readonly ledger: Ledger & { deeds: Deed[] }
+  readonly ledger: Ledger & { deeds: Deed[]; changes: Deed[]; endpoints: Watched[] }
   readonly desks: readonly Desk[]
   /** Does what is next at a desk; answers the deed as it came out. */
   workAt(desk: Desk): Promise<Deed>
   /** All desks at once, until so many deeds have been done in all. */
   work(count: number): Promise<void>
+  /** Asks until the deed is done or refused. */
+  ask(deed: Deed): Promise<void>
+  // biome-ignore lint/suspicious/noExplicitAny: a reply, read as a script would
+  read(tenantId: string, path: string): Promise<any>
+  /** A receiver for one more endpoint of a tenant. */
+  watch(tenantId: string, name: string): Watched
+  /** Another URL for the receiver of an endpoint. */
+  addressOf(watched: Watched): string
   /** Answers by status; 0 is none. */
   readonly answers: ReadonlyMap<number, number>
   stop(): Promise<void>
@@ -31,6 +40,8 @@ export interface CrewOptions {
   habits: Habits
   /** What a receiver does to the next first request; kind unless told. */
   misdeed?: () => Misdeed | undefined
+  /** How long a worker may be stopped while it is about to send. */
+  graceMs?: number
   /** Told of deeds that were acknowledged, and again when all endpoints know of them. */
   onAcknowledged?: (deed: Deed) => void
   onTold?: (key: string) => void
@@ -49,13 +60,16 @@ export async function hireCrew(options: CrewOptions): Promise<Crew> {
   const receivers = await startReceivers({
     misdeed: options.misdeed ?? (() => undefined),
     onMisdeed: options.onMisdeed ?? (() => undefined),
-    onTaken: (_watched, key) => {
+    graceMs: options.graceMs ?? 1_000,
+    onTaken: ({ isCounted }, key) => {
+      if (!isCounted) return
       const rest = (untold.get(key) ?? 0) - 1
       if (rest > 0) return void untold.set(key, rest)
       if (untold.delete(key)) options.onTold?.(key)
     },
   })
   const endpoints: Watched[] = []
+  const changes: Deed[] = []
   const desks: Desk[] = []
   for (let at = 0; at < options.tenants; at += 1) {
     const { tenantId, key } = await openTenant(options, `Tenant ${at}`)
@@ -94,7 +108,13 @@ export async function hireCrew(options: CrewOptions): Promise<Crew> {
 
   return {
     ...{ desks, workAt, work, answers },
-    ledger: { tenantIds: [...keys.keys()], deeds, endpoints },
+    ...{ ask: callers.ask, read: callers.read, addressOf: receivers.addressOf },
+    watch(tenantId, name) {
+      const watched = receivers.watch(tenantId, name)
+      endpoints.push(watched)
+      return watched
+    },
+    ledger: { tenantIds: [...keys.keys()], deeds, changes, endpoints },
     async stop() {
       await callers.close()
       receivers.close()
@@ -136,8 +156,10 @@ async function openEndpoints(
   for (const [name, eventTypes] of Object.entries(subscriptions)) {
     const watched = receivers.watch(tenantId, `t${at}-${name}`)
     const body = { url: watched.url, eventTypes }
+    const askedMs = Date.now()
     const { id, secret } = await send(urlFor, key, 'POST', '/webhook-endpoints', body)
-    opened.push(Object.assign(watched, { id, secret }))
+    watched.secrets.push(newSecret(secret, { earliestMs: askedMs, latestMs: Date.now() }))
+    opened.push(Object.assign(watched, { id, isCounted: true }))
   }
   return opened
 }

@@ -6,8 +6,11 @@ import type { Chance } from './random.ts'
  */
 export interface Deed {
   readonly key: string
+  /** The key, unless it is about what another deed began. */
+  readonly correlationId: string
   readonly tenantId: string
-  readonly operation: Operation
+  /** Of a job that is called off, known in the end only. */
+  operation: Operation
   readonly method: 'POST' | 'PATCH' | 'DELETE'
   readonly path: string
   readonly body: string | undefined
@@ -15,6 +18,8 @@ export interface Deed {
   readonly isTwice: boolean
   /** The caller goes away at the first sign of trouble, and never learns what came of it. */
   readonly isAbandoned: boolean
+  /** What is done may be at odds with it: then it is refused with 409, and has left nothing. */
+  readonly mayBeRefused: boolean
   state: 'ASKED' | 'ACKNOWLEDGED' | 'ABANDONED' | 'REFUSED'
   /** What was answered, to whoever asked first. */
   answer: Answer | undefined
@@ -41,23 +46,45 @@ export const traces = {
   payInvoice: ['payment.received', 'invoice.paid'],
   // Told of when it is done, behind the API.
   createJob: ['job.succeeded'],
+  openEndpoint: ['webhook_endpoint.created'],
+  changeEndpoint: ['webhook_endpoint.updated'],
+  disableEndpoint: ['webhook_endpoint.disabled', 'webhook_endpoint.updated'],
+  rotateSecret: ['webhook_endpoint.updated'],
+  revokeSecrets: ['webhook_endpoint.updated'],
+  replayWebhooks: ['job.succeeded'],
+  replayInPart: ['job.cancelled'],
+  redeliver: [],
 } as const satisfies Record<string, readonly string[]>
 
 export type Operation = keyof typeof traces
 
-/** The audit entries of a deed: named as its events, but for those of which nothing is told at first. */
-export function entriesOf(operation: Operation): readonly string[] {
-  return operation === 'createJob' ? ['job.created'] : traces[operation]
+/** The audit entries of a deed where they are not named as its events. */
+const entries: Partial<Record<Operation, readonly string[]>> = {
+  createJob: ['job.created'],
+  disableEndpoint: ['webhook_endpoint.updated'],
+  rotateSecret: ['webhook_endpoint.secret_rotated'],
+  revokeSecrets: ['webhook_endpoint.secrets_revoked'],
+  replayWebhooks: ['webhook_replay.created'],
+  replayInPart: ['webhook_replay.created'],
+  redeliver: ['webhook_delivery.redelivered'],
 }
 
-/** The tables in which deeds make rows, and the event that tells of each. */
+export function entriesOf(operation: Operation): readonly string[] {
+  return entries[operation] ?? traces[operation]
+}
+
+/** The tables in which deeds make rows, and the events of which one tells of each. */
 export const makers = {
-  client: { operations: ['createClient'], event: 'client.created' },
-  proposal: { operations: ['createProposal'], event: 'proposal.created' },
-  invoice: { operations: ['createInvoice'], event: 'invoice.created' },
-  payment: { operations: ['createPayment', 'payInvoice'], event: 'payment.received' },
-  job: { operations: ['createJob'], event: 'job.succeeded' },
-} as const satisfies Record<string, { operations: readonly Operation[]; event: string }>
+  client: { operations: ['createClient'], events: ['client.created'] },
+  proposal: { operations: ['createProposal'], events: ['proposal.created'] },
+  invoice: { operations: ['createInvoice'], events: ['invoice.created'] },
+  payment: { operations: ['createPayment', 'payInvoice'], events: ['payment.received'] },
+  webhook_endpoint: { operations: ['openEndpoint'], events: ['webhook_endpoint.created'] },
+  job: {
+    operations: ['createJob', 'replayWebhooks', 'replayInPart'],
+    events: ['job.succeeded', 'job.cancelled'],
+  },
+} as const satisfies Record<string, { operations: readonly Operation[]; events: readonly string[] }>
 
 /** How callers behave beside asking again: as some do. */
 export interface Habits {
@@ -176,15 +203,27 @@ function deed(
 ): Deed {
   desk.count += 1
   const { chance, tenantId, habits } = desk
-  return {
-    ...{ key: `${desk.name}-${desk.count}`, tenantId, operation, method, path },
-    body: body === undefined ? undefined : JSON.stringify(body),
+  const asked = { key: `${desk.name}-${desk.count}`, tenantId, operation, method, path, body }
+  return newDeed(asked, {
     isTwice: chance.is(habits.twice),
     // What others rest on is not abandoned.
     isAbandoned: desk.clients.length >= keptClients && chance.is(habits.abandoned),
-    state: 'ASKED',
-    answer: undefined,
-    contradictions: 0,
+  })
+}
+
+export type Asked = Pick<Deed, 'key' | 'tenantId' | 'operation' | 'method' | 'path'> & {
+  body: object | undefined
+}
+
+/** A deed as it is before anybody has asked for it; done once, patiently, unless told otherwise. */
+export function newDeed({ body, ...asked }: Asked, manner: Partial<Deed> = {}): Deed {
+  return {
+    ...asked,
+    correlationId: asked.key,
+    body: body === undefined ? undefined : JSON.stringify(body),
+    ...{ isTwice: false, isAbandoned: false, mayBeRefused: false },
+    ...{ state: 'ASKED', answer: undefined, contradictions: 0 },
+    ...manner,
   }
 }
 

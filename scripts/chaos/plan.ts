@@ -1,4 +1,5 @@
 import { type Chance, chanceOf } from './random.ts'
+import { spread } from './spread.ts'
 
 /** One thing that goes wrong, once this share of all writes has been done. */
 export type Injection = { at: number } & Trouble
@@ -22,6 +23,8 @@ export interface Size {
   stopSeconds: readonly number[]
   /** How often connections to Postgres are in trouble. */
   storms: number
+  /** How often endpoints are changed in each way meanwhile. */
+  changes: number
 }
 
 /** Of each role so many processes run. */
@@ -59,12 +62,6 @@ function stormOf(chance: Chance): Trouble {
     default:
       return { kind: 'cut', share: chance.is(0.5) ? 1 : 0.5 }
   }
-}
-
-/** So many moments between two, one in each equal part. */
-function spread(chance: Chance, count: number, from: number, to: number): number[] {
-  const part = (to - from) / count
-  return Array.from({ length: count }, (_, index) => from + part * (index + chance.next()))
 }
 
 export function wordsFor(trouble: Trouble): string {

@@ -1,6 +1,7 @@
-import { createHash, createHmac } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { isWellSigned, type Secret } from './secrets.ts'
 
 /** What came to one endpoint about one event. */
 export interface Arrivals {
@@ -12,9 +13,11 @@ export interface Arrivals {
   resets: number
   /** Of the first body, SHA-256. */
   digest: string
-  /** Whether each body was the first one, byte by byte, and bore a signature that fits. */
+  /** Whether each body was the first one, byte by byte, and was signed as it had to be then. */
   isSame: boolean
   isSigned: boolean
+  /** Each `webhook-id` that it came under. */
+  readonly webhookIds: Set<string>
 }
 
 /** An endpoint as its owner sees it. */
@@ -22,9 +25,16 @@ export interface Watched {
   readonly tenantId: string
   readonly name: string
   url: string
-  /** Both are known once the endpoint has been made. */
+  /** Known once the endpoint has been made, as its first secret is. */
   id: string
-  secret: string
+  readonly secrets: Secret[]
+  /** Requests for other secrets, or fewer, that have no answer yet. */
+  rotations: number
+  /** Whether callers count on its being told. */
+  isCounted: boolean
+  /** Whether it was told of everything that there ever was, however late it was made. */
+  isCaughtUp: boolean
+  /** By event. */
   readonly arrivals: Map<string, Arrivals>
 }
 
@@ -33,12 +43,17 @@ export type Misdeed = 'error' | 'throttle' | 'slow' | 'reset' | 'hang'
 
 export interface Receivers {
   watch(tenantId: string, name: string): Watched
+  /** Another URL of the same receiver; what comes to those before it is still its own. */
+  addressOf(watched: Watched): string
   close(): void
 }
 
 export interface ReceiverOptions {
   /** What to do to the next first request. */
   misdeed: () => Misdeed | undefined
+  /** How long a worker may have been stopped while it was about to send. */
+  graceMs: number
+  /** Told when an event is taken for the first time. */
   onTaken: (watched: Watched, correlationId: string) => void
   onMisdeed: (misdeed: Misdeed, correlationId: string) => void
 }
@@ -53,17 +68,27 @@ export async function startReceivers(options: ReceiverOptions): Promise<Receiver
     message.on('data', (chunk: Buffer) => chunks.push(chunk))
     message.on('end', () => {
       if (watched === undefined) return void response.writeHead(404).end()
-      receive(options, watched, message, Buffer.concat(chunks), response)
+      void receive(options, watched, message, Buffer.concat(chunks), response)
     })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', 4_096, resolve))
   const { port } = server.address() as AddressInfo
+
+  function addressOf(watched: Watched): string {
+    const path = `/${byPath.size}/${watched.name}`
+    byPath.set(path, watched)
+    return `http://127.0.0.1:${port}${path}`
+  }
+
   return {
+    addressOf,
     watch(tenantId, name) {
-      const path = `/${byPath.size}/${name}`
-      const url = `http://127.0.0.1:${port}${path}`
-      const watched = { tenantId, name, url, id: '', secret: '', arrivals: new Map() }
-      byPath.set(path, watched)
+      const watched: Watched = {
+        ...{ tenantId, name, url: '', id: '', secrets: [], rotations: 0 },
+        ...{ isCounted: false, isCaughtUp: false },
+        arrivals: new Map(),
+      }
+      watched.url = addressOf(watched)
       return watched
     },
     close() {
@@ -73,25 +98,24 @@ export async function startReceivers(options: ReceiverOptions): Promise<Receiver
   }
 }
 
-function receive(
+async function receive(
   options: ReceiverOptions,
   watched: Watched,
   message: IncomingMessage,
   body: Buffer,
   response: ServerResponse,
-): void {
-  const again = () => receive(options, watched, message, body, response)
-  // An endpoint may be told of its own making before its owner has read the secret.
-  if (watched.secret === '') return void setTimeout(again, 20)
+): Promise<void> {
   const { misdeed, onTaken, onMisdeed } = options
   const { headers, socket } = message
-  const arrivals = count(watched, String(headers['webhook-id']), body)
-  arrivals.isSigned &&= headers['x-ubos-signature'] === signatureOf(watched.secret, body)
+  const isSigned = await isVerified(options, watched, message, body)
+  const arrivals = count(watched, eventIdOf(body), body)
+  arrivals.isSigned &&= isSigned
+  arrivals.webhookIds.add(String(headers['webhook-id']))
   const correlationId = String(headers['x-correlation-id'])
   const take = () => {
     arrivals.taken += 1
     response.writeHead(204).end()
-    onTaken(watched, correlationId)
+    if (arrivals.taken === 1) onTaken(watched, correlationId)
   }
   const done = arrivals.count === 1 ? misdeed() : undefined
   if (done === undefined) return void take()
@@ -105,18 +129,36 @@ function receive(
   }
 }
 
+/** An endpoint may be told of its own making, or by its new secret, before its owner has read that. */
+async function isVerified(
+  { graceMs }: ReceiverOptions,
+  watched: Watched,
+  { headers }: IncomingMessage,
+  body: Buffer,
+): Promise<boolean> {
+  for (;;) {
+    // What was answered while we looked may be what we need.
+    const isUnanswered = watched.secrets.length === 0 || watched.rotations > 0
+    if (await isWellSigned(watched.secrets, headers, body, graceMs)) return true
+    if (!isUnanswered) return false
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+
+/** `webhook-id` is another one where a replay asked for that. */
+function eventIdOf(body: Buffer): string {
+  return /^\{"id":"(\w+)"/.exec(body.toString('latin1', 0, 64))?.[1] ?? ''
+}
+
 function count(watched: Watched, eventId: string, body: Buffer): Arrivals {
   const digest = createHash('sha256').update(body).digest('base64')
   const known = watched.arrivals.get(eventId)
   const arrivals = known ?? {
     ...{ count: 0, taken: 0, resets: 0, digest, isSame: true, isSigned: true },
+    webhookIds: new Set<string>(),
   }
   if (known === undefined) watched.arrivals.set(eventId, arrivals)
   arrivals.count += 1
   arrivals.isSame &&= arrivals.digest === digest
   return arrivals
-}
-
-function signatureOf(secret: string, body: Buffer): string {
-  return createHmac('sha256', secret).update(body).digest('hex')
 }

@@ -23,6 +23,9 @@ export function printOutcome(outcome: Outcome, say: (line: string) => void = con
   say(`answers      ${counted([...answers].sort(([one], [other]) => one - other))}`)
   say(`log          ${counted(Object.entries(log))}`)
   say(`receivers    ${counted(Object.entries(misdeeds)) || 'were kind'}`)
+  say(`changes      ${counted(outcome.changes) || 'none'}`)
+  say(`made again   ${counted(Object.entries(outcome.replayed))}`)
+  say(`balance      samples ${outcome.balance.samples}, worst imbalance ${outcome.balance.worst}`)
   say(
     `took         ${seconds(outcome.writingMs)} to write, ${seconds(outcome.settlingMs)} to settle`,
   )

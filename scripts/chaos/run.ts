@@ -1,6 +1,10 @@
+import { type BalanceSeen, watchBalance } from './balance.ts'
+import { changesOf, type PlannedChange } from './change.ts'
 import { check, settled } from './checker/check.ts'
 import type { Finding } from './checker/finding.ts'
-import { hireCrew } from './crew.ts'
+import { type Crew, hireCrew } from './crew.ts'
+import type { Deed } from './deed.ts'
+import { type Editor, hireEditor } from './editor.ts'
 import { type Installation, openInstallation } from './installation.ts'
 import { type Injection, planOf, type Size } from './plan.ts'
 import { chanceOf } from './random.ts'
@@ -15,6 +19,10 @@ export interface Outcome {
   deeds: Record<'acknowledged' | 'abandoned' | 'abandonedDone', number>
   log: Record<'events' | 'deliveries' | 'attempts' | 'interrupted' | 'told' | 'toldTwice', number>
   misdeeds: Readonly<Record<string, number>>
+  /** What was done to endpoints, by name. */
+  changes: ReadonlyMap<string, number>
+  replayed: Record<'replays' | 'calledOff' | 'deliveries' | 'redeliveries', number>
+  balance: BalanceSeen
   ownEnds: readonly string[]
   writingMs: number
   settlingMs: number
@@ -22,6 +30,8 @@ export interface Outcome {
 }
 
 const crewSize = { tenants: 4, desks: 8 }
+/** Those of each tenant that are there from the beginning. */
+const endpointsEach = 2
 
 /** What receivers do to first requests, and how likely it is. */
 const misdeeds: readonly [Misdeed, number][] = [
@@ -65,6 +75,7 @@ async function run(
   const crew = await hireCrew({
     ...{ urlFor: fleet.urlFor, operatorKey, ...crewSize, chance: chance.fork('crew') },
     habits: { twice: 0.01, abandoned: 0.02, jobs: 0.01 },
+    graceMs: 2_000 + 1_000 * Math.max(...size.stopSeconds),
     misdeed: () => misdeedOf(ofReceivers.next()),
     onMisdeed(misdeed, key) {
       counts[misdeed] = (counts[misdeed] ?? 0) + 1
@@ -73,21 +84,27 @@ async function run(
     onAcknowledged: watch.acknowledged,
     onTold: watch.told,
   })
+  const balance = watchBalance(query, crew.ledger.tenantIds)
   try {
     const startMs = performance.now()
-    const troubles = inject(installation, planOf(seed, size), watch, {
-      done: () => crew.ledger.deeds.length / size.writes,
-      say,
-    })
+    const editor = hireEditor(crew, chance.fork('editor'))
+    const done = () => crew.ledger.deeds.length / size.writes
+    const places = { tenants: crewSize.tenants, endpoints: endpointsEach }
+    const changes = edit(editor, changesOf(seed, size.changes, places), { done, say })
+    const troubles = inject(installation, planOf(seed, size), watch, { done, say })
     await crew.work(size.writes)
     const writtenMs = performance.now()
-    await troubles
+    await Promise.all([troubles, changes])
+    await editor.catchUp()
     const isSettled = await settled(query, settleMs)
     const settledMs = performance.now()
+    const seen = await balance.stop()
     say('All is quiet: checking.')
     return {
       ...{ recoveries: watch.recoveries, answers: crew.answers, misdeeds: counts, isSettled },
-      findings: await check(query, crew.ledger),
+      findings: [...seen.findings, ...(await check(query, crew.ledger))],
+      ...{ changes: editor.counts, balance: seen },
+      replayed: await countReplayed(installation, crew.ledger),
       deeds: await countDeeds(installation, crew.ledger),
       log: await countLog(installation, crew.ledger),
       ownEnds: fleet.ownEnds,
@@ -95,6 +112,7 @@ async function run(
       settlingMs: settledMs - writtenMs,
     }
   } finally {
+    await balance.stop()
     await crew.stop()
   }
 }
@@ -125,6 +143,21 @@ async function inject(
         recovery.overMs = performance.now() - recovery.startMs
       }),
     )
+  }
+  await Promise.all(under)
+}
+
+/** Makes each change when its share of the writes has been done; resolves when all are made. */
+async function edit(
+  editor: Editor,
+  plan: readonly PlannedChange[],
+  { done, say }: { done: () => number; say: (line: string) => void },
+): Promise<void> {
+  const under: Promise<void>[] = []
+  for (const change of plan) {
+    while (done() < change.at) await rest(20)
+    say(`${(change.at * 100).toFixed(1)} %  ${JSON.stringify(change)}`)
+    under.push(editor.make(change))
   }
   await Promise.all(under)
 }
@@ -163,7 +196,7 @@ function rest(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms))
 }
 
-type CrewLedger = Awaited<ReturnType<typeof hireCrew>>['ledger']
+type CrewLedger = Crew['ledger']
 
 async function countDeeds({ query }: Installation, { deeds, tenantIds }: CrewLedger) {
   const abandoned = deeds.filter(({ state }) => state === 'ABANDONED').map(({ key }) => key)
@@ -189,5 +222,22 @@ async function countLog({ query }: Installation, { endpoints, tenantIds }: CrewL
     ...(rows ?? { events: 0, deliveries: 0, attempts: 0, interrupted: 0 }),
     told: arrivals.reduce((sum, { count }) => sum + count, 0),
     toldTwice: arrivals.filter(({ taken }) => taken > 1).length,
+  }
+}
+
+async function countReplayed({ query }: Installation, { changes, tenantIds }: CrewLedger) {
+  const [rows] = await query<{ deliveries: number }>(
+    `select coalesce(sum(delivery_count), 0)::int as deliveries from webhook_replay
+     where tenant_id = any($1)`,
+    [tenantIds],
+  )
+  const count = (operation: Deed['operation']) =>
+    changes.filter((deed) => deed.operation === operation && deed.state === 'ACKNOWLEDGED').length
+  const calledOff = count('replayInPart')
+  return {
+    replays: count('replayWebhooks') + calledOff,
+    calledOff,
+    deliveries: rows?.deliveries ?? 0,
+    redeliveries: count('redeliver'),
   }
 }

@@ -1,8 +1,14 @@
 import pg from 'pg'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
-import { check } from '../../scripts/chaos/checker/check.ts'
+import { startWorker } from '#app.ts'
+import type { openDatabases } from '#db/open.ts'
+import { check, settled } from '../../scripts/chaos/checker/check.ts'
 import type { Ledger, Query } from '../../scripts/chaos/checker/finding.ts'
-import type { Operation } from '../../scripts/chaos/deed.ts'
+import type { Deed, Operation } from '../../scripts/chaos/deed.ts'
+import { hireEditor } from '../../scripts/chaos/editor.ts'
+import { chanceOf } from '../../scripts/chaos/random.ts'
+import type { Arrivals } from '../../scripts/chaos/receivers.ts'
+import { contextOf } from '../world.ts'
 import { expectAllKept, patienceMs, type Scene, setScene } from './fixture.ts'
 
 // A checker that cannot fail is worth nothing: every fault that it is for is made here, and is found.
@@ -12,6 +18,7 @@ beforeAll(async () => {
   scene = await setScene(4, { twice: 0.1, abandoned: 0, jobs: 0 })
   await scene.crew.work(90)
   await expectAllKept(scene)
+  await changeEndpoints(scene)
   const { pathname } = new URL(scene.world.ctx.db.url)
   owner = new pg.Client(Object.assign(new URL(inject('ownerUrl')), { pathname }).href)
   await owner.connect()
@@ -20,6 +27,29 @@ afterAll(async () => {
   await owner?.end()
   await scene?.stop()
 })
+
+/** A worker does what it asks for: single deliveries again, all again, and a late endpoint. */
+async function changeEndpoints({ crew, world }: Scene): Promise<void> {
+  const editor = hireEditor(crew, chanceOf(4))
+  const all = { which: 'ALL', deliveriesPerSecond: 1_000, isWhole: false } as const
+  const { ctx } = world
+  const own = contextOf(ctx.config, ctx.clock, ctx.db.url)
+  const worker = startWorker(own)
+  const place = { at: 0, tenant: 0, endpoint: 0 }
+  await editor.make({ ...place, kind: 'rotated', overlapSeconds: 60 })
+  await editor.make({ ...place, kind: 'joined' })
+  const request = { ...all, webhookId: 'NEW' } as const
+  const replayed = { kind: 'replayed', request, cancelledAfterSeconds: undefined } as const
+  await editor.make({ ...place, endpoint: 1, ...replayed })
+  await settled(world.query, patienceMs)
+  await editor.make({ ...place, kind: 'redelivered', count: 1 })
+  await editor.catchUp()
+  expect(await settled(world.query, patienceMs)).toBe(true)
+  expect(await check(world.query, crew.ledger)).toEqual([])
+  await worker.stop(1_000)
+  await own.egress.close()
+  await (own.db as ReturnType<typeof openDatabases>).close()
+}
 
 /** What is found after these statements, which are undone again. */
 async function foundAfter(...statements: string[]): Promise<string[]> {
@@ -129,6 +159,22 @@ const planted: [name: string, found: RegExp, ...statements: string[]][] = [
       from webhook_delivery where ${one('webhook_delivery', ours)}`,
   ],
   [
+    'an endpoint that was changed once more than was told of',
+    /^BROKEN an endpoint of revision 2 and another number of changes/,
+    `update webhook_endpoint set revision = 2 where ${one('webhook_endpoint', 'revision = 1')}`,
+  ],
+  [
+    'a replay that made less due than it says',
+    /^LOST 4\d\d deliveries that a replay made due/,
+    `update webhook_replay set delivery_count = delivery_count + 500
+      where ${one('webhook_replay')}`,
+  ],
+  [
+    'an event that an endpoint was not told of when it caught up',
+    /^LOST an event without its delivery/,
+    `delete from webhook_delivery where ${one('webhook_delivery', ours)}`,
+  ],
+  [
     'an attempt that is gone',
     /^BROKEN attempts with gaps/,
     `delete from attempt where ${one('attempt', ours)}`,
@@ -197,19 +243,25 @@ test.each(planted)('%s is found', async (_name, found, ...statements) => {
 })
 
 /** What is found when callers or receivers know something else. */
-async function foundWith(change: (ledger: Ledger) => void): Promise<string[]> {
+async function foundWith(change: (ledger: Told) => void): Promise<string[]> {
   const { ledger } = scene.crew
-  const copy: Ledger = {
+  const copy: Told = {
     ...ledger,
     deeds: ledger.deeds.map((deed) => ({ ...deed })),
+    changes: ledger.changes.map((deed) => ({ ...deed })),
     endpoints: ledger.endpoints.map((endpoint) => ({
       ...endpoint,
-      arrivals: new Map([...endpoint.arrivals].map(([id, each]) => [id, { ...each }])),
+      arrivals: new Map([...endpoint.arrivals].map(([id, each]) => [id, copyOf(each)])),
     })),
   }
   change(copy)
   return namesOf(await check(scene.world.query, copy))
 }
+
+const copyOf = (arrivals: Arrivals) => ({
+  ...arrivals,
+  webhookIds: new Set(arrivals.webhookIds),
+})
 
 const firstDeed = ({ deeds }: Ledger, operation: Operation) => {
   const deed = deeds.find((each) => each.operation === operation)
@@ -223,7 +275,26 @@ const firstArrivals = ({ endpoints }: Ledger) => {
   return arrivals
 }
 
-const misheard: [name: string, found: string, change: (ledger: Ledger) => void][] = [
+const redelivery = ({ changes }: Ledger) => {
+  const deed = changes.find(
+    ({ operation, state }) => operation === 'redeliver' && state === 'ACKNOWLEDGED',
+  )
+  if (deed === undefined) throw new Error('nothing was redelivered')
+  return deed
+}
+
+/** What came of the delivery that was made again. */
+const redelivered = (ledger: Ledger) => {
+  const { eventId, endpointId } = JSON.parse(redelivery(ledger).answer?.body ?? '{}')
+  const arrivals = ledger.endpoints.find(({ id }) => id === endpointId)?.arrivals.get(eventId)
+  if (arrivals === undefined) throw new Error('it never came')
+  return arrivals
+}
+
+/** As the crew's own, to be changed in a copy. */
+type Told = Ledger & { changes: Deed[] }
+
+const misheard: [name: string, found: string, change: (ledger: Told) => void][] = [
   [
     'a deed that was acknowledged and left nothing',
     'LOST its kept reply',
@@ -258,6 +329,30 @@ const misheard: [name: string, found: string, change: (ledger: Ledger) => void][
     'an event whose signature did not fit',
     'BROKEN told without a signature that fits',
     (ledger) => Object.assign(firstArrivals(ledger), { isSigned: false }),
+  ],
+  [
+    'an event that was delivered and never came',
+    'LOST taken 1 times, and delivered 2 times',
+    (ledger) => Object.assign(redelivered(ledger), { taken: 1 }),
+  ],
+  [
+    'an event that was delivered once more than anybody had asked for',
+    'DOUBLED delivered 2 times, and asked for 1 times',
+    (ledger) => ledger.changes.splice(ledger.changes.indexOf(redelivery(ledger)), 1),
+  ],
+  [
+    'an event that came under an id that nobody had asked for',
+    'BROKEN came under 1 ids that nobody had asked for',
+    (ledger) => firstArrivals(ledger).webhookIds.add('msg_0000'),
+  ],
+  [
+    'a change that was refused for no good reason',
+    'BROKEN refused: 404 ',
+    (ledger) =>
+      ledger.changes.push({
+        ...redelivery(ledger),
+        ...{ key: 'refused', state: 'REFUSED', answer: { status: 404, body: '' } },
+      }),
   ],
   [
     'an event that nobody was promised',

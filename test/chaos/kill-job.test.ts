@@ -68,7 +68,7 @@ test.each(Object.entries(points))(
     )
     expect(Math.max(...attempts)).toBe(2)
     const found: string[] = []
-    const ledger = { tenantIds: [tenant], deeds: [], endpoints: [] }
+    const ledger = { tenantIds: [tenant], deeds: [], changes: [], endpoints: [] }
     await checkLog(world.query, ledger, (_kind, what) => found.push(what))
     expect(found.filter((what) => what.includes('job'))).toEqual([])
   },

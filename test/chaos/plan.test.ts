@@ -1,8 +1,12 @@
 import { expect, test } from 'vitest'
+import { changesOf, nameOf } from '../../scripts/chaos/change.ts'
 import { planOf, type Size, wordsFor } from '../../scripts/chaos/plan.ts'
 import { chanceOf } from '../../scripts/chaos/random.ts'
 
-const size: Size = { writes: 1_000, kills: 20, restarts: 3, stopSeconds: [70, 20], storms: 8 }
+const size: Size = {
+  ...{ writes: 1_000, kills: 20, restarts: 3, stopSeconds: [70, 20], storms: 8 },
+  changes: 0,
+}
 
 test('the same seed makes the same trouble again, and another seed other trouble', () => {
   expect(planOf(7, size)).toEqual(planOf(7, size))
@@ -17,6 +21,19 @@ test('a plan holds all that it was asked for, in order, while there is still som
   expect(plan.map(({ at }) => at)).toEqual(plan.map(({ at }) => at).toSorted((a, b) => a - b))
   expect(plan.every(({ at }) => at > 0 && at < 1)).toBe(true)
   expect(plan.map(wordsFor)).toContain('worker 0 stopped for 70 s')
+})
+
+test('endpoints are changed in each way as often as asked for, and the same seed changes the same', () => {
+  const places = { tenants: 4, endpoints: 2 }
+  const changes = changesOf(7, 3, places)
+  expect(changes).toEqual(changesOf(7, 3, places))
+  expect(changes).not.toEqual(changesOf(8, 3, places))
+  const counts = Map.groupBy(changes, nameOf)
+  expect(Object.fromEntries([...counts].map(([name, all]) => [name, all.length]))).toEqual({
+    ...{ disabled: 3, filtered: 3, rotated: 9, revoked: 3, moved: 3, joined: 3, redelivered: 3 },
+    ...{ replayed: 6, 'replayed in part': 6 },
+  })
+  expect(changes.every(({ tenant, endpoint }) => tenant < 4 && endpoint < 2)).toBe(true)
 })
 
 test('chance for one purpose is not moved by what is thrown for another', () => {

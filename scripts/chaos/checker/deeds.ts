@@ -10,7 +10,8 @@ interface Trace {
 interface Kept {
   key: string
   status: number
-  body: string
+  /** null where it is sealed, as it holds a secret. */
+  body: string | null
 }
 
 /**
@@ -18,11 +19,11 @@ interface Kept {
  * and all of them or none if nobody knows; and what was answered is what is kept.
  */
 export async function checkDeeds(query: Query, ledger: Ledger, report: Report): Promise<void> {
-  const { deeds, tenantIds } = ledger
+  const { tenantIds } = ledger
   const events = byCorrelation(await query<Trace>(eventsText, [tenantIds]))
   const audits = byCorrelation(await query<Trace>(auditsText, [tenantIds]))
   const kept = new Map((await query<Kept>(keptText, [tenantIds])).map((row) => [row.key, row]))
-  for (const deed of deeds) {
+  for (const deed of [...ledger.deeds, ...ledger.changes]) {
     const found = { events: events.get(deed.key), audits: audits.get(deed.key) }
     checkDeed(deed, found, kept.get(deed.key), report)
   }
@@ -33,13 +34,15 @@ const eventsText = `
   select correlation_id, array_agg(type order by id) as names from event
   where tenant_id = any($1) group by correlation_id`
 
+/** But what others did about the same deed: whoever called its job off, or was shown its secret again. */
 const auditsText = `
   select correlation_id, array_agg(action order by id) as names from audit
-  where tenant_id = any($1) group by correlation_id`
+  where tenant_id = any($1) and action not in ('job.cancelled', 'job.cancel_asked', 'secret.replayed')
+  group by correlation_id`
 
 const keptText = `
-  select key, status, convert_from(body, 'UTF8') as body from idempotency
-  where tenant_id = any($1) and not is_sealed`
+  select key, status, case when not is_sealed then convert_from(body, 'UTF8') end as body
+  from idempotency where tenant_id = any($1)`
 
 function byCorrelation(rows: readonly Trace[]): Map<string, string[]> {
   return new Map(rows.map(({ correlation_id, names }) => [correlation_id, names]))
@@ -66,29 +69,34 @@ function checkDeed(
   }
   if (deed.contradictions > 0) report('DOUBLED', 'answered in two ways', where)
   if (deed.state === 'ASKED') report('LOST', 'never answered', where)
-  if (deed.state === 'REFUSED') {
+  if (deed.state === 'REFUSED' && !(deed.mayBeRefused && deed.answer?.status === 409)) {
     report('BROKEN', `refused: ${deed.answer?.status} ${deed.answer?.body}`, where)
   }
   if (deed.state !== 'ACKNOWLEDGED') return
   if (!isThere) report('LOST', 'its kept reply', where)
-  else if (kept.status !== deed.answer?.status || kept.body !== deed.answer.body) {
+  else if (kept.status !== deed.answer?.status || isOther(kept.body, deed.answer.body)) {
     report('BROKEN', 'the kept reply is not what was answered', where)
   }
 }
 
+function isOther(kept: string | null, answered: string): boolean {
+  return kept !== null && kept !== answered
+}
+
 /** What was said to be made is there, and everything that is there was told of once. */
-async function checkMade(query: Query, { tenantIds, deeds }: Ledger, report: Report) {
-  for (const [table, { operations, event }] of Object.entries(makers)) {
+async function checkMade(query: Query, ledger: Ledger, report: Report) {
+  const { tenantIds } = ledger
+  for (const [table, { operations, events }] of Object.entries(makers)) {
     const rows = await query<{ id: string; rows: number; told: number }>(madeText(table), [
       tenantIds,
-      event,
+      events,
     ])
     const there = new Set(rows.flatMap(({ id, rows: count }) => (count > 0 ? [id] : [])))
     for (const { id, rows: count, told } of rows) {
       if (count === 0) report('LOST', `a ${table} that was told of`, id)
       else if (told !== 1) report('BROKEN', `a ${table} that was told of ${told} times`, id)
     }
-    for (const { operation, state, answer, key } of deeds) {
+    for (const { operation, state, answer, key } of [...ledger.deeds, ...ledger.changes]) {
       if (state !== 'ACKNOWLEDGED' || !operations.some((name) => name === operation)) continue
       const { id } = JSON.parse(answer?.body ?? '{}') as { id: string }
       if (!there.has(id)) report('LOST', `the ${table} ${id}`, `${operation} ${key}`)
@@ -106,7 +114,7 @@ function madeText(table: string): string {
     from (select id from ${table} where tenant_id = any($1)) as made
     full join (
       select convert_from(body, 'UTF8')::jsonb -> 'data' ->> 'id' as id, count(*) as times
-      from event where tenant_id = any($1) and type = $2 group by 1
+      from event where tenant_id = any($1) and type = any($2) group by 1
     ) as told on told.id = made.id
     group by 1`
 }
@@ -117,6 +125,7 @@ const statesText = `
     select convert_from(body, 'UTF8')::jsonb -> 'data' ->> 'id' as id,
       count(*) filter (where type = 'client.updated') as updates,
       count(*) filter (where type = 'client.deleted') as deletions,
+      count(*) filter (where type = 'webhook_endpoint.updated') as changes,
       count(*) filter (where type in
         ('proposal.sent', 'proposal.accepted', 'invoice.issued', 'invoice.paid')) as steps
     from event where tenant_id = any($1) group by 1
@@ -131,6 +140,10 @@ const statesText = `
   select client.id, 'a client that is deleted without having been told of, or the reverse'
   from client left join told on told.id = client.id
   where tenant_id = any($1) and (deleted_at is not null) <> (coalesce(deletions, 0) = 1)
+  union all
+  select endpoint.id, 'an endpoint of revision ' || revision || ' and another number of changes'
+  from webhook_endpoint as endpoint left join told on told.id = endpoint.id
+  where tenant_id = any($1) and revision <> 1 + coalesce(changes, 0)
   union all
   select proposal.id, 'a proposal that is ' || status || ' with other events'
   from proposal left join told on told.id = proposal.id

@@ -1,32 +1,41 @@
 import type { Arrivals, Watched } from '../receivers.ts'
+import { type Demands, demandsOf } from './demands.ts'
 import type { Finding, Ledger, Query, Report } from './finding.ts'
 
 interface Delivery {
+  id: string
   endpoint_id: string
   event_id: string
+  position: number
   attempt_count: number
-  /** Attempts after which nobody knew whether the receiver had it. */
+  /** Attempts that were taken, and those after which nobody knew whether the receiver had it. */
+  delivered: number
   unsure: number
   digest: string | null
 }
 
 /**
  * Each endpoint has one delivery of each event that it wants, made, with its attempts numbered; it
- * came at least once, with the bytes of the event, and more often only where attempts account for it.
+ * came at least once, with the bytes of the event, and more often only where attempts account for it
+ * and somebody had asked for it.
  */
 export async function checkDeliveries(query: Query, ledger: Ledger, report: Report) {
   const { tenantIds, endpoints } = ledger
+  const caughtUp = endpoints.filter(({ isCaughtUp }) => isCaughtUp).map(({ id }) => id)
   const rows = await query<{ kind: Finding['kind']; what: string; where: string }>(rowsText, [
     tenantIds,
+    caughtUp,
   ])
   for (const { kind, what, where } of rows) report(kind, what, where)
   const watched = new Map(endpoints.map((endpoint) => [endpoint.id, endpoint]))
+  const demands = await demandsOf(query, ledger)
   const promised = new Set<string>()
   for (const delivery of await query<Delivery>(deliveriesText, [tenantIds])) {
     promised.add(`${delivery.endpoint_id} ${delivery.event_id}`)
     const endpoint = watched.get(delivery.endpoint_id)
-    if (endpoint !== undefined) checkArrivals(endpoint, delivery, report)
+    if (endpoint !== undefined) checkArrivals(endpoint, delivery, demands, report)
   }
+  demands.checkSums(report)
   for (const endpoint of endpoints) {
     for (const eventId of endpoint.arrivals.keys()) {
       if (promised.has(`${endpoint.id} ${eventId}`)) continue
@@ -35,14 +44,35 @@ export async function checkDeliveries(query: Query, ledger: Ledger, report: Repo
   }
 }
 
-function checkArrivals(endpoint: Watched, delivery: Delivery, report: Report): void {
+function checkArrivals(
+  endpoint: Watched,
+  delivery: Delivery,
+  demands: Demands,
+  report: Report,
+): void {
   const where = `${endpoint.name} ${delivery.event_id}`
   const arrivals = endpoint.arrivals.get(delivery.event_id)
+  const demand = demands.take(endpoint, delivery)
   if (arrivals === undefined || arrivals.taken === 0) {
     report('LOST', 'never told', where)
     return
   }
   for (const what of excessOf(arrivals, delivery)) report('DOUBLED', what, where)
+  const { delivered } = delivery
+  if (delivered > 1 + demand.again) {
+    report(
+      'DOUBLED',
+      `delivered ${delivered} times, and asked for ${1 + demand.again} times`,
+      where,
+    )
+  }
+  if (arrivals.taken < delivered) {
+    report('LOST', `taken ${arrivals.taken} times, and delivered ${delivered} times`, where)
+  }
+  const ownIds = arrivals.webhookIds.size - (arrivals.webhookIds.has(delivery.event_id) ? 1 : 0)
+  if (ownIds > demand.newIds) {
+    report('BROKEN', `came under ${ownIds} ids that nobody had asked for`, where)
+  }
   if (!arrivals.isSame || arrivals.digest !== delivery.digest) {
     report('BROKEN', 'told in other bytes than those of the event', where)
   }
@@ -50,23 +80,30 @@ function checkArrivals(endpoint: Watched, delivery: Delivery, report: Report): v
 }
 
 /** In which ways it came more often than at least once means. */
-function excessOf({ count, taken, resets }: Arrivals, { attempt_count, unsure }: Delivery) {
+function excessOf({ count, taken, resets }: Arrivals, delivery: Delivery) {
+  const { attempt_count, delivered, unsure } = delivery
   return [
     // A request on a kept connection that is reset may be sent again within its attempt.
     ...(count > attempt_count + resets ? [`came ${count} times in ${attempt_count} attempts`] : []),
-    ...(taken > 1 + unsure ? [`taken ${taken} times, of which ${unsure} were in doubt`] : []),
+    ...(taken > delivered + unsure
+      ? [`taken ${taken} times, of which ${unsure} were in doubt`]
+      : []),
   ]
 }
 
 const deliveriesText = `
-  select delivery.endpoint_id, delivery.event_id, delivery.attempt_count,
+  select delivery.id, delivery.endpoint_id, delivery.event_id, delivery.attempt_count,
+    coalesce(place.position, 0)::int as position, coalesce(tries.delivered, 0)::int as delivered,
     coalesce(tries.unsure, 0)::int as unsure, encode(sha256(event.body), 'base64') as digest
   from webhook_delivery as delivery
   left join (
-    select tenant_id, delivery_id, count(*) as unsure from attempt
-    where outcome in ('INTERRUPTED', 'TIMED_OUT', 'CONNECTION_FAILED', 'PROTOCOL_ERROR')
-    group by tenant_id, delivery_id
+    select tenant_id, delivery_id, count(*) filter (where outcome = 'DELIVERED') as delivered,
+      count(*) filter (where outcome in
+        ('INTERRUPTED', 'TIMED_OUT', 'CONNECTION_FAILED', 'PROTOCOL_ERROR')) as unsure
+    from attempt group by tenant_id, delivery_id
   ) as tries on tries.tenant_id = delivery.tenant_id and tries.delivery_id = delivery.id
+  left join event_position as place on place.tenant_id = delivery.tenant_id
+    and place.event_id = delivery.event_id
   left join event on event.tenant_id = delivery.tenant_id and event.id = delivery.event_id
     and event.created_on = delivery.event_created_on
   where delivery.tenant_id = any($1)`
@@ -80,7 +117,7 @@ const rowsText = `
       and convert_from(event.body, 'UTF8')::jsonb -> 'data' ->> 'id' = endpoint.id
     join event_position as since on since.tenant_id = event.tenant_id and since.event_id = event.id
     join event_position as place on place.tenant_id = endpoint.tenant_id
-      and place.position >= since.position
+      and (place.position >= since.position or endpoint.id = any($2))
     where endpoint.tenant_id = any($1) and endpoint.deleted_at is null
       and (endpoint.event_types @> '{*}' or place.type = any(endpoint.event_types))
   ), made as materialized (

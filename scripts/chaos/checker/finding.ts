@@ -16,6 +16,8 @@ export interface Finding {
 export interface Ledger {
   tenantIds: readonly string[]
   deeds: readonly Deed[]
+  /** What was done to endpoints meanwhile. */
+  changes: readonly Deed[]
   endpoints: readonly Watched[]
 }
 
