@@ -5022,6 +5022,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [ifNoneMatchInHeader, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],
@@ -7759,6 +7760,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
     parameters: [
       ifMatchInHeader,

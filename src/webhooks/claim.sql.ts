@@ -177,26 +177,17 @@ const healthOfKnown = `
 const isLetThrough = `(health.until is null or health.until <= $4)`
 
 /** Each lane's oldest, as many as it has room for, ranked first in their lane, then in their tenant. */
-const ripe = `
-  open_lanes as materialized (
-    select known.tenant_id, known.endpoint_id, least($3, health.in_flight_limit) - (
 const ripe = `${paces}, open_lanes as materialized (
-    select known.tenant_id, known.endpoint_id, least(
-        least(slow.in_flight_max, known.in_flight_max, $3) - (
-        select count(*) from delivery_due as leased
-        where leased.tenant_id = known.tenant_id and leased.endpoint_id = known.endpoint_id
-          and leased.lease_token is not null and leased.leased_until > clock_timestamp()
-      ), paces.tokens) as room,
+    select known.tenant_id, known.endpoint_id, health.is_watched, least(
+        least(known.in_flight_max, health.in_flight_limit, $3) - (
+          select count(*) from delivery_due as leased
+          where leased.tenant_id = known.tenant_id and leased.endpoint_id = known.endpoint_id
+            and leased.lease_token is not null and leased.leased_until > clock_timestamp()
+        ), paces.tokens) as room,
       -- Twice an even share of its tenant's lanes is enough to choose from; one alone may give all.
-      ceil(2.0 * $5 / count(*) over (partition by known.tenant_id))::integer as share,
-      health.is_watched
-    from known ${healthOfKnown}
-    where known.status = 'ENABLED' and known.deleted_at is null and ${isLetThrough}
       ceil(2.0 * $5 / count(*) over (partition by known.tenant_id))::integer as share
-    from known left join unnest($11::text[], $12::text[], $13::int[])
-      as slow (tenant_id, endpoint_id, in_flight_max) using (tenant_id, endpoint_id)
-    left join paces using (tenant_id, endpoint_id)
-    where known.status = 'ENABLED' and known.deleted_at is null
+    from known left join paces using (tenant_id, endpoint_id) ${healthOfKnown}
+    where known.status = 'ENABLED' and known.deleted_at is null and ${isLetThrough}
   ), ripe as (
     select open_lanes.tenant_id, open_lanes.is_watched, due.*
     from open_lanes cross join lateral (
@@ -237,8 +228,6 @@ const claimText = `
     where due.tenant_id = picked.tenant_id and due.delivery_id = picked.delivery_id
       and due.lease_token is not distinct from picked.lease_token
     returning due.*, picked.tenant_rank, picked.is_watched
-  ), complete as (
-    returning due.*, picked.tenant_rank
   ), ${paced}, complete as (
     select claimed.*, endpoint.url, endpoint.secret, endpoint.former_secrets,
       endpoint.signature_schemes, endpoint.key_pairs, endpoint.headers, endpoint.transformation,

@@ -22,7 +22,6 @@ import { type Attempted, nameOutcome, nextStep, retryAfterMs } from './dispatch.
 import { headerKeeper } from './header-keeper.ts'
 import { isTelling, recordTelling } from './health.sql.ts'
 import { endpointInFlightMax } from './options.ts'
-import { createPatience } from './patience.ts'
 import { createPayloads } from './payload.ts'
 import { usualDelaysSeconds } from './retry-policy.ts'
 import { userAgent } from './sender.ts'
@@ -226,7 +225,7 @@ export function runDispatcher(
 /** What goes well is one flush; what says something of an endpoint's health is two. */
 async function recordBatch({ db }: Context, batch: readonly Recorded[]): Promise<void> {
   if (!batch.some(isTelling)) return await recordOutcomes(db.worker, batch)
-  await recordTelling(db.worker, batch, () => endpointInFlightMax)
+  await recordTelling(db.worker, batch)
 }
 
 /** The tenant's own; ours, which are written after them, stand. */

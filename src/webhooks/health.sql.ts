@@ -19,9 +19,6 @@ import {
   saysOfHealth,
 } from './health.ts'
 
-/** How many deliveries of an endpoint may be under way when all is well. */
-type CapOf = (lane: Lane) => number
-
 /** Whether an outcome changes what is known of its endpoint; that of a healthy one does not. */
 export function isTelling({ claimed, attempts }: Recorded): boolean {
   const outcome = attempts.at(-1)?.outcome
@@ -34,11 +31,7 @@ export function isTelling({ claimed, attempts }: Recorded): boolean {
  * health are held while that is decided, so that workers add up what they know; an outcome whose
  * lease was lost says nothing, nor does one of an endpoint that has moved to another URL.
  */
-export async function recordTelling(
-  pool: pg.Pool,
-  batch: readonly Recorded[],
-  capOf: CapOf,
-): Promise<void> {
+export async function recordTelling(pool: pg.Pool, batch: readonly Recorded[]): Promise<void> {
   const failed = lanesOf(batch.filter((entry) => isTelling(entry) && entry.next !== 'DELIVERED'))
   const lanes = lanesOf(batch.filter(({ attempts }) => saysOfHealth(attempts.at(-1)?.outcome)))
   const firstFailedAt = new Date(Math.min(...batch.map(({ endedAt }) => endedAt.getTime())))
@@ -58,7 +51,7 @@ export async function recordTelling(
   await flushQueueInTwo<{ delivery_id: string } & Row>(pool, opening, ([told, , held]) => {
     const ours = new Set(told?.rows.map(({ delivery_id }) => delivery_id))
     const news = batch.filter(({ claimed }) => ours.has(claimed.deliveryId))
-    return writesOf((held?.rows ?? []).map((row) => noteAll(row, news, capOf)))
+    return writesOf((held?.rows ?? []).map((row) => noteAll(row, news)))
   })
 }
 
@@ -94,11 +87,13 @@ interface Row extends Columns {
   tenant_id: string
   endpoint_id: string
   url: string
+  /** How many of its deliveries may be under way when all is well. */
+  in_flight_max: number
 }
 
 /** In the order of lanes, so that two workers never wait for each other. */
 const lockText = `
-  select health.*, endpoint.url
+  select health.*, endpoint.url, endpoint.in_flight_max
   from unnest($1::text[], $2::text[]) as lane (tenant_id, endpoint_id)
   join webhook_endpoint_health as health using (tenant_id, endpoint_id)
   join webhook_endpoint as endpoint
@@ -111,14 +106,16 @@ interface Noted {
   isWell: boolean
 }
 
-function noteAll(row: Row, news: readonly Recorded[], capOf: CapOf): Noted {
+function noteAll(row: Row, news: readonly Recorded[]): Noted {
   const lane = { tenantId: row.tenant_id, endpointId: row.endpoint_id }
   const about = news
     .filter(({ claimed }) => claimed.endpointId === lane.endpointId && claimed.url === row.url)
     .toSorted((one, other) => one.endedAt.getTime() - other.endedAt.getTime())
   const before = fromRow(row)
-  const cap = capOf(lane)
-  const health = about.reduce((so, entry) => noteOutcome(so, evidenceOf(entry), cap), before)
+  const health = about.reduce(
+    (so, entry) => noteOutcome(so, evidenceOf(entry), row.in_flight_max),
+    before,
+  )
   return { lane, health, isWell: isWell(health, about.at(-1)?.endedAt ?? health.since) }
 }
 
