@@ -101,6 +101,7 @@ import {
   listWebhookEndpoints,
   updateWebhookEndpoint,
 } from './webhooks/endpoint.http.ts'
+import { getWebhookEndpointHealth } from './webhooks/health.http.ts'
 import { getWebhookKeySet, rotateWebhookKeySet } from './webhooks/key-set.http.ts'
 import { createWebhookPreview } from './webhooks/preview.http.ts'
 import { createWebhookReplay, createWebhookReplayPreview } from './webhooks/replay.http.ts'
@@ -181,6 +182,7 @@ export const operations = {
   getWebhookKeySet,
   getWebhookSender,
   getWebhookEndpointBalance,
+  getWebhookEndpointHealth,
   issueInvoice,
   listApiKeys,
   listApiSecurityEvents,

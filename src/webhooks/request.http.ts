@@ -5,7 +5,7 @@ import type { StoredEvent } from '#events/event.ts'
 import type { Call, Operation } from '#http/operation.ts'
 import { type ProblemFace, problem } from '#http/problem.ts'
 import { countMatched } from './balance.sql.ts'
-import { type Delivery, isTooOld, toDelivery, waitDaysMax } from './delivery.ts'
+import { type Delivery, isTooOld, toDelivery, waitDaysMax, wellEndpoint } from './delivery.ts'
 import { findEndpoint } from './endpoint.sql.ts'
 import type { Endpoint } from './endpoint.ts'
 import { findFirstDue, insertRequested, type Requested } from './request.sql.ts'
@@ -80,6 +80,7 @@ function toRequested({ dueAt, isTransformed: _, ...requested }: Requested, now: 
     ...{ webhookId: requested.eventId, status: 'PENDING', attemptCount: 0, nextAttemptAt: dueAt },
     ...{ lastAttemptAt: null, deliveredAt: null, lastResponseStatus: null, retryCount: 0 },
     ...{ inFlight: 0, endpointDisabledAt: null, endpointDeletedAt: null },
+    ...wellEndpoint,
   }
   return toDelivery(delivery, now)
 }

@@ -6,7 +6,11 @@ const now = at(30)
 const waiting: Waiting = {
   ...{ status: 'PENDING', createdAt: at(0), nextAttemptAt: at(1), lastAttemptAt: null },
   ...{ retryCount: 0, inFlight: 0, endpointDisabledAt: null, endpointDeletedAt: null },
+  ...{ endpointStateSince: null, endpointOpenUntil: null, endpointPausedUntil: null },
+  endpointInFlightLimit: null,
 }
+
+const limited = { endpointInFlightLimit: 1 }
 
 test.each<[string, Partial<Waiting>, ReturnType<typeof undeliveredOf>]>([
   ['what was accepted is not told', { status: 'DELIVERED' }, null],
@@ -14,6 +18,19 @@ test.each<[string, Partial<Waiting>, ReturnType<typeof undeliveredOf>]>([
   ['what is due this moment is due', { nextAttemptAt: now }, told('DUE', now)],
   ['nine under way are no cap', { inFlight: 9 }, told('DUE', at(1))],
   ['ten under way are', { inFlight: 10 }, told('ENDPOINT_BUSY', at(1))],
+  ['one under way is as many as may be', { inFlight: 1, ...limited }, told('ENDPOINT_BUSY', at(1))],
+  ['none under way leaves room for one', { inFlight: 0, ...limited }, told('DUE', at(1))],
+  [
+    'what is due waits while a circuit is open',
+    { endpointOpenUntil: at(31), endpointStateSince: at(7), inFlight: 1, ...limited },
+    told('CIRCUIT_OPEN', at(7)),
+  ],
+  ['… and no longer', { endpointOpenUntil: now, endpointStateSince: at(7) }, told('DUE', at(1))],
+  [
+    '… or while its endpoint asked for it',
+    { endpointPausedUntil: at(31) },
+    told('RETRY_AFTER', null),
+  ],
   [
     'what comes later waits for its retry, whatever is under way',
     { nextAttemptAt: at(31), lastAttemptAt: at(20), retryCount: 3, inFlight: 10 },
