@@ -13,6 +13,7 @@ import type {
   PaymentInfo,
   ProposalInfo,
   ServiceAccountInfo,
+  WebhookEndpointHealth,
   WebhookEndpointInfo,
 } from './types.ts'
 import type { Validate } from './validate.ts'
@@ -106,6 +107,10 @@ export interface EventData {
   'webhook_endpoint.deleted': WebhookEndpointInfo
   /** We stopped sending to a webhook endpoint */
   'webhook_endpoint.disabled': WebhookEndpointInfo
+  /** A webhook endpoint goes on failing */
+  'webhook_endpoint.failing': WebhookEndpointHealth
+  /** A webhook endpoint is healthy again */
+  'webhook_endpoint.recovered': WebhookEndpointHealth
   /** Somebody asked for a test event */
   'webhook_endpoint.tested': WebhookEndpointInfo
   /** A webhook endpoint changed */
@@ -1674,6 +1679,82 @@ export const eventTypes: Record<EventType, EventTypeInfo> = {
     },
     hasChangedFields: false,
     validate: events.validateWebhookEndpointDisabledEvent,
+  },
+  'webhook_endpoint.failing': {
+    version: 1,
+    summary: 'A webhook endpoint goes on failing',
+    description: 'A webhook endpoint goes on failing; unless that changes, we disable it. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.',
+    example: {
+      id: 'evt_01kgm22p60ffkaa7nhyrdhcf4e',
+      type: 'webhook_endpoint.failing',
+      version: 1,
+      timestamp: '2026-02-05T10:10:00.000Z',
+      data: {
+        endpointId: 'whe_01kgm1k44geeprdpe8jq6t36xx',
+        state: 'PROBING',
+        since: '2026-02-04T10:12:00.000Z',
+        reasons: [
+          {
+            code: 'CIRCUIT_OPEN',
+            message: 'Its circuit is open after 87 failures in a row; nothing is sent before 2026-02-05T10:19:00.000Z.',
+          },
+          {
+            code: 'CONSECUTIVE_FAILURES',
+            message: '87 attempts in a row failed, the first at 2026-02-04T10:10:00.000Z.',
+          },
+          { code: 'FREQUENT_FAILURES', message: 'Of the latest attempts 100 % failed.' },
+        ],
+        consecutiveFailures: 87,
+        firstFailureAt: '2026-02-04T10:10:00.000Z',
+        lastFailureAt: '2026-02-05T10:09:00.000Z',
+        lastSuccessAt: '2026-02-04T10:09:59.000Z',
+        lastOutcome: 'CONNECTION_FAILED',
+        openUntil: '2026-02-05T10:19:00.000Z',
+        inFlightLimit: 1,
+        warningCount: 1,
+        disabledNotBefore: '2026-02-09T10:10:00.000Z',
+        failures: [
+          {
+            attemptId: 'att_01kgm1wkn0fjms5pw8c9k7m3ad',
+            deliveryId: 'whd_01kgm22p60fkdasrgs6h1n8v3q',
+            outcome: 'CONNECTION_FAILED',
+            responseStatus: null,
+            endedAt: '2026-02-05T10:09:00.000Z',
+          },
+        ],
+      },
+    },
+    hasChangedFields: false,
+    validate: events.validateWebhookEndpointFailingEvent,
+  },
+  'webhook_endpoint.recovered': {
+    version: 1,
+    summary: 'A webhook endpoint is healthy again',
+    description: 'A webhook endpoint that was told to be failing is healthy again. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.',
+    example: {
+      id: 'evt_01kgm22p60ffkaa7nhyrdhcf4e',
+      type: 'webhook_endpoint.recovered',
+      version: 1,
+      timestamp: '2026-02-05T10:10:00.000Z',
+      data: {
+        endpointId: 'whe_01kgm1k44geeprdpe8jq6t36xx',
+        state: 'HEALTHY',
+        since: '2026-02-05T10:09:30.000Z',
+        reasons: [],
+        consecutiveFailures: 0,
+        firstFailureAt: null,
+        lastFailureAt: '2026-02-05T10:09:00.000Z',
+        lastSuccessAt: '2026-02-05T10:09:30.000Z',
+        lastOutcome: 'DELIVERED',
+        openUntil: null,
+        inFlightLimit: 10,
+        warningCount: 0,
+        disabledNotBefore: null,
+        failures: [],
+      },
+    },
+    hasChangedFields: false,
+    validate: events.validateWebhookEndpointRecoveredEvent,
   },
   'webhook_endpoint.tested': {
     version: 1,

@@ -130,6 +130,7 @@ import type {
   WebhookDeliveryRequest,
   WebhookEndpointBalance,
   WebhookEndpointCreated,
+  WebhookEndpointHealth,
   WebhookEndpointId,
   WebhookEndpointInfo,
   WebhookEndpointInput,
@@ -138,6 +139,7 @@ import type {
   WebhookEndpointStatus,
   WebhookEventInfo,
   WebhookEventList,
+  WebhookHealthState,
   WebhookKeyRotationInput,
   WebhookKeySet,
   WebhookPreview,
@@ -1852,6 +1854,29 @@ export interface GetWebhookEndpointBalance200 {
   body: WebhookEndpointBalance
 }
 
+/** GET /api/v1/webhook-endpoints/{webhookEndpointId}/health */
+export interface GetWebhookEndpointHealthRequest {
+  path: {
+    /** Which webhook endpoint. */
+    webhookEndpointId: WebhookEndpointId
+  }
+  query: Record<never, never>
+  headers: {
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetWebhookEndpointHealthReply = GetWebhookEndpointHealth200
+
+export interface GetWebhookEndpointHealth200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: WebhookEndpointHealth
+}
+
 /** GET /api/v1/webhook-key-set */
 export interface GetWebhookKeySetRequest {
   path: Record<never, never>
@@ -2648,6 +2673,8 @@ export interface ListWebhookEndpointsRequest {
   query: {
     /** Only endpoints that are enabled, or disabled. */
     status?: WebhookEndpointStatus
+    /** Only endpoints that are doing so. */
+    health?: WebhookHealthState
     /** How many to return at most. */
     limit: number
     /** Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
@@ -3760,6 +3787,12 @@ export interface Operations {
   getWebhookEndpointBalance: {
     request: GetWebhookEndpointBalanceRequest
     reply: GetWebhookEndpointBalanceReply
+    kind: 'read'
+    access: 'key'
+  }
+  getWebhookEndpointHealth: {
+    request: GetWebhookEndpointHealthRequest
+    reply: GetWebhookEndpointHealthReply
     kind: 'read'
     access: 'key'
   }

@@ -426,6 +426,16 @@ const groupByInQuery: Parameter = {
   default: 'NONE',
 }
 
+const healthInQuery: Parameter = {
+  name: 'health',
+  in: 'query',
+  key: 'health',
+  isRequired: false,
+  style: 'form',
+  explode: true,
+  type: 'string',
+}
+
 const idempotencyKeyInHeader: Parameter = {
   name: 'Idempotency-Key',
   in: 'header',
@@ -4914,6 +4924,53 @@ export const routes: Record<OperationId, Route> = {
       },
     },
   },
+  getWebhookEndpointHealth: {
+    operationId: 'getWebhookEndpointHealth',
+    method: 'GET',
+    path: '/api/v1/webhook-endpoints/{webhookEndpointId}/health',
+    url: '/api/v1/webhook-endpoints/:webhookEndpointId/health',
+    tag: 'webhooks',
+    kind: 'read',
+    scopes: ['webhook_endpoints:read'],
+    idempotency: null,
+    cost: 1,
+    ifMatch: null,
+    deprecation: null,
+    auditedRead: null,
+    isRaw: false,
+    body: null,
+    parameters: [webhookEndpointIdInPath, xCorrelationIdInHeader, traceparentInHeader],
+    secretNames: [],
+    statuses: [200, 400, 401, 403, 404, 406, 429, 500, 503],
+    replies: {
+      '200': jsonRateLimitRateLimitPolicy,
+      '400': problemRateLimitRateLimitPolicy,
+      '401': problemWWWAuthenticate,
+      '403': problem,
+      '404': problemRateLimitRateLimitPolicy,
+      '406': problemRateLimitRateLimitPolicy,
+      '429': problemRateLimitRateLimitPolicyRetryAfter,
+      '500': problemRateLimitRateLimitPolicy,
+      '503': problemRateLimitRateLimitPolicyRetryAfter,
+    },
+    validate: {
+      path: webhooksValidators.createTestEventPath,
+      query: null,
+      headers: webhooksValidators.getWebhookDeliveryHeaders,
+      body: null,
+      replies: {
+        '200': sharedValidators.validateWebhookEndpointHealth,
+        '400': sharedValidators.validateProblem,
+        '401': sharedValidators.validateProblem,
+        '403': sharedValidators.validateProblem,
+        '404': sharedValidators.validateProblem,
+        '406': sharedValidators.validateProblem,
+        '429': sharedValidators.validateProblem,
+        '500': sharedValidators.validateProblem,
+        '503': sharedValidators.validateProblem,
+      },
+    },
+  },
   getWebhookKeySet: {
     operationId: 'getWebhookKeySet',
     method: 'GET',
@@ -6299,6 +6356,7 @@ export const routes: Record<OperationId, Route> = {
     body: null,
     parameters: [
       statusInQuery,
+      healthInQuery,
       limitInQuery,
       cursorInQuery,
       sortInQuery,

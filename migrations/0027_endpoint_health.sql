@@ -18,6 +18,7 @@ create table webhook_endpoint_health (
   in_flight_limit integer,
   failures jsonb not null default '[]',
   warned integer not null default 0,
+  warned_at timestamptz,
   constraint webhook_endpoint_health_pkey primary key (tenant_id, endpoint_id),
   constraint webhook_endpoint_health_state_check
     check (state in ('HEALTHY', 'DEGRADED', 'PROBING'))
@@ -48,6 +49,7 @@ comment on column webhook_endpoint_health.in_flight_limit is
 comment on column webhook_endpoint_health.failures is 'The last attempts that failed, the newest first.';
 comment on column webhook_endpoint_health.warned is
   'How often its tenant was warned of these failures: 0, 1 or 2.';
+comment on column webhook_endpoint_health.warned_at is 'When it was warned last.';
 call ubos_fence('webhook_endpoint_health');
-grant select, delete on webhook_endpoint_health to ubos_api;
+grant select, update, delete on webhook_endpoint_health to ubos_api;
 grant select, insert, update, delete on webhook_endpoint_health to ubos_worker;

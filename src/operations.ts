@@ -101,6 +101,7 @@ import {
   listWebhookEndpoints,
   updateWebhookEndpoint,
 } from './webhooks/endpoint.http.ts'
+import { getWebhookEndpointHealth } from './webhooks/health.http.ts'
 import { getWebhookKeySet, rotateWebhookKeySet } from './webhooks/key-set.http.ts'
 import { createWebhookPreview } from './webhooks/preview.http.ts'
 import { createWebhookReplay, createWebhookReplayPreview } from './webhooks/replay.http.ts'
@@ -183,6 +184,7 @@ export const operations = {
   getWebhookSender,
   getWebhookSettings,
   getWebhookEndpointBalance,
+  getWebhookEndpointHealth,
   issueInvoice,
   listApiKeys,
   listApiSecurityEvents,

@@ -19,6 +19,7 @@ import {
 } from './retention/prune.sql.ts'
 import { keepPartitionsAhead, sweepOldRows } from './retention/sweep.task.ts'
 import { checkBalance } from './webhooks/balance.task.ts'
+import { watchHealth } from './webhooks/health.task.ts'
 import { replayWebhooks } from './webhooks/replay.task.ts'
 
 const second = 1_000
@@ -54,5 +55,6 @@ export const timetable: readonly Recurring[] = [
   // Days end at midnight in UTC, and whoever waits for it should not wait for long.
   { name: 'expire-proposals', everyMs: 5 * minute, run: expireProposals },
   { name: 'check-webhook-balance', everyMs: hour, run: checkBalance },
+  { name: 'watch-webhook-health', everyMs: minute, run: watchHealth },
   { name: 'warn-of-expiry', everyMs: 5 * minute, run: warnOfExpiry },
 ]

@@ -84,6 +84,8 @@ export declare const validateServiceAccountUpdatedEvent: Validate
 export declare const validateWebhookEndpointCreatedEvent: Validate
 export declare const validateWebhookEndpointDeletedEvent: Validate
 export declare const validateWebhookEndpointDisabledEvent: Validate
+export declare const validateWebhookEndpointFailingEvent: Validate
+export declare const validateWebhookEndpointRecoveredEvent: Validate
 export declare const validateWebhookEndpointTestedEvent: Validate
 export declare const validateWebhookEndpointUpdatedEvent: Validate
 export declare const validateWebhookEventList: Validate

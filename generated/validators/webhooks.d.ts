@@ -10,15 +10,12 @@ export declare const getWebhookEndpointHeaders: Validate
 export declare const listDeliveryAttemptsQuery: Validate
 export declare const listWebhookDeliveriesQuery: Validate
 export declare const listWebhookEndpointsQuery: Validate
-export declare const validateAttemptOutcome: Validate
 export declare const validateDeliveryStatus: Validate
 export declare const validateUndeliveredInfo: Validate
 export declare const validateUndeliveredReason: Validate
-export declare const validateWebhookAttemptId: Validate
 export declare const validateWebhookAttemptInfo: Validate
 export declare const validateWebhookAttemptList: Validate
 export declare const validateWebhookDeliveryBatch: Validate
-export declare const validateWebhookDeliveryId: Validate
 export declare const validateWebhookDeliveryInfo: Validate
 export declare const validateWebhookDeliveryList: Validate
 export declare const validateWebhookDeliveryPriority: Validate

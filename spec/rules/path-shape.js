@@ -7,6 +7,7 @@ const singletons = new Set([
   'request-log-policy',
   'retention-policy',
   'legal-hold',
+  'health',
   'lag',
   'risk',
   'usage',

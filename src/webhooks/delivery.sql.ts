@@ -21,6 +21,11 @@ function selectDeliveries(db: Db, tenantId: TenantId) {
         .onRef('endpoint.tenant_id', '=', 'delivery.tenant_id')
         .onRef('endpoint.id', '=', 'delivery.endpoint_id'),
     )
+    .leftJoin('webhook_endpoint_health as health', (join) =>
+      join
+        .onRef('health.tenant_id', '=', 'due.tenant_id')
+        .onRef('health.endpoint_id', '=', 'due.endpoint_id'),
+    )
     .select([
       'delivery.id',
       'delivery.endpoint_id as endpointId',
@@ -40,6 +45,10 @@ function selectDeliveries(db: Db, tenantId: TenantId) {
       rateSpentAtEndpoint.as('isRateSpent'),
       'endpoint.disabled_at as endpointDisabledAt',
       'endpoint.deleted_at as endpointDeletedAt',
+      'health.since as endpointStateSince',
+      'health.open_until as endpointOpenUntil',
+      'health.paused_until as endpointPausedUntil',
+      'health.in_flight_limit as endpointInFlightLimit',
     ])
     .where('delivery.tenant_id', '=', tenantId)
 }

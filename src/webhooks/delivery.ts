@@ -1,5 +1,5 @@
 import type { WebhookAttemptInfo, WebhookDeliveryInfo } from '#generated/types.ts'
-import { undeliveredOf } from './undelivered.ts'
+import { nextAttemptOf, undeliveredOf } from './undelivered.ts'
 
 /** A delivery as it is read: its row, and what `delivery_due` says of the work still to be done. */
 export interface Delivery {
@@ -21,6 +21,10 @@ export interface Delivery {
   isRateSpent: boolean
   endpointDisabledAt: Date | null
   endpointDeletedAt: Date | null
+  endpointStateSince: Date | null
+  endpointOpenUntil: Date | null
+  endpointPausedUntil: Date | null
+  endpointInFlightLimit: number | null
 }
 
 export interface Attempt {
@@ -34,6 +38,14 @@ export interface Attempt {
   responseBody: Buffer | null
   error: string | null
 }
+
+/** Where nothing is known of an endpoint, or is not asked. */
+export const wellEndpoint = {
+  endpointStateSince: null,
+  endpointOpenUntil: null,
+  endpointPausedUntil: null,
+  endpointInFlightLimit: null,
+} as const
 
 /**
  * For how many days a delivery may wait, most of all for an endpoint that is disabled. What has not
@@ -61,7 +73,7 @@ export function toDelivery(delivery: Delivery, now: Date): WebhookDeliveryInfo {
   return {
     ...{ id, endpointId, eventId, eventType, webhookId, status, attemptCount, lastResponseStatus },
     undelivered: undeliveredOf(delivery, now),
-    nextAttemptAt: delivery.nextAttemptAt?.toISOString() ?? null,
+    nextAttemptAt: nextAttemptOf(delivery)?.toISOString() ?? null,
     lastAttemptAt: delivery.lastAttemptAt?.toISOString() ?? null,
     deliveredAt: delivery.deliveredAt?.toISOString() ?? null,
     createdAt: delivery.createdAt.toISOString(),

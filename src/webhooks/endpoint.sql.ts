@@ -1,8 +1,9 @@
-import type { Selectable } from 'kysely'
+import { type Selectable, sql } from 'kysely'
 import { build, type Db } from '#db/database.ts'
 import { fetchOne, statement, touchingOne } from '#db/statement.ts'
 import type { Tx } from '#db/transact.ts'
 import type { Tables } from '#generated/tables.ts'
+import type { WebhookHealthState } from '#generated/types.ts'
 import { type CreationFilter, inOrderOfCreation } from '#http/page.sql.ts'
 import type { PageRequest } from '#http/page.ts'
 import type { Id, TenantId } from '#ids.ts'
@@ -203,6 +204,7 @@ export async function countEndpoints(tx: Tx, tenantId: TenantId): Promise<number
 
 export interface EndpointFilter extends CreationFilter {
   status?: Endpoint['status'] | undefined
+  health?: WebhookHealthState | undefined
 }
 
 export async function pageEndpoints(
@@ -218,5 +220,19 @@ export async function pageEndpoints(
     .where('deleted_at', 'is', null)
   let query = inOrderOfCreation(all, { prefix: 'whe' }, filter, page)
   if (filter.status !== undefined) query = query.where('status', '=', filter.status)
+  if (filter.health !== undefined) query = query.where(isDoing(filter.health))
   return (await query.execute()).map(fromRow)
+}
+
+/** Whether an endpoint is doing so; one without a row of health is well. */
+function isDoing(state: WebhookHealthState) {
+  if (state === 'DISABLED') return sql<boolean>`webhook_endpoint.status = 'DISABLED'`
+  const known = sql`select from webhook_endpoint_health as health
+    where health.tenant_id = webhook_endpoint.tenant_id
+      and health.endpoint_id = webhook_endpoint.id`
+  return state === 'HEALTHY'
+    ? sql<boolean>`webhook_endpoint.status = 'ENABLED'
+        and not exists (${known} and health.state <> 'HEALTHY')`
+    : sql<boolean>`webhook_endpoint.status = 'ENABLED'
+        and exists (${known} and health.state = ${state})`
 }

@@ -98,10 +98,23 @@ export function patchEndpoint(
 
 /** The endpoint after it said 410: it does not want to hear from us again. */
 export function endpointGone(endpoint: Endpoint, now: Date): Endpoint {
+  return endpointDisabled(endpoint, 'GONE', now)
+}
+
+/** The endpoint after it failed for too long, and was warned of (`failing.ts`). */
+export function endpointFailing(endpoint: Endpoint, now: Date): Endpoint {
+  return endpointDisabled(endpoint, 'FAILING', now)
+}
+
+function endpointDisabled(
+  endpoint: Endpoint,
+  disabledReason: 'GONE' | 'FAILING',
+  now: Date,
+): Endpoint {
   return {
     ...endpoint,
     status: 'DISABLED',
-    disabledReason: 'GONE',
+    disabledReason,
     disabledAt: now,
     revision: endpoint.revision + 1,
     updatedAt: now,

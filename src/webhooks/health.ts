@@ -27,8 +27,9 @@ export interface Health {
   inFlightLimit: number | null
   /** The newest first. */
   failures: readonly Failure[]
-  /** How often its tenant was warned of these failures. */
+  /** How often its tenant was warned of these failures, and when last. */
   warned: number
+  warnedAt: Date | null
 }
 
 export interface Failure {
@@ -90,7 +91,7 @@ export function newHealth(since: Date): Health {
     ...{ state: 'HEALTHY', since, consecutiveFailures: 0, firstFailureAt: null },
     ...{ lastFailureAt: null, lastSuccessAt: null, lastOutcome: null, failureShare: 0 },
     ...{ openedCount: 0, openUntil: null, pausedUntil: null, inFlightLimit: null },
-    ...{ failures: [], warned: 0 },
+    ...{ failures: [], warned: 0, warnedAt: null },
   }
 }
 
@@ -187,7 +188,7 @@ export function reasonsOf(health: Health, now: Date): Reason[] {
     ['CIRCUIT_PROBING', isOpen && (openUntil === null || openUntil <= now)],
     ['CONSECUTIVE_FAILURES', health.consecutiveFailures >= degradedAfter],
     ['FREQUENT_FAILURES', health.failureShare >= shares.degraded],
-    ['FEWER_AT_ONCE', health.inFlightLimit !== null],
+    ['FEWER_AT_ONCE', !isOpen && health.inFlightLimit !== null],
     ['RETRY_AFTER', pausedUntil !== null && pausedUntil > now],
   ]
   return reasons.flatMap(([reason, holds]) => (holds ? [reason] : []))

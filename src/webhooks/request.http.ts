@@ -5,7 +5,7 @@ import type { StoredEvent } from '#events/event.ts'
 import type { Call, Operation } from '#http/operation.ts'
 import { type ProblemFace, problem } from '#http/problem.ts'
 import { countMatched } from './balance.sql.ts'
-import { type Delivery, isTooOld, toDelivery, waitDaysMax } from './delivery.ts'
+import { type Delivery, isTooOld, toDelivery, waitDaysMax, wellEndpoint } from './delivery.ts'
 import { findEndpoint } from './endpoint.sql.ts'
 import type { Endpoint } from './endpoint.ts'
 import { findFirstDue, insertRequested, type Requested } from './request.sql.ts'
@@ -86,6 +86,8 @@ function toRequested({ dueAt, isTransformed: _, ...requested }: Requested, now: 
       endpointDisabledAt: null,
       endpointDeletedAt: null,
     },
+    ...{ inFlight: 0, endpointDisabledAt: null, endpointDeletedAt: null },
+    ...wellEndpoint,
   }
   return toDelivery(delivery, now)
 }

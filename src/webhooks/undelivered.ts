@@ -13,6 +13,11 @@ export type Waiting = Pick<Delivery, 'status' | 'nextAttemptAt' | 'lastAttemptAt
   isRateSpent: boolean
   endpointDisabledAt: Date | null
   endpointDeletedAt: Date | null
+  /** Of an endpoint that failed lately: since when it is as it is, and what keeps it from more. */
+  endpointStateSince: Date | null
+  endpointOpenUntil: Date | null
+  endpointPausedUntil: Date | null
+  endpointInFlightLimit: number | null
 }
 
 /** Why a delivery has not been accepted, since when, and which retry comes next; null once it was. */
@@ -38,10 +43,27 @@ export function undeliveredOf(waiting: Waiting, now: Date): UndeliveredInfo | nu
       if (nextAttemptAt !== null && nextAttemptAt > now) return told('RETRY', lastAttemptAt)
       if (waiting.inFlight >= waiting.inFlightMax) return told('ENDPOINT_BUSY', nextAttemptAt)
       return told(waiting.isRateSpent ? 'RATE_LIMITED' : 'DUE', nextAttemptAt)
+      const { endpointOpenUntil: openUntil, endpointPausedUntil: pausedUntil } = waiting
+      if (openUntil !== null && openUntil > now) {
+        return told('CIRCUIT_OPEN', waiting.endpointStateSince)
+      }
+      if (pausedUntil !== null && pausedUntil > now) return told('RETRY_AFTER', null)
+      const limit = waiting.endpointInFlightLimit ?? endpointInFlightMax
+      const isFull = waiting.inFlight >= Math.min(limit, endpointInFlightMax)
+      return told(isFull ? 'ENDPOINT_BUSY' : 'DUE', nextAttemptAt)
     }
     default:
       return status satisfies never
   }
+}
+
+/** When it is tried next: not before its endpoint is sent anything again. */
+export function nextAttemptOf(
+  waiting: Pick<Waiting, 'status' | 'nextAttemptAt' | 'endpointOpenUntil' | 'endpointPausedUntil'>,
+): Date | null {
+  const { nextAttemptAt, endpointOpenUntil, endpointPausedUntil } = waiting
+  if (nextAttemptAt === null || waiting.status !== 'PENDING') return nextAttemptAt
+  return later(endpointPausedUntil, later(endpointOpenUntil, nextAttemptAt))
 }
 
 function later(one: Date | null, other: Date): Date {

@@ -8,6 +8,7 @@ import { TaskRefusal } from '#jobs/task.ts'
 import type { UsageReportPayload } from '#jobs/usage-report.ts'
 import { expireProposals } from '#proposals/expiry.task.ts'
 import { todayOf } from '#proposals/proposal.ts'
+import { watchHealth } from '#webhooks/health.task.ts'
 import { aReceiver } from '../webhooks/fixture.ts'
 import { refusedWith, startWorld, type World } from '../world.ts'
 
@@ -114,6 +115,19 @@ test('every event type of the contract is published', async () => {
   const endpoint = await make('webhook-endpoints', { url: (await aReceiver()).url })
   const path = `webhook-endpoints/${endpoint.id}`
   await make(`${path}/test-events`, undefined, 202)
+  await world.drain()
+  await world.query(
+    `insert into webhook_endpoint_health (tenant_id, endpoint_id, state, since, warned,
+       consecutive_failures, first_failure_at)
+     select tenant_id, id, 'DEGRADED', $2::timestamptz, 0, 5, $2 from webhook_endpoint where id = $1`,
+    [endpoint.id, new Date(world.ctx.clock.now().getTime() - dayMs)],
+  )
+  await watchHealth(world.ctx)
+  await world.query(
+    `update webhook_endpoint_health
+     set state = 'HEALTHY', consecutive_failures = 0, first_failure_at = null`,
+  )
+  await watchHealth(world.ctx)
   await api.patch(`/api/v1/${path}`, { status: 'DISABLED' })
   await api.delete(`/api/v1/${path}`)
 

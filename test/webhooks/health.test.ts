@@ -175,3 +175,55 @@ test('what its former URL answered is not held against an endpoint that moved me
   expect(await remembered(endpoint)).toBeUndefined()
   await stop(0)
 })
+
+test('the health of an endpoint is shown with reasons and evidence, and changes nothing of the endpoint itself', async () => {
+  const [bad, good] = [await aReceiver(), await aReceiver()]
+  bad.answers(500)
+  const { api, endpoint } = await aBacklog(bad.url, 60)
+  const fine = await anEndpoint(api, good.url, ['client.updated'])
+  const off = await anEndpoint(api, good.url)
+  await api.patch(off.path, { status: 'DISABLED' })
+  const before = await api.get(endpoint.path)
+  const { stop } = anotherWorker(world)
+  await until(() => isOpen(endpoint))
+  await world.drain()
+
+  const { body } = await api.get(`${endpoint.path}/health`)
+  expect(body).toMatchObject({
+    ...{ endpointId: endpoint.id, state: 'PROBING', lastOutcome: 'REFUSED', inFlightLimit: 1 },
+    ...{ consecutiveFailures: bad.requests.length, lastSuccessAt: null, warningCount: 0 },
+  })
+  const codes = body.reasons.map(({ code }: { code: string }) => code)
+  expect(codes).toEqual(['CIRCUIT_OPEN', 'CONSECUTIVE_FAILURES', 'FREQUENT_FAILURES'])
+  expect(body.reasons[0].message).toContain(body.openUntil)
+  expect(body.failures).toHaveLength(10)
+  const [failure] = body.failures
+  const attempts = await api.get(`/api/v1/webhook-deliveries/${failure.deliveryId}/attempts`)
+  expect(attempts.body.data).toContainEqual(
+    expect.objectContaining({ id: failure.attemptId, outcome: 'REFUSED', responseStatus: 500 }),
+  )
+  const after = await api.get(endpoint.path)
+  expect([after.body, after.headers.get('etag')]).toEqual([before.body, before.headers.get('etag')])
+
+  const waiting = await deliveriesOf(api, `&endpointId=${endpoint.id}&isDelivered=false`)
+  const kept = waiting.filter(({ undelivered }) => undelivered?.reason === 'CIRCUIT_OPEN')
+  expect(kept.length).toBeGreaterThanOrEqual(60 - bad.requests.length)
+  expect(kept[0]?.undelivered?.since).toBe(body.since)
+  expect(kept[0]?.nextAttemptAt).toBe(body.openUntil)
+
+  const listed = async (health: string) =>
+    (await api.get(`/api/v1/webhook-endpoints?health=${health}`)).body.data.map(
+      ({ id }: { id: string }) => id,
+    )
+  expect(await listed('PROBING')).toEqual([endpoint.id])
+  expect(await listed('HEALTHY')).toEqual([fine.id])
+  expect(await listed('DISABLED')).toEqual([off.id])
+  expect(await listed('DEGRADED')).toEqual([])
+  expect((await api.get(`${fine.path}/health`)).body).toMatchObject({
+    ...{ state: 'HEALTHY', reasons: [], inFlightLimit: 10, failures: [], lastSuccessAt: null },
+  })
+  const reached = await anEndpoint(api, good.url)
+  await api.post(`${reached.path}/test-events`)
+  await until(async () => (await api.get(`${reached.path}/health`)).body.lastSuccessAt !== null)
+  await stop()
+})
