@@ -1772,7 +1772,7 @@ export interface paths {
         put?: never;
         /**
          * Receive a webhook
-         * @description Takes a webhook in whatever form its sender gives it. It is verified over the raw bytes, by the scheme of its source; a second copy of one that was taken is answered like the first, and not taken again. What is taken is kept, and passed on as an `inbound.received` event. The answer is the one that the sender demands: status, headers and body. What is refused (`webhook_refused`) is not kept.
+         * @description Takes a webhook in whatever form its sender gives it. It is verified over the raw bytes, by the scheme of its source; a second copy of one that was taken is answered like the first, and not taken again. What is taken is kept, and passed on as an `inbound.received` event. The answer is the one that the sender demands: status, headers and body. What is refused (`webhook_refused`) is not kept, nor what is beyond the source's `throttle` (429).
          */
         post: operations["submitWebhook"];
         delete?: never;
@@ -6669,6 +6669,8 @@ export interface components {
             secretsChangedAt: components["schemas"]["Timestamp"];
             settings: components["schemas"]["InboundSourceSettings"];
             status: components["schemas"]["InboundSourceStatus"];
+            /** @description How much it may send; `null` is as much as we can take. */
+            throttle: components["schemas"]["InboundThrottle"] | null;
             /** @description When the source last changed. */
             updatedAt: components["schemas"]["Timestamp"];
             /**
@@ -6698,6 +6700,8 @@ export interface components {
             /** @description What the webhooks are verified with, the current one first; a second one is for the time in which the sender changes them. Public keys go here too. They are never shown again. */
             secrets?: string[];
             settings?: components["schemas"]["InboundSourceSettingsInput"];
+            /** @description How much it may send; without it, or `null`, as much as we can take. */
+            throttle?: components["schemas"]["InboundThrottleInput"] | null;
         };
         /** @description One page of inbound sources. */
         InboundSourceList: {
@@ -6722,6 +6726,8 @@ export interface components {
             secrets?: string[];
             settings?: components["schemas"]["InboundSourceSettingsPatch"];
             status?: components["schemas"]["InboundSourceStatus"];
+            /** @description How much it may send; `null` is as much as we can take. */
+            throttle?: components["schemas"]["InboundThrottleInput"] | null;
         };
         /** @description What the scheme has to know beside its secrets; what is absent is as the scheme has it. */
         InboundSourceSettings: {
@@ -6947,6 +6953,22 @@ export interface components {
              * @constant
              */
             version: 1;
+        };
+        /** @description How much a source may send. */
+        InboundThrottle: {
+            /**
+             * Format: int32
+             * @description So many webhooks in a second, also at once. One that is beyond is answered 429 with `Retry-After`, and not kept: its sender sends it again.
+             */
+            perSecond: number;
+        };
+        /** @description How much a source may send. */
+        InboundThrottleInput: {
+            /**
+             * Format: int32
+             * @description So many webhooks in a second, also at once. One that is beyond is answered 429 with `Retry-After`, and not kept: its sender sends it again. What is forged is not counted.
+             */
+            perSecond: number;
         };
         /** @description An invoice was drafted. */
         InvoiceCreatedEvent: {
@@ -9431,6 +9453,20 @@ export interface components {
             headers: {
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "Server-Timing": components["headers"]["ServerTiming"];
+                traceparent: components["headers"]["Traceparent"];
+                "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                "X-Request-Id": components["headers"]["XRequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The source has sent more than its `throttle` lets through. Send it again later. */
+        SourceThrottled: {
+            headers: {
+                "Retry-After": components["headers"]["RetryAfter"];
                 "Server-Timing": components["headers"]["ServerTiming"];
                 traceparent: components["headers"]["Traceparent"];
                 "X-Correlation-Id": components["headers"]["XCorrelationId"];
@@ -16328,6 +16364,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             413: components["responses"]["PayloadTooLarge"];
+            429: components["responses"]["SourceThrottled"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
         };
@@ -16401,6 +16438,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             413: components["responses"]["PayloadTooLarge"];
+            429: components["responses"]["SourceThrottled"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
         };

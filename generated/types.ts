@@ -366,6 +366,12 @@ export type InboundSourceStatus = components['schemas']['InboundSourceStatus']
 /** An inbound source changed. */
 export type InboundSourceUpdatedEvent = components['schemas']['InboundSourceUpdatedEvent']
 
+/** How much a source may send. */
+export type InboundThrottle = components['schemas']['InboundThrottle']
+
+/** How much a source may send. */
+export type InboundThrottleInput = components['schemas']['InboundThrottleInput']
+
 /** An invoice was drafted. */
 export type InvoiceCreatedEvent = components['schemas']['InvoiceCreatedEvent']
 

@@ -20,3 +20,4 @@ export declare const validateInboundSourceList: Validate
 export declare const validateInboundSourcePatch: Validate
 export declare const validateInboundSourceSettingsInput: Validate
 export declare const validateInboundSourceSettingsPatch: Validate
+export declare const validateInboundThrottleInput: Validate

@@ -1435,7 +1435,7 @@ export function validateInboundSourceInput(data, {instancePath="", parentData, p
       else {
         const _errs1 = errors;
         for(const key0 in data){
-          if(!(((((((key0 === "name") || (key0 === "scheme")) || (key0 === "settings")) || (key0 === "secrets")) || (key0 === "allowedIps")) || (key0 === "maxBodyBytes")) || (key0 === "acceptsUndedupable"))){
+          if(!((((((((key0 === "name") || (key0 === "scheme")) || (key0 === "settings")) || (key0 === "secrets")) || (key0 === "allowedIps")) || (key0 === "maxBodyBytes")) || (key0 === "throttle")) || (key0 === "acceptsUndedupable"))){
             validateInboundSourceInput.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
             return false;
             break;
@@ -1639,16 +1639,73 @@ export function validateInboundSourceInput(data, {instancePath="", parentData, p
                       var valid0 = true;
                     }
                     if(valid0){
-                      if(data.acceptsUndedupable !== undefined){
+                      if(data.throttle !== undefined){
+                        let data8 = data.throttle;
                         const _errs15 = errors;
-                        if(typeof data.acceptsUndedupable !== "boolean"){
-                          validateInboundSourceInput.errors = [{instancePath:instancePath+"/acceptsUndedupable",schemaPath:"#/properties/acceptsUndedupable/type",keyword:"type",params:{type: "boolean"},message:"must be boolean"}];
+                        const _errs16 = errors;
+                        let valid4 = false;
+                        const _errs17 = errors;
+                        if(!(validateInboundThrottleInput(data8, {instancePath:instancePath+"/throttle",parentData:data,parentDataProperty:"throttle",rootData}))){
+                          vErrors = vErrors === null ? validateInboundThrottleInput.errors : vErrors.concat(validateInboundThrottleInput.errors);
+                          errors = vErrors.length;
+                        }
+                        var _valid0 = _errs17 === errors;
+                        valid4 = valid4 || _valid0;
+                        if(!valid4){
+                          const _errs18 = errors;
+                          if(data8 !== null){
+                            const err0 = {instancePath:instancePath+"/throttle",schemaPath:"#/properties/throttle/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                            if(vErrors === null){
+                              vErrors = [err0];
+                            }
+                            else {
+                              vErrors.push(err0);
+                            }
+                            errors++;
+                          }
+                          var _valid0 = _errs18 === errors;
+                          valid4 = valid4 || _valid0;
+                        }
+                        if(!valid4){
+                          const err1 = {instancePath:instancePath+"/throttle",schemaPath:"#/properties/throttle/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                          if(vErrors === null){
+                            vErrors = [err1];
+                          }
+                          else {
+                            vErrors.push(err1);
+                          }
+                          errors++;
+                          validateInboundSourceInput.errors = vErrors;
                           return false;
+                        }
+                        else {
+                          errors = _errs16;
+                          if(vErrors !== null){
+                            if(_errs16){
+                              vErrors.length = _errs16;
+                            }
+                            else {
+                              vErrors = null;
+                            }
+                          }
                         }
                         var valid0 = _errs15 === errors;
                       }
                       else {
                         var valid0 = true;
+                      }
+                      if(valid0){
+                        if(data.acceptsUndedupable !== undefined){
+                          const _errs20 = errors;
+                          if(typeof data.acceptsUndedupable !== "boolean"){
+                            validateInboundSourceInput.errors = [{instancePath:instancePath+"/acceptsUndedupable",schemaPath:"#/properties/acceptsUndedupable/type",keyword:"type",params:{type: "boolean"},message:"must be boolean"}];
+                            return false;
+                          }
+                          var valid0 = _errs20 === errors;
+                        }
+                        else {
+                          var valid0 = true;
+                        }
                       }
                     }
                   }
@@ -1745,7 +1802,7 @@ export function validateInboundSourcePatch(data, {instancePath="", parentData, p
     if(data && typeof data == "object" && !Array.isArray(data)){
       const _errs1 = errors;
       for(const key0 in data){
-        if(!(((((((key0 === "name") || (key0 === "settings")) || (key0 === "secrets")) || (key0 === "allowedIps")) || (key0 === "maxBodyBytes")) || (key0 === "acceptsUndedupable")) || (key0 === "status"))){
+        if(!((((((((key0 === "name") || (key0 === "settings")) || (key0 === "secrets")) || (key0 === "allowedIps")) || (key0 === "maxBodyBytes")) || (key0 === "throttle")) || (key0 === "acceptsUndedupable")) || (key0 === "status"))){
           validateInboundSourcePatch.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
           return false;
           break;
@@ -1937,11 +1994,55 @@ export function validateInboundSourcePatch(data, {instancePath="", parentData, p
                   var valid0 = true;
                 }
                 if(valid0){
-                  if(data.acceptsUndedupable !== undefined){
+                  if(data.throttle !== undefined){
+                    let data7 = data.throttle;
                     const _errs14 = errors;
-                    if(typeof data.acceptsUndedupable !== "boolean"){
-                      validateInboundSourcePatch.errors = [{instancePath:instancePath+"/acceptsUndedupable",schemaPath:"#/properties/acceptsUndedupable/type",keyword:"type",params:{type: "boolean"},message:"must be boolean"}];
+                    const _errs15 = errors;
+                    let valid4 = false;
+                    const _errs16 = errors;
+                    if(!(validateInboundThrottleInput(data7, {instancePath:instancePath+"/throttle",parentData:data,parentDataProperty:"throttle",rootData}))){
+                      vErrors = vErrors === null ? validateInboundThrottleInput.errors : vErrors.concat(validateInboundThrottleInput.errors);
+                      errors = vErrors.length;
+                    }
+                    var _valid0 = _errs16 === errors;
+                    valid4 = valid4 || _valid0;
+                    if(!valid4){
+                      const _errs17 = errors;
+                      if(data7 !== null){
+                        const err0 = {instancePath:instancePath+"/throttle",schemaPath:"#/properties/throttle/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                        if(vErrors === null){
+                          vErrors = [err0];
+                        }
+                        else {
+                          vErrors.push(err0);
+                        }
+                        errors++;
+                      }
+                      var _valid0 = _errs17 === errors;
+                      valid4 = valid4 || _valid0;
+                    }
+                    if(!valid4){
+                      const err1 = {instancePath:instancePath+"/throttle",schemaPath:"#/properties/throttle/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                      if(vErrors === null){
+                        vErrors = [err1];
+                      }
+                      else {
+                        vErrors.push(err1);
+                      }
+                      errors++;
+                      validateInboundSourcePatch.errors = vErrors;
                       return false;
+                    }
+                    else {
+                      errors = _errs15;
+                      if(vErrors !== null){
+                        if(_errs15){
+                          vErrors.length = _errs15;
+                        }
+                        else {
+                          vErrors = null;
+                        }
+                      }
                     }
                     var valid0 = _errs14 === errors;
                   }
@@ -1949,16 +2050,29 @@ export function validateInboundSourcePatch(data, {instancePath="", parentData, p
                     var valid0 = true;
                   }
                   if(valid0){
-                    if(data.status !== undefined){
-                      const _errs16 = errors;
-                      if(!(validateInboundSourceStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
-                        vErrors = vErrors === null ? validateInboundSourceStatus.errors : vErrors.concat(validateInboundSourceStatus.errors);
-                        errors = vErrors.length;
+                    if(data.acceptsUndedupable !== undefined){
+                      const _errs19 = errors;
+                      if(typeof data.acceptsUndedupable !== "boolean"){
+                        validateInboundSourcePatch.errors = [{instancePath:instancePath+"/acceptsUndedupable",schemaPath:"#/properties/acceptsUndedupable/type",keyword:"type",params:{type: "boolean"},message:"must be boolean"}];
+                        return false;
                       }
-                      var valid0 = _errs16 === errors;
+                      var valid0 = _errs19 === errors;
                     }
                     else {
                       var valid0 = true;
+                    }
+                    if(valid0){
+                      if(data.status !== undefined){
+                        const _errs21 = errors;
+                        if(!(validateInboundSourceStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
+                          vErrors = vErrors === null ? validateInboundSourceStatus.errors : vErrors.concat(validateInboundSourceStatus.errors);
+                          errors = vErrors.length;
+                        }
+                        var valid0 = _errs21 === errors;
+                      }
+                      else {
+                        var valid0 = true;
+                      }
                     }
                   }
                 }
@@ -3729,5 +3843,65 @@ export function validateInboundSourceSettingsPatch(data, {instancePath="", paren
     }
   }
   validateInboundSourceSettingsPatch.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateInboundThrottleInput(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((data.perSecond === undefined) && (missing0 = "perSecond")){
+        validateInboundThrottleInput.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        const _errs1 = errors;
+        for(const key0 in data){
+          if(!(key0 === "perSecond")){
+            validateInboundThrottleInput.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+            return false;
+            break;
+          }
+        }
+        if(_errs1 === errors){
+          if(data.perSecond !== undefined){
+            let data0 = data.perSecond;
+            const _errs2 = errors;
+            if(!(((typeof data0 == "number") && (!(data0 % 1) && !isNaN(data0))) && (isFinite(data0)))){
+              validateInboundThrottleInput.errors = [{instancePath:instancePath+"/perSecond",schemaPath:"#/properties/perSecond/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+              return false;
+            }
+            if(errors === _errs2){
+              if((typeof data0 == "number") && (isFinite(data0))){
+                if(data0 > 10000 || isNaN(data0)){
+                  validateInboundThrottleInput.errors = [{instancePath:instancePath+"/perSecond",schemaPath:"#/properties/perSecond/maximum",keyword:"maximum",params:{comparison: "<=", limit: 10000},message:"must be <= 10000"}];
+                  return false;
+                }
+                else {
+                  if(data0 < 1 || isNaN(data0)){
+                    validateInboundThrottleInput.errors = [{instancePath:instancePath+"/perSecond",schemaPath:"#/properties/perSecond/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
+                    return false;
+                  }
+                  else {
+                    if(!(listInboundReceiptsQuery_0.validate(data0))){
+                      validateInboundThrottleInput.errors = [{instancePath:instancePath+"/perSecond",schemaPath:"#/properties/perSecond/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                      return false;
+                    }
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateInboundThrottleInput.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateInboundThrottleInput.errors = vErrors;
   return errors === 0;
 }

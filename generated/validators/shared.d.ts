@@ -35,6 +35,7 @@ export declare const validateInboundSourceId: Validate
 export declare const validateInboundSourceInfo: Validate
 export declare const validateInboundSourceSettings: Validate
 export declare const validateInboundSourceStatus: Validate
+export declare const validateInboundThrottle: Validate
 export declare const validateInvoiceId: Validate
 export declare const validateInvoiceInfo: Validate
 export declare const validateInvoiceNumber: Validate

@@ -2403,7 +2403,7 @@ export function validateInboundSourceInfo(data, {instancePath="", parentData, pa
   if(errors === 0){
     if(data && typeof data == "object" && !Array.isArray(data)){
       let missing0;
-      if(((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.name === undefined) && (missing0 = "name"))) || ((data.url === undefined) && (missing0 = "url"))) || ((data.scheme === undefined) && (missing0 = "scheme"))) || ((data.settings === undefined) && (missing0 = "settings"))) || ((data.secretCount === undefined) && (missing0 = "secretCount"))) || ((data.secretsChangedAt === undefined) && (missing0 = "secretsChangedAt"))) || ((data.allowedIps === undefined) && (missing0 = "allowedIps"))) || ((data.maxBodyBytes === undefined) && (missing0 = "maxBodyBytes"))) || ((data.acceptsUndedupable === undefined) && (missing0 = "acceptsUndedupable"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))){
+      if((((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.name === undefined) && (missing0 = "name"))) || ((data.url === undefined) && (missing0 = "url"))) || ((data.scheme === undefined) && (missing0 = "scheme"))) || ((data.settings === undefined) && (missing0 = "settings"))) || ((data.secretCount === undefined) && (missing0 = "secretCount"))) || ((data.secretsChangedAt === undefined) && (missing0 = "secretsChangedAt"))) || ((data.allowedIps === undefined) && (missing0 = "allowedIps"))) || ((data.maxBodyBytes === undefined) && (missing0 = "maxBodyBytes"))) || ((data.throttle === undefined) && (missing0 = "throttle"))) || ((data.acceptsUndedupable === undefined) && (missing0 = "acceptsUndedupable"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))){
         validateInboundSourceInfo.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
         return false;
       }
@@ -2608,11 +2608,55 @@ export function validateInboundSourceInfo(data, {instancePath="", parentData, pa
                           var valid0 = true;
                         }
                         if(valid0){
-                          if(data.acceptsUndedupable !== undefined){
+                          if(data.throttle !== undefined){
+                            let data10 = data.throttle;
                             const _errs16 = errors;
-                            if(typeof data.acceptsUndedupable !== "boolean"){
-                              validateInboundSourceInfo.errors = [{instancePath:instancePath+"/acceptsUndedupable",schemaPath:"#/properties/acceptsUndedupable/type",keyword:"type",params:{type: "boolean"},message:"must be boolean"}];
+                            const _errs17 = errors;
+                            let valid2 = false;
+                            const _errs18 = errors;
+                            if(!(validateInboundThrottle(data10, {instancePath:instancePath+"/throttle",parentData:data,parentDataProperty:"throttle",rootData}))){
+                              vErrors = vErrors === null ? validateInboundThrottle.errors : vErrors.concat(validateInboundThrottle.errors);
+                              errors = vErrors.length;
+                            }
+                            var _valid0 = _errs18 === errors;
+                            valid2 = valid2 || _valid0;
+                            if(!valid2){
+                              const _errs19 = errors;
+                              if(data10 !== null){
+                                const err0 = {instancePath:instancePath+"/throttle",schemaPath:"#/properties/throttle/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                                if(vErrors === null){
+                                  vErrors = [err0];
+                                }
+                                else {
+                                  vErrors.push(err0);
+                                }
+                                errors++;
+                              }
+                              var _valid0 = _errs19 === errors;
+                              valid2 = valid2 || _valid0;
+                            }
+                            if(!valid2){
+                              const err1 = {instancePath:instancePath+"/throttle",schemaPath:"#/properties/throttle/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                              if(vErrors === null){
+                                vErrors = [err1];
+                              }
+                              else {
+                                vErrors.push(err1);
+                              }
+                              errors++;
+                              validateInboundSourceInfo.errors = vErrors;
                               return false;
+                            }
+                            else {
+                              errors = _errs17;
+                              if(vErrors !== null){
+                                if(_errs17){
+                                  vErrors.length = _errs17;
+                                }
+                                else {
+                                  vErrors = null;
+                                }
+                              }
                             }
                             var valid0 = _errs16 === errors;
                           }
@@ -2620,52 +2664,65 @@ export function validateInboundSourceInfo(data, {instancePath="", parentData, pa
                             var valid0 = true;
                           }
                           if(valid0){
-                            if(data.status !== undefined){
-                              const _errs18 = errors;
-                              if(!(validateInboundSourceStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
-                                vErrors = vErrors === null ? validateInboundSourceStatus.errors : vErrors.concat(validateInboundSourceStatus.errors);
-                                errors = vErrors.length;
+                            if(data.acceptsUndedupable !== undefined){
+                              const _errs21 = errors;
+                              if(typeof data.acceptsUndedupable !== "boolean"){
+                                validateInboundSourceInfo.errors = [{instancePath:instancePath+"/acceptsUndedupable",schemaPath:"#/properties/acceptsUndedupable/type",keyword:"type",params:{type: "boolean"},message:"must be boolean"}];
+                                return false;
                               }
-                              var valid0 = _errs18 === errors;
+                              var valid0 = _errs21 === errors;
                             }
                             else {
                               var valid0 = true;
                             }
                             if(valid0){
-                              if(data.createdAt !== undefined){
-                                const _errs19 = errors;
-                                if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
-                                  vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                              if(data.status !== undefined){
+                                const _errs23 = errors;
+                                if(!(validateInboundSourceStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
+                                  vErrors = vErrors === null ? validateInboundSourceStatus.errors : vErrors.concat(validateInboundSourceStatus.errors);
                                   errors = vErrors.length;
                                 }
-                                var valid0 = _errs19 === errors;
+                                var valid0 = _errs23 === errors;
                               }
                               else {
                                 var valid0 = true;
                               }
                               if(valid0){
-                                if(data.updatedAt !== undefined){
-                                  const _errs20 = errors;
-                                  if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                                if(data.createdAt !== undefined){
+                                  const _errs24 = errors;
+                                  if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
                                     vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                                     errors = vErrors.length;
                                   }
-                                  var valid0 = _errs20 === errors;
+                                  var valid0 = _errs24 === errors;
                                 }
                                 else {
                                   var valid0 = true;
                                 }
                                 if(valid0){
-                                  if(data.revision !== undefined){
-                                    const _errs21 = errors;
-                                    if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
-                                      vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                  if(data.updatedAt !== undefined){
+                                    const _errs25 = errors;
+                                    if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                                      vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                                       errors = vErrors.length;
                                     }
-                                    var valid0 = _errs21 === errors;
+                                    var valid0 = _errs25 === errors;
                                   }
                                   else {
                                     var valid0 = true;
+                                  }
+                                  if(valid0){
+                                    if(data.revision !== undefined){
+                                      const _errs26 = errors;
+                                      if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
+                                        vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                        errors = vErrors.length;
+                                      }
+                                      var valid0 = _errs26 === errors;
+                                    }
+                                    else {
+                                      var valid0 = true;
+                                    }
                                   }
                                 }
                               }
@@ -3230,6 +3287,56 @@ export function validateInboundSourceStatus(data, {instancePath="", parentData, 
     return false;
   }
   validateInboundSourceStatus.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateInboundThrottle(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((data.perSecond === undefined) && (missing0 = "perSecond")){
+        validateInboundThrottle.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.perSecond !== undefined){
+          let data0 = data.perSecond;
+          const _errs1 = errors;
+          if(!(((typeof data0 == "number") && (!(data0 % 1) && !isNaN(data0))) && (isFinite(data0)))){
+            validateInboundThrottle.errors = [{instancePath:instancePath+"/perSecond",schemaPath:"#/properties/perSecond/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+            return false;
+          }
+          if(errors === _errs1){
+            if((typeof data0 == "number") && (isFinite(data0))){
+              if(data0 > 10000 || isNaN(data0)){
+                validateInboundThrottle.errors = [{instancePath:instancePath+"/perSecond",schemaPath:"#/properties/perSecond/maximum",keyword:"maximum",params:{comparison: "<=", limit: 10000},message:"must be <= 10000"}];
+                return false;
+              }
+              else {
+                if(data0 < 1 || isNaN(data0)){
+                  validateInboundThrottle.errors = [{instancePath:instancePath+"/perSecond",schemaPath:"#/properties/perSecond/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
+                  return false;
+                }
+                else {
+                  if(!(validateInboundReceiptInfo_0.validate(data0))){
+                    validateInboundThrottle.errors = [{instancePath:instancePath+"/perSecond",schemaPath:"#/properties/perSecond/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                    return false;
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateInboundThrottle.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateInboundThrottle.errors = vErrors;
   return errors === 0;
 }
 

@@ -23,10 +23,12 @@ export function explain(error: Error): Failure {
   if (aboutName !== undefined)
     return { reason: 'name_unresolved', detail: `${aboutName} (${code}).` }
   if (/CERT|TLS|SSL|EPROTO|SIGNED|VERIFY/.test(code)) {
-    return { reason: 'tls_failed', detail: `No trusted TLS connection (${code}).` }
+    return { reason: 'tls_failed', detail: `No trusted TLS connection${aboutTls(code)} (${code}).` }
   }
   const words = connectionWords[code] ?? 'The connection failed'
-  return { reason: 'connection_failed', detail: `${words} (${code}).` }
+  // Codes of the network are everybody's; those of the library that we use are nobody's affair.
+  const named = code.startsWith('UND_') || code === 'unknown' ? '' : ` (${code})`
+  return { reason: 'connection_failed', detail: `${words}${named}.` }
 }
 
 /** True when the peer hung up; on a used connection that may be a matter of timing only. */
@@ -52,6 +54,24 @@ const nameWords: Readonly<Record<string, string>> = {
   EBADNAME: 'The host name is not valid',
   EBADRESP: 'The name servers answered wrongly',
 }
+
+/** What the owner of a server can do something about; else the code has to speak for itself. */
+function aboutTls(code: string): string {
+  const [, words] = tlsWords.find(([pattern]) => pattern.test(code)) ?? []
+  return words === undefined ? '' : `: ${words}`
+}
+
+const tlsWords: readonly (readonly [RegExp, string])[] = [
+  [/^CERT_HAS_EXPIRED$/, 'the certificate has expired'],
+  [/^CERT_NOT_YET_VALID$/, 'the certificate is not good yet'],
+  [/^CERT_REVOKED$/, 'the certificate was revoked'],
+  [/SELF_SIGNED|UNTRUSTED/, 'the certificate is signed by nobody that is known'],
+  [/UNABLE_TO_(GET_ISSUER|VERIFY)/, 'the certificate comes without those that it is signed by'],
+  [/ALTNAME/, 'the certificate is for another name'],
+  [/WRONG_VERSION_NUMBER|PACKET_LENGTH|RECORD_LAYER|HTTP_REQUEST/, 'there is no TLS at that port'],
+  [/PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL/, 'the version of TLS is too old'],
+  [/HANDSHAKE_FAILURE|NO_SHARED|NO_PROTOCOLS/, 'the server speaks no TLS that we do'],
+]
 
 const connectionWords: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'The connection was refused',

@@ -17,7 +17,8 @@ export interface Limiter {
   stop(): Promise<void>
 }
 
-export type Caller = Pick<Principal, 'tenantId'> & { key: Pick<Principal['key'], 'id'> }
+/** Whose account it is: a key's, or of whatever else a tenant has by that id. */
+export type Caller = Pick<Principal, 'tenantId'> & { key: { readonly id: string } }
 
 export interface Taken {
   /** The names of the policies that refused; none when the call may go on. */

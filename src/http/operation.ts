@@ -5,7 +5,7 @@ import type { OperationId, Operations } from '#generated/operations.ts'
 import type { Scope } from '#generated/routes.ts'
 import type { AuditActorType } from '#generated/types.ts'
 import type { Id, TenantId } from '#ids.ts'
-import type { LimitOverrides } from './limit.ts'
+import type { LimitOverrides, Policy } from './limit.ts'
 
 /** Whom a verified key speaks for, and what it may do. */
 export interface Principal {
@@ -103,8 +103,19 @@ export interface RawReply {
   readonly body?: string
 }
 
+/**
+ * Spends one unit of a quota that all processes share, in an account of the tenant's. Answers after how
+ * long it may be tried again; 0 when it was spent.
+ */
+export type Spend = (tenantId: TenantId, account: string, policy: Policy) => Promise<number>
+
 /** Handles what others send in a form of their own, in transactions of its own. */
-export type RawOperation = (ctx: Context, call: OpenCall, request: RawRequest) => Promise<RawReply>
+export type RawOperation = (
+  ctx: Context,
+  call: OpenCall,
+  request: RawRequest,
+  spend: Spend,
+) => Promise<RawReply>
 
 /** What a handler works on: a write queues on the call's transaction, a read has fenced reads. */
 type StoreOf<Id extends OperationId> = Operations[Id]['access'] extends 'open'

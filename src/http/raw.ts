@@ -2,12 +2,13 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Route } from '#generated/routes.ts'
 import { type Door, openCallOf } from './admit.ts'
-import type { RawOperation, RawRequest } from './operation.ts'
+import type { RawOperation, RawRequest, Spend } from './operation.ts'
 
 /*
  * What others send in a form of their own comes in here: any media type, any query, and the raw
  * bytes, since those are what was signed. It is answered exactly as the operation says. Whoever sends
- * has no key of ours, so that nothing is counted against a quota; overload keeps it out as it does
+ * has no key of ours, so that nothing is counted against a key's quota; what the operation counts
+ * itself, once it knows who it is, is counted over all processes. Overload keeps it out as it does
  * any other write.
  */
 
@@ -20,6 +21,12 @@ export function mountRaw(
   route: Route,
   handler: RawOperation,
 ): void {
+  const spend: Spend = async (tenantId, account, policy) => {
+    const holder = { tenantId, key: { id: account } }
+    const bucket = { policy, holder: 'key' } as const
+    const nowMs = door.ctx.clock.now().getTime()
+    return (await door.limiter.take(holder, [bucket], 1, nowMs)).retryAfterMs
+  }
   app.route({
     method: route.method,
     url: route.url,
@@ -28,7 +35,8 @@ export function mountRaw(
     onRequest: async () => door.gate.pass('write'),
     handler: async (request, reply) => {
       const call = openCallOf(door, request)
-      const { status, headers = {}, body } = await handler(door.ctx, call, rawRequestOf(request))
+      const answer = await handler(door.ctx, call, rawRequestOf(request), spend)
+      const { status, headers = {}, body } = answer
       reply.code(status).headers(headers)
       // An empty text would be sent with a type.
       return reply.send(body === '' ? undefined : body)

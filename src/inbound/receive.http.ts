@@ -4,12 +4,14 @@ import type { Context } from '#context.ts'
 import { transact } from '#db/transact.ts'
 import { publish } from '#events/publish.ts'
 import type { ProblemCode } from '#generated/types.ts'
+import { quotaExceeded } from '#http/admit.ts'
 import {
   type Cause,
   type OpenCall,
   type RawOperation,
   type RawReply,
   type RawRequest,
+  type Spend,
   systemCause,
 } from '#http/operation.ts'
 import { problem } from '#http/problem.ts'
@@ -19,7 +21,7 @@ import { confirmation } from './confirmation.ts'
 import { createFetchText } from './public-keys.ts'
 import { insertDedupe, insertReceipt, isSecondCopy } from './receipt.sql.ts'
 import { dedupeKeyOf, forwarding, keptHeaders, newReceipt, toReceipt } from './receipt.ts'
-import type { Accepted, FetchText, RefusalReason, Scheme } from './scheme.ts'
+import type { Accepted, FetchText, RefusalReason, Scheme, Verdict } from './scheme.ts'
 import { schemes } from './schemes.ts'
 import { findSource, findTenantOf } from './source.sql.ts'
 import { type Source, secretsOf } from './source.ts'
@@ -48,6 +50,7 @@ interface Arrival {
   secrets: readonly string[]
   call: OpenCall
   request: RawRequest
+  spend: Spend
 }
 
 /**
@@ -55,8 +58,8 @@ interface Arrival {
  * is it really they. Only then is it asked whether it was here before: what is forged never keeps out
  * what is real.
  */
-export const submitWebhook: RawOperation = async (ctx, call, request) => {
-  const arrival = await arrive(ctx, call, request)
+export const submitWebhook: RawOperation = async (ctx, call, request, spend) => {
+  const arrival = await arrive(ctx, call, request, spend)
   const { scheme, secrets, source } = arrival
   const verdict = await scheme.verify(request, {
     now: call.now,
@@ -66,13 +69,11 @@ export const submitWebhook: RawOperation = async (ctx, call, request) => {
   })
   switch (verdict.kind) {
     case 'accepted':
-      return await take(arrival, verdict)
+      return (await tooMuch(arrival, 'inbound')) ?? (await take(arrival, verdict))
     case 'refused':
       return refuse(arrival, verdict.reason)
     case 'handshake':
-      count(source, 'handshake')
-      if (verdict.confirmUrl !== undefined) await confirmLater(arrival, verdict.confirmUrl)
-      return verdict.answer
+      return (await tooMuch(arrival, 'handshake')) ?? (await greet(arrival, verdict))
     case 'unavailable':
       count(source, 'unavailable')
       throw problem('unavailable', {
@@ -87,7 +88,12 @@ export const submitWebhook: RawOperation = async (ctx, call, request) => {
 /** By GET there are challenges only. */
 export const getWebhookChallenge: RawOperation = submitWebhook
 
-async function arrive(ctx: Context, call: OpenCall, request: RawRequest): Promise<Arrival> {
+async function arrive(
+  ctx: Context,
+  call: OpenCall,
+  request: RawRequest,
+  spend: Spend,
+): Promise<Arrival> {
   const { tenantId, source } = await findOpenSource(ctx, request.path.sourceId ?? '')
   if (!matcherOf(source.allowedIps)(call.ip)) {
     count(source, 'sender_not_allowed')
@@ -99,7 +105,7 @@ async function arrive(ctx: Context, call: OpenCall, request: RawRequest): Promis
     throw problem('payload_too_large', { detail })
   }
   const secrets = secretsOf(ctx, tenantId, source)
-  return { ctx, tenantId, source, scheme: schemes[source.scheme], secrets, call, request }
+  return { ctx, tenantId, source, scheme: schemes[source.scheme], secrets, call, request, spend }
 }
 
 const sourceId = /^src_[0-6][0-9a-hjkmnp-tv-z]{25}$/
@@ -111,6 +117,23 @@ async function findOpenSource({ db }: Context, id: string) {
   if (tenantId !== undefined && source?.status === 'ENABLED') return { tenantId, source }
   received.inc({ scheme: source?.scheme ?? 'none', outcome: 'no_source' })
   throw problem('not_found', { detail: 'There is no such source of webhooks.' })
+}
+
+/**
+ * What a source may send is spent by what is verified alone, so that nobody who forges can use it up.
+ * Handshakes have an account of their own: to some senders' anybody can ask for them. Answers the
+ * refusal, in the form that the scheme refuses in; its sender sends it again.
+ */
+async function tooMuch(arrival: Arrival, name: string): Promise<RawReply | undefined> {
+  const { spend, tenantId, source, scheme } = arrival
+  const { throttlePerSecond: quota } = source
+  if (quota === null) return undefined
+  const waitMs = await spend(tenantId, source.id, { name, quota, windowSeconds: 1 })
+  if (waitMs === 0) return undefined
+  count(source, 'throttled')
+  const refusal = quotaExceeded([name], waitMs)
+  if (scheme.answers.refused.body === undefined) throw refusal
+  return { ...scheme.answers.refused, status: refusal.status, headers: refusal.headers }
 }
 
 /** Keeps the webhook, and what will pass it on, in one transaction; a second copy changes nothing. */
@@ -161,6 +184,15 @@ function refuse({ source, scheme }: Arrival, reason: RefusalReason): RawReply {
 function codeOf(status: number, reason: RefusalReason): ProblemCode {
   if (reason === 'malformed') return 'invalid_request'
   return status === 403 ? 'sender_not_allowed' : 'webhook_refused'
+}
+
+async function greet(
+  arrival: Arrival,
+  { answer, confirmUrl }: Extract<Verdict, { kind: 'handshake' }>,
+): Promise<RawReply> {
+  count(arrival.source, 'handshake')
+  if (confirmUrl !== undefined) await confirmLater(arrival, confirmUrl)
+  return answer
 }
 
 async function confirmLater(arrival: Arrival, url: string): Promise<void> {

@@ -26,6 +26,8 @@ export interface Source {
   /** In canonical form; none is from anywhere. */
   allowedIps: readonly string[]
   maxBodyBytes: number
+  /** How many verified webhooks are taken in a second; null is as many as come. */
+  throttlePerSecond: number | null
   acceptsUndedupable: boolean
   status: InboundSourceInfo['status']
   createdAt: Date
@@ -61,6 +63,7 @@ export function newSource(
     secretsChangedAt: now,
     allowedIps,
     maxBodyBytes: input.maxBodyBytes ?? usualBodyBytes,
+    throttlePerSecond: input.throttle?.perSecond ?? null,
     acceptsUndedupable: input.acceptsUndedupable ?? true,
     status: 'ENABLED',
     createdAt: now,
@@ -83,11 +86,19 @@ export function patchSource(
     ...(sealed && { ...sealed, secretsChangedAt: now }),
     allowedIps: allowedIps ?? source.allowedIps,
     maxBodyBytes: patch.maxBodyBytes ?? source.maxBodyBytes,
+    throttlePerSecond: patchedThrottle(source, patch),
     acceptsUndedupable: patch.acceptsUndedupable ?? source.acceptsUndedupable,
     status: patch.status ?? source.status,
     updatedAt: now,
     revision: source.revision + 1,
   }
+}
+
+function patchedThrottle(
+  { throttlePerSecond }: Pick<Source, 'throttlePerSecond'>,
+  { throttle }: Pick<InboundSourcePatch, 'throttle'>,
+): number | null {
+  return throttle === undefined ? throttlePerSecond : (throttle?.perSecond ?? null)
 }
 
 export function patchedSettings(
@@ -123,6 +134,7 @@ export function toSource(source: Source, publicUrl: string): InboundSourceInfo {
     secretsChangedAt: source.secretsChangedAt.toISOString(),
     allowedIps: [...source.allowedIps],
     maxBodyBytes: source.maxBodyBytes,
+    throttle: source.throttlePerSecond === null ? null : { perSecond: source.throttlePerSecond },
     acceptsUndedupable: source.acceptsUndedupable,
     status: source.status,
     createdAt: source.createdAt.toISOString(),
