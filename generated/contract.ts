@@ -1553,6 +1553,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/webhook-endpoints/{webhookEndpointId}/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the health of a webhook endpoint
+         * @description How the endpoint is doing, why, what we do about it, and the attempts that say so. It changes with attempts, not with the endpoint, so it has no revision.
+         */
+        get: operations["getWebhookEndpointHealth"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/webhook-endpoints/{webhookEndpointId}/secret-revocation": {
         parameters: {
             query?: never;
@@ -5111,6 +5131,158 @@ export interface webhooks {
         patch?: never;
         trace?: never;
     };
+    "webhook_endpoint.failing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A webhook endpoint goes on failing
+         * @description A webhook endpoint goes on failing; unless that changes, we disable it. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
+                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    "webhook-id": components["parameters"]["WebhookId"];
+                    /**
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
+                     * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
+                     */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                    /**
+                     * @description When this attempt was sent, in seconds since 1970. Refuse what is more than five minutes off.
+                     * @example 1770199200
+                     */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
+                    /**
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
+                     */
+                    "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["WebhookEndpointFailingEvent"];
+                };
+            };
+            responses: {
+                /** @description You have it. We do not send it to you again. */
+                "2XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description You do not want any more. We disable the endpoint. */
+                410: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "webhook_endpoint.recovered": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A webhook endpoint is healthy again
+         * @description A webhook endpoint that was told to be failing is healthy again. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
+                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    "webhook-id": components["parameters"]["WebhookId"];
+                    /**
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
+                     * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
+                     */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                    /**
+                     * @description When this attempt was sent, in seconds since 1970. Refuse what is more than five minutes off.
+                     * @example 1770199200
+                     */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
+                    /**
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
+                     */
+                    "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["WebhookEndpointRecoveredEvent"];
+                };
+            };
+            responses: {
+                /** @description You have it. We do not send it to you again. */
+                "2XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description You do not want any more. We disable the endpoint. */
+                410: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "webhook_endpoint.tested": {
         parameters: {
             query?: never;
@@ -6388,7 +6560,7 @@ export interface components {
          * @description What happened: a noun and a verb in the past tense. New types are added over time, so ignore those that you do not know.
          * @enum {string}
          */
-        EventType: "organization.created" | "api_key.created" | "api_key.updated" | "api_key.rotated" | "api_key.revoked" | "api_key.expiring" | "api_key.suspicious" | "service_account.created" | "service_account.updated" | "service_account.deleted" | "client.created" | "client.updated" | "client.deleted" | "proposal.created" | "proposal.updated" | "proposal.deleted" | "proposal.sent" | "proposal.accepted" | "proposal.declined" | "proposal.expired" | "invoice.created" | "invoice.updated" | "invoice.issued" | "invoice.paid" | "invoice.voided" | "payment.received" | "payment.refunded" | "webhook_endpoint.created" | "webhook_endpoint.updated" | "webhook_endpoint.deleted" | "webhook_endpoint.disabled" | "webhook_endpoint.tested" | "event_consumer.created" | "event_consumer.deleted" | "inbound_source.created" | "inbound_source.updated" | "inbound_source.deleted" | "inbound.received" | "inbound.quarantined" | "job.succeeded" | "job.failed" | "job.cancelled" | "job_schedule.created" | "job_schedule.updated" | "job_schedule.deleted";
+        EventType: "organization.created" | "api_key.created" | "api_key.updated" | "api_key.rotated" | "api_key.revoked" | "api_key.expiring" | "api_key.suspicious" | "service_account.created" | "service_account.updated" | "service_account.deleted" | "client.created" | "client.updated" | "client.deleted" | "proposal.created" | "proposal.updated" | "proposal.deleted" | "proposal.sent" | "proposal.accepted" | "proposal.declined" | "proposal.expired" | "invoice.created" | "invoice.updated" | "invoice.issued" | "invoice.paid" | "invoice.voided" | "payment.received" | "payment.refunded" | "webhook_endpoint.created" | "webhook_endpoint.updated" | "webhook_endpoint.deleted" | "webhook_endpoint.disabled" | "webhook_endpoint.failing" | "webhook_endpoint.recovered" | "webhook_endpoint.tested" | "event_consumer.created" | "event_consumer.deleted" | "inbound_source.created" | "inbound_source.updated" | "inbound_source.deleted" | "inbound.received" | "inbound.quarantined" | "job.succeeded" | "job.failed" | "job.cancelled" | "job_schedule.created" | "job_schedule.updated" | "job_schedule.deleted";
         /** @description One kind of event that you can subscribe to. */
         EventTypeInfo: {
             /** @description What has happened when you receive it. */
@@ -8458,10 +8630,10 @@ export interface components {
             since: components["schemas"]["TimestampOrNull"];
         };
         /**
-         * @description Why a delivery was not accepted. `DUE`: a worker is about to send it. `ENDPOINT_BUSY`: as many attempts at its endpoint are under way as may be, so it waits for one to end. `RATE_LIMITED`: the rate of its endpoint is spent, so it waits for its turn. `SENDING`: it is being sent. `RETRY`: it failed, and waits for `nextAttemptAt`. `HELD`: its endpoint is disabled. `EXHAUSTED`: it failed in all attempts. `CANCELLED`: its endpoint was deleted, it waited for too long, or the payload of its event was erased.
+         * @description Why a delivery was not accepted. `DUE`: a worker is about to send it. `ENDPOINT_BUSY`: as many attempts at its endpoint are under way as may be, so it waits for one to end. `RATE_LIMITED`: the rate of its endpoint is spent, so it waits for its turn. `CIRCUIT_OPEN`: its endpoint failed many times in a row, so it waits until one delivery is let through to see whether that has changed. `RETRY_AFTER`: its endpoint asked to be left alone for a while. `SENDING`: it is being sent. `RETRY`: it failed, and waits for `nextAttemptAt`. `HELD`: its endpoint is disabled. `EXHAUSTED`: it failed in all attempts. `CANCELLED`: its endpoint was deleted, it waited for too long, or the payload of its event was erased.
          * @enum {string}
          */
-        UndeliveredReason: "DUE" | "ENDPOINT_BUSY" | "RATE_LIMITED" | "SENDING" | "RETRY" | "HELD" | "EXHAUSTED" | "CANCELLED";
+        UndeliveredReason: "DUE" | "ENDPOINT_BUSY" | "RATE_LIMITED" | "CIRCUIT_OPEN" | "RETRY_AFTER" | "SENDING" | "RETRY" | "HELD" | "EXHAUSTED" | "CANCELLED";
         /** @description What you used in a period. What is no longer kept (calls after 400 days, events after 90, deliveries after 30, unless you have other policies) is not counted. */
         UsageReport: {
             calls: components["schemas"]["ApiFigures"];
@@ -8777,10 +8949,69 @@ export interface components {
             version: 1;
         };
         /**
-         * @description `REQUESTED`: you asked for it. `GONE`: the endpoint answered 410. `FAILING`: it failed too often for too long.
+         * @description `REQUESTED`: you asked for it. `GONE`: the endpoint answered 410. `FAILING`: at least 50 attempts in a row failed, and nothing was accepted for five days.
          * @enum {string}
          */
         WebhookEndpointDisabledReason: "REQUESTED" | "GONE" | "FAILING";
+        /** @description A webhook endpoint goes on failing; unless that changes, we disable it. */
+        WebhookEndpointFailingEvent: {
+            data: components["schemas"]["WebhookEndpointHealth"];
+            id: components["schemas"]["EventId"];
+            /** @description When it happened. */
+            timestamp: components["schemas"]["Timestamp"];
+            /**
+             * @description What happened.
+             * @constant
+             */
+            type: "webhook_endpoint.failing";
+            /**
+             * @description The version of the shape of `data`.
+             * @constant
+             */
+            version: 1;
+        };
+        /** @description How an endpoint is doing, why, and what we do about it. An endpoint that goes on failing is warned of by `webhook_endpoint.failing`, after a day and once more after four, and disabled once at least 50 attempts in a row failed and nothing was accepted for five days, a day after the second warning at the earliest. */
+        WebhookEndpointHealth: {
+            /**
+             * Format: int32
+             * @description Attempts that failed since the last one that was accepted.
+             */
+            consecutiveFailures: number;
+            /** @description If it goes on failing, we disable it then or later; `null` when it does not fail. */
+            disabledNotBefore: components["schemas"]["TimestampOrNull"];
+            endpointId: components["schemas"]["WebhookEndpointId"];
+            /** @description The latest attempts that failed, the newest first. */
+            failures: components["schemas"]["WebhookHealthFailure"][];
+            /** @description When the first of those failed; `null` without any. */
+            firstFailureAt: components["schemas"]["TimestampOrNull"];
+            /**
+             * Format: int32
+             * @description How many deliveries may be under way to it at once.
+             */
+            inFlightLimit: number;
+            /** @description When an attempt last failed; `null` when none did lately. */
+            lastFailureAt: components["schemas"]["TimestampOrNull"];
+            /** @description How the last attempt ended; `null` when none failed lately. */
+            lastOutcome: components["schemas"]["AttemptOutcome"] | null;
+            /** @description When it last accepted something; `null` where we do not know of it. */
+            lastSuccessAt: components["schemas"]["TimestampOrNull"];
+            /** @description We send nothing before then; `null` when we do. */
+            openUntil: components["schemas"]["TimestampOrNull"];
+            /** @description Why it is not healthy; none when it is. */
+            reasons: {
+                code: components["schemas"]["WebhookHealthReason"];
+                /** @description A sentence that says what is so. */
+                message: string;
+            }[];
+            /** @description Since when it is in this state; of one that has not failed lately, since when the endpoint exists. */
+            since: components["schemas"]["Timestamp"];
+            state: components["schemas"]["WebhookHealthState"];
+            /**
+             * Format: int32
+             * @description How often `webhook_endpoint.failing` was raised since it last accepted something.
+             */
+            warningCount: number;
+        };
         /**
          * @description Identifies a webhook endpoint. Ids are made by us, never reused, and sort by time of creation.
          * @example whe_01kgm1k44geeprdpe8jq6t36xx
@@ -8930,6 +9161,23 @@ export interface components {
              */
             url?: string;
         };
+        /** @description A webhook endpoint that was told to be failing is healthy again. */
+        WebhookEndpointRecoveredEvent: {
+            data: components["schemas"]["WebhookEndpointHealth"];
+            id: components["schemas"]["EventId"];
+            /** @description When it happened. */
+            timestamp: components["schemas"]["Timestamp"];
+            /**
+             * @description What happened.
+             * @constant
+             */
+            type: "webhook_endpoint.recovered";
+            /**
+             * @description The version of the shape of `data`.
+             * @constant
+             */
+            version: 1;
+        };
         /**
          * @description `ENABLED` endpoints are sent to. For `DISABLED` ones deliveries are held until you enable them again.
          * @enum {string}
@@ -9050,6 +9298,29 @@ export interface components {
             /** @description The value is a text that begins with this one. */
             prefix?: string;
         };
+        /** @description An attempt that failed. What it sent and got back is among the attempts of its delivery. */
+        WebhookHealthFailure: {
+            attemptId: components["schemas"]["WebhookAttemptId"];
+            deliveryId: components["schemas"]["WebhookDeliveryId"];
+            /** @description When it failed. */
+            endedAt: components["schemas"]["Timestamp"];
+            outcome: components["schemas"]["AttemptOutcome"];
+            /**
+             * Format: int32
+             * @description What the endpoint answered; `null` where it did not.
+             */
+            responseStatus: number | null;
+        };
+        /**
+         * @description What keeps an endpoint from being healthy. `DISABLED`: it is disabled. `CIRCUIT_OPEN`: nothing is sent before `openUntil`. `CIRCUIT_PROBING`: one delivery at a time is let through to see whether it accepts again. `CONSECUTIVE_FAILURES`: at least five attempts in a row failed. `FREQUENT_FAILURES`: half of the latest attempts failed. `FEWER_AT_ONCE`: it ran into time-outs or answered 429 or 503, and is sent fewer deliveries at once. `RETRY_AFTER`: it asked us by `Retry-After` to wait. More may come.
+         * @enum {string}
+         */
+        WebhookHealthReason: "DISABLED" | "CIRCUIT_OPEN" | "CIRCUIT_PROBING" | "CONSECUTIVE_FAILURES" | "FREQUENT_FAILURES" | "FEWER_AT_ONCE" | "RETRY_AFTER";
+        /**
+         * @description How an endpoint is doing. `HEALTHY`: attempts succeed. `DEGRADED`: five failed in a row or half of them do, or it has too much and is sent less. `PROBING`: 20 failed in a row and its circuit opened; we send nothing for a while, and then one delivery at a time, until it accepts one. `DISABLED`: we do not send, and `disabledReason` of the endpoint says why.
+         * @enum {string}
+         */
+        WebhookHealthState: "HEALTHY" | "DEGRADED" | "PROBING" | "DISABLED";
         /** @description A public key by which signatures `v1a` are verified: a JWK (RFC 8037), and the same as libraries for Standard Webhooks take it. */
         WebhookKey: {
             /** @description How it signs, `EdDSA`. */
@@ -15382,6 +15653,8 @@ export interface operations {
             query?: {
                 /** @description Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
                 cursor?: components["parameters"]["Cursor"];
+                /** @description Only endpoints that are doing so. */
+                health?: components["schemas"]["WebhookHealthState"];
                 /** @description How many to return at most. */
                 limit?: components["parameters"]["Limit"];
                 /** @description In which order: newest first, or with `createdAt` oldest first. */
@@ -15703,6 +15976,54 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["WebhookEndpointBalance"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getWebhookEndpointHealth: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which webhook endpoint. */
+                webhookEndpointId: components["parameters"]["WebhookEndpointId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Its health. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookEndpointHealth"];
                 };
             };
             400: components["responses"]["BadRequest"];

@@ -4940,6 +4940,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: null,
     parameters: [webhookEndpointIdInPath, xCorrelationIdInHeader, traceparentInHeader],
     secretNames: [],

@@ -747,7 +747,7 @@ export type Totals = components['schemas']['Totals']
 /** Why a delivery was not accepted so far. */
 export type UndeliveredInfo = components['schemas']['UndeliveredInfo']
 
-/** Why a delivery was not accepted. `DUE`: a worker is about to send it. `ENDPOINT_BUSY`: as many attempts at its endpoint are under way as may be, so it waits for one to end. `RATE_LIMITED`: the rate of its endpoint is spent, so it waits for its turn. `SENDING`: it is being sent. `RETRY`: it failed, and waits for `nextAttemptAt`. `HELD`: its endpoint is disabled. `EXHAUSTED`: it failed in all attempts. `CANCELLED`: its endpoint was deleted, it waited for too long, or the payload of its event was erased. */
+/** Why a delivery was not accepted. `DUE`: a worker is about to send it. `ENDPOINT_BUSY`: as many attempts at its endpoint are under way as may be, so it waits for one to end. `RATE_LIMITED`: the rate of its endpoint is spent, so it waits for its turn. `CIRCUIT_OPEN`: its endpoint failed many times in a row, so it waits until one delivery is let through to see whether that has changed. `RETRY_AFTER`: its endpoint asked to be left alone for a while. `SENDING`: it is being sent. `RETRY`: it failed, and waits for `nextAttemptAt`. `HELD`: its endpoint is disabled. `EXHAUSTED`: it failed in all attempts. `CANCELLED`: its endpoint was deleted, it waited for too long, or the payload of its event was erased. */
 export type UndeliveredReason = components['schemas']['UndeliveredReason']
 
 /** What you used in a period. What is no longer kept (calls after 400 days, events after 90, deliveries after 30, unless you have other policies) is not counted. */
@@ -807,8 +807,14 @@ export type WebhookEndpointDeletedEvent = components['schemas']['WebhookEndpoint
 /** We stopped sending to a webhook endpoint; `disabledReason` says why. */
 export type WebhookEndpointDisabledEvent = components['schemas']['WebhookEndpointDisabledEvent']
 
-/** `REQUESTED`: you asked for it. `GONE`: the endpoint answered 410. `FAILING`: it failed too often for too long. */
+/** `REQUESTED`: you asked for it. `GONE`: the endpoint answered 410. `FAILING`: at least 50 attempts in a row failed, and nothing was accepted for five days. */
 export type WebhookEndpointDisabledReason = components['schemas']['WebhookEndpointDisabledReason']
+
+/** A webhook endpoint goes on failing; unless that changes, we disable it. */
+export type WebhookEndpointFailingEvent = components['schemas']['WebhookEndpointFailingEvent']
+
+/** How an endpoint is doing, why, and what we do about it. An endpoint that goes on failing is warned of by `webhook_endpoint.failing`, after a day and once more after four, and disabled once at least 50 attempts in a row failed and nothing was accepted for five days, a day after the second warning at the earliest. */
+export type WebhookEndpointHealth = components['schemas']['WebhookEndpointHealth']
 
 /** Identifies a webhook endpoint. Ids are made by us, never reused, and sort by time of creation. */
 export type WebhookEndpointId = components['schemas']['WebhookEndpointId']
@@ -824,6 +830,9 @@ export type WebhookEndpointList = components['schemas']['WebhookEndpointList']
 
 /** Changes to a webhook endpoint, as a JSON merge patch: what is absent stays, `null` clears. */
 export type WebhookEndpointPatch = components['schemas']['WebhookEndpointPatch']
+
+/** A webhook endpoint that was told to be failing is healthy again. */
+export type WebhookEndpointRecoveredEvent = components['schemas']['WebhookEndpointRecoveredEvent']
 
 /** `ENABLED` endpoints are sent to. For `DISABLED` ones deliveries are held until you enable them again. */
 export type WebhookEndpointStatus = components['schemas']['WebhookEndpointStatus']
@@ -851,6 +860,15 @@ export type WebhookFilterRule = components['schemas']['WebhookFilterRule']
 
 /** A rule about an event: either a `path` and one comparison (`equals`, `notEquals`, `in`, `exists`, `prefix`, `lt`, `gt`), or one of `all`, `any` and `not`. A comparison with a value that is not there, or is of another type, does not hold; so `notEquals` asks for a value that is there and differs. */
 export type WebhookFilterRuleInput = components['schemas']['WebhookFilterRuleInput']
+
+/** An attempt that failed. What it sent and got back is among the attempts of its delivery. */
+export type WebhookHealthFailure = components['schemas']['WebhookHealthFailure']
+
+/** What keeps an endpoint from being healthy. `DISABLED`: it is disabled. `CIRCUIT_OPEN`: nothing is sent before `openUntil`. `CIRCUIT_PROBING`: one delivery at a time is let through to see whether it accepts again. `CONSECUTIVE_FAILURES`: at least five attempts in a row failed. `FREQUENT_FAILURES`: half of the latest attempts failed. `FEWER_AT_ONCE`: it ran into time-outs or answered 429 or 503, and is sent fewer deliveries at once. `RETRY_AFTER`: it asked us by `Retry-After` to wait. More may come. */
+export type WebhookHealthReason = components['schemas']['WebhookHealthReason']
+
+/** How an endpoint is doing. `HEALTHY`: attempts succeed. `DEGRADED`: five failed in a row or half of them do, or it has too much and is sent less. `PROBING`: 20 failed in a row and its circuit opened; we send nothing for a while, and then one delivery at a time, until it accepts one. `DISABLED`: we do not send, and `disabledReason` of the endpoint says why. */
+export type WebhookHealthState = components['schemas']['WebhookHealthState']
 
 /** A public key by which signatures `v1a` are verified: a JWK (RFC 8037), and the same as libraries for Standard Webhooks take it. */
 export type WebhookKey = components['schemas']['WebhookKey']

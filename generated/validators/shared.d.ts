@@ -14,6 +14,7 @@ export declare const validateApiSecurityAuditEvent: Validate
 export declare const validateApiSecurityEventId: Validate
 export declare const validateApiSecurityEventKind: Validate
 export declare const validateApiSecuritySeverity: Validate
+export declare const validateAttemptOutcome: Validate
 export declare const validateCalendarDate: Validate
 export declare const validateCalendarDateOrNull: Validate
 export declare const validateClientId: Validate
@@ -90,8 +91,11 @@ export declare const validateTotals: Validate
 export declare const validateUsageReport: Validate
 export declare const validateUsageReportGroup: Validate
 export declare const validateUsageReportGrouping: Validate
+export declare const validateWebhookAttemptId: Validate
 export declare const validateWebhookCustomHeader: Validate
+export declare const validateWebhookDeliveryId: Validate
 export declare const validateWebhookEndpointDisabledReason: Validate
+export declare const validateWebhookEndpointHealth: Validate
 export declare const validateWebhookEndpointId: Validate
 export declare const validateWebhookEndpointInfo: Validate
 export declare const validateWebhookEndpointStatus: Validate
@@ -99,6 +103,9 @@ export declare const validateWebhookEventInfo: Validate
 export declare const validateWebhookFilterLimit: Validate
 export declare const validateWebhookFilterOperand: Validate
 export declare const validateWebhookFilterRule: Validate
+export declare const validateWebhookHealthFailure: Validate
+export declare const validateWebhookHealthReason: Validate
+export declare const validateWebhookHealthState: Validate
 export declare const validateWebhookRateLimit: Validate
 export declare const validateWebhookRetryPolicy: Validate
 export declare const validateWebhookSignatureScheme: Validate

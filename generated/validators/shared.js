@@ -13,6 +13,7 @@ const validateApiKeyStatus_0 = ["ACTIVE","EXPIRED","DISABLED","REVOKED"]
 const validateApiSecurityEventId_0 = new RegExp("^sec_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateApiSecurityEventKind_0 = ["KEY_CREATED","KEY_UPDATED","KEY_ROTATED","KEY_REVOKED","KEY_REFUSED_REVOKED","KEY_REFUSED_EXPIRED","KEY_REFUSED_DISABLED","KEY_REFUSED_ROTATED","KEY_REFUSED_IP"]
 const validateApiSecuritySeverity_0 = ["LOW","MEDIUM","HIGH"]
+const validateAttemptOutcome_0 = ["DELIVERED","REFUSED","THROTTLED","GONE","REDIRECTED","TIMED_OUT","NAME_UNRESOLVED","CONNECTION_FAILED","TLS_FAILED","PROTOCOL_ERROR","ADDRESS_FORBIDDEN","INTERRUPTED","TRANSFORMATION_FAILED"]
 const validateCalendarDate_0 = formats["date"]
 const validateCalendarDate_1 = new RegExp("^(19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}$", "u")
 const validateClientId_0 = new RegExp("^cli_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
@@ -22,7 +23,7 @@ const validateCustomEventTypeName_0 = new RegExp("^custom(\\.[a-z][a-z0-9_]*){1,
 const validateDeliveryChannel_0 = ["HTTP"]
 const validateEnvironment_0 = ["PRODUCTION","SANDBOX"]
 const validateEventId_0 = new RegExp("^evt_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
-const validateEventType_0 = ["organization.created","api_key.created","api_key.updated","api_key.rotated","api_key.revoked","api_key.expiring","api_key.suspicious","service_account.created","service_account.updated","service_account.deleted","client.created","client.updated","client.deleted","proposal.created","proposal.updated","proposal.deleted","proposal.sent","proposal.accepted","proposal.declined","proposal.expired","invoice.created","invoice.updated","invoice.issued","invoice.paid","invoice.voided","payment.received","payment.refunded","webhook_endpoint.created","webhook_endpoint.updated","webhook_endpoint.deleted","webhook_endpoint.disabled","webhook_endpoint.tested","event_consumer.created","event_consumer.deleted","inbound_source.created","inbound_source.updated","inbound_source.deleted","inbound.received","inbound.quarantined","job.succeeded","job.failed","job.cancelled","job_schedule.created","job_schedule.updated","job_schedule.deleted"]
+const validateEventType_0 = ["organization.created","api_key.created","api_key.updated","api_key.rotated","api_key.revoked","api_key.expiring","api_key.suspicious","service_account.created","service_account.updated","service_account.deleted","client.created","client.updated","client.deleted","proposal.created","proposal.updated","proposal.deleted","proposal.sent","proposal.accepted","proposal.declined","proposal.expired","invoice.created","invoice.updated","invoice.issued","invoice.paid","invoice.voided","payment.received","payment.refunded","webhook_endpoint.created","webhook_endpoint.updated","webhook_endpoint.deleted","webhook_endpoint.disabled","webhook_endpoint.failing","webhook_endpoint.recovered","webhook_endpoint.tested","event_consumer.created","event_consumer.deleted","inbound_source.created","inbound_source.updated","inbound_source.deleted","inbound.received","inbound.quarantined","job.succeeded","job.failed","job.cancelled","job_schedule.created","job_schedule.updated","job_schedule.deleted"]
 const validateEventTypeSelector_0 = new RegExp("^(\\*|[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)*(\\.\\*)?)$", "u")
 const validateInboundReceiptId_0 = new RegExp("^rcp_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateInboundReceiptInfo_0 = formats["int32"]
@@ -67,10 +68,14 @@ const validateTimeZone_0 = new RegExp("^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+
 const validateTimestamp_0 = formats["date-time"]
 const validateTimestamp_1 = new RegExp("^(19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?Z$", "u")
 const validateUsageReportGrouping_0 = ["NONE","OPERATION","KEY","DAY"]
+const validateWebhookAttemptId_0 = new RegExp("^att_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
+const validateWebhookDeliveryId_0 = new RegExp("^whd_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateWebhookEndpointDisabledReason_0 = ["REQUESTED","GONE","FAILING"]
 const validateWebhookEndpointId_0 = new RegExp("^whe_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateWebhookEventInfo_2 = ["object","null"]
 const validateWebhookFilterRule_0 = new RegExp("^(/([^~/\\u0000-\\u001f\\u007f\\ud800-\\udfff]|~[01])*)+$", "u")
+const validateWebhookHealthReason_0 = ["DISABLED","CIRCUIT_OPEN","CIRCUIT_PROBING","CONSECUTIVE_FAILURES","FREQUENT_FAILURES","FEWER_AT_ONCE","RETRY_AFTER"]
+const validateWebhookHealthState_0 = ["HEALTHY","DEGRADED","PROBING","DISABLED"]
 const validateWebhookSignatureScheme_0 = ["V1","V1A"]
 const validateWebhookSigningSecretId_0 = new RegExp("^whs_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 
@@ -1438,6 +1443,21 @@ export function validateApiSecuritySeverity(data, {instancePath="", parentData, 
   return errors === 0;
 }
 
+export function validateAttemptOutcome(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(typeof data !== "string"){
+    validateAttemptOutcome.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+    return false;
+  }
+  if(!(((((((((((((data === "DELIVERED") || (data === "REFUSED")) || (data === "THROTTLED")) || (data === "GONE")) || (data === "REDIRECTED")) || (data === "TIMED_OUT")) || (data === "NAME_UNRESOLVED")) || (data === "CONNECTION_FAILED")) || (data === "TLS_FAILED")) || (data === "PROTOCOL_ERROR")) || (data === "ADDRESS_FORBIDDEN")) || (data === "INTERRUPTED")) || (data === "TRANSFORMATION_FAILED"))){
+    validateAttemptOutcome.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateAttemptOutcome_0},message:"must be equal to one of the allowed values"}];
+    return false;
+  }
+  validateAttemptOutcome.errors = vErrors;
+  return errors === 0;
+}
+
 export function validateCalendarDate(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
@@ -1943,7 +1963,7 @@ export function validateEventType(data, {instancePath="", parentData, parentData
     validateEventType.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
     return false;
   }
-  if(!(((((((((((((((((((((((((((((((((((((((((((((data === "organization.created") || (data === "api_key.created")) || (data === "api_key.updated")) || (data === "api_key.rotated")) || (data === "api_key.revoked")) || (data === "api_key.expiring")) || (data === "api_key.suspicious")) || (data === "service_account.created")) || (data === "service_account.updated")) || (data === "service_account.deleted")) || (data === "client.created")) || (data === "client.updated")) || (data === "client.deleted")) || (data === "proposal.created")) || (data === "proposal.updated")) || (data === "proposal.deleted")) || (data === "proposal.sent")) || (data === "proposal.accepted")) || (data === "proposal.declined")) || (data === "proposal.expired")) || (data === "invoice.created")) || (data === "invoice.updated")) || (data === "invoice.issued")) || (data === "invoice.paid")) || (data === "invoice.voided")) || (data === "payment.received")) || (data === "payment.refunded")) || (data === "webhook_endpoint.created")) || (data === "webhook_endpoint.updated")) || (data === "webhook_endpoint.deleted")) || (data === "webhook_endpoint.disabled")) || (data === "webhook_endpoint.tested")) || (data === "event_consumer.created")) || (data === "event_consumer.deleted")) || (data === "inbound_source.created")) || (data === "inbound_source.updated")) || (data === "inbound_source.deleted")) || (data === "inbound.received")) || (data === "inbound.quarantined")) || (data === "job.succeeded")) || (data === "job.failed")) || (data === "job.cancelled")) || (data === "job_schedule.created")) || (data === "job_schedule.updated")) || (data === "job_schedule.deleted"))){
+  if(!(((((((((((((((((((((((((((((((((((((((((((((((data === "organization.created") || (data === "api_key.created")) || (data === "api_key.updated")) || (data === "api_key.rotated")) || (data === "api_key.revoked")) || (data === "api_key.expiring")) || (data === "api_key.suspicious")) || (data === "service_account.created")) || (data === "service_account.updated")) || (data === "service_account.deleted")) || (data === "client.created")) || (data === "client.updated")) || (data === "client.deleted")) || (data === "proposal.created")) || (data === "proposal.updated")) || (data === "proposal.deleted")) || (data === "proposal.sent")) || (data === "proposal.accepted")) || (data === "proposal.declined")) || (data === "proposal.expired")) || (data === "invoice.created")) || (data === "invoice.updated")) || (data === "invoice.issued")) || (data === "invoice.paid")) || (data === "invoice.voided")) || (data === "payment.received")) || (data === "payment.refunded")) || (data === "webhook_endpoint.created")) || (data === "webhook_endpoint.updated")) || (data === "webhook_endpoint.deleted")) || (data === "webhook_endpoint.disabled")) || (data === "webhook_endpoint.failing")) || (data === "webhook_endpoint.recovered")) || (data === "webhook_endpoint.tested")) || (data === "event_consumer.created")) || (data === "event_consumer.deleted")) || (data === "inbound_source.created")) || (data === "inbound_source.updated")) || (data === "inbound_source.deleted")) || (data === "inbound.received")) || (data === "inbound.quarantined")) || (data === "job.succeeded")) || (data === "job.failed")) || (data === "job.cancelled")) || (data === "job_schedule.created")) || (data === "job_schedule.updated")) || (data === "job_schedule.deleted"))){
     validateEventType.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateEventType_0},message:"must be equal to one of the allowed values"}];
     return false;
   }
@@ -7708,6 +7728,31 @@ export function validateUsageReportGrouping(data, {instancePath="", parentData, 
   return errors === 0;
 }
 
+export function validateWebhookAttemptId(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(typeof data === "string"){
+      if(ucs2length(data) > 30){
+        validateWebhookAttemptId.errors = [{instancePath,schemaPath:"#/maxLength",keyword:"maxLength",params:{limit: 30},message:"must NOT have more than 30 characters"}];
+        return false;
+      }
+      else {
+        if(!validateWebhookAttemptId_0.test(data)){
+          validateWebhookAttemptId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^att_[0-6][0-9a-hjkmnp-tv-z]{25}$"},message:"must match pattern \""+"^att_[0-6][0-9a-hjkmnp-tv-z]{25}$"+"\""}];
+          return false;
+        }
+      }
+    }
+    else {
+      validateWebhookAttemptId.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+      return false;
+    }
+  }
+  validateWebhookAttemptId.errors = vErrors;
+  return errors === 0;
+}
+
 export function validateWebhookCustomHeader(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
@@ -7763,6 +7808,31 @@ export function validateWebhookCustomHeader(data, {instancePath="", parentData, 
   return errors === 0;
 }
 
+export function validateWebhookDeliveryId(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(typeof data === "string"){
+      if(ucs2length(data) > 30){
+        validateWebhookDeliveryId.errors = [{instancePath,schemaPath:"#/maxLength",keyword:"maxLength",params:{limit: 30},message:"must NOT have more than 30 characters"}];
+        return false;
+      }
+      else {
+        if(!validateWebhookDeliveryId_0.test(data)){
+          validateWebhookDeliveryId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^whd_[0-6][0-9a-hjkmnp-tv-z]{25}$"},message:"must match pattern \""+"^whd_[0-6][0-9a-hjkmnp-tv-z]{25}$"+"\""}];
+          return false;
+        }
+      }
+    }
+    else {
+      validateWebhookDeliveryId.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+      return false;
+    }
+  }
+  validateWebhookDeliveryId.errors = vErrors;
+  return errors === 0;
+}
+
 export function validateWebhookEndpointDisabledReason(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
@@ -7775,6 +7845,408 @@ export function validateWebhookEndpointDisabledReason(data, {instancePath="", pa
     return false;
   }
   validateWebhookEndpointDisabledReason.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookEndpointHealth(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((((((((((((((data.endpointId === undefined) && (missing0 = "endpointId")) || ((data.state === undefined) && (missing0 = "state"))) || ((data.since === undefined) && (missing0 = "since"))) || ((data.reasons === undefined) && (missing0 = "reasons"))) || ((data.consecutiveFailures === undefined) && (missing0 = "consecutiveFailures"))) || ((data.firstFailureAt === undefined) && (missing0 = "firstFailureAt"))) || ((data.lastFailureAt === undefined) && (missing0 = "lastFailureAt"))) || ((data.lastSuccessAt === undefined) && (missing0 = "lastSuccessAt"))) || ((data.lastOutcome === undefined) && (missing0 = "lastOutcome"))) || ((data.openUntil === undefined) && (missing0 = "openUntil"))) || ((data.inFlightLimit === undefined) && (missing0 = "inFlightLimit"))) || ((data.warningCount === undefined) && (missing0 = "warningCount"))) || ((data.disabledNotBefore === undefined) && (missing0 = "disabledNotBefore"))) || ((data.failures === undefined) && (missing0 = "failures"))){
+        validateWebhookEndpointHealth.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.endpointId !== undefined){
+          const _errs1 = errors;
+          if(!(validateWebhookEndpointId(data.endpointId, {instancePath:instancePath+"/endpointId",parentData:data,parentDataProperty:"endpointId",rootData}))){
+            vErrors = vErrors === null ? validateWebhookEndpointId.errors : vErrors.concat(validateWebhookEndpointId.errors);
+            errors = vErrors.length;
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.state !== undefined){
+            const _errs2 = errors;
+            if(!(validateWebhookHealthState(data.state, {instancePath:instancePath+"/state",parentData:data,parentDataProperty:"state",rootData}))){
+              vErrors = vErrors === null ? validateWebhookHealthState.errors : vErrors.concat(validateWebhookHealthState.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.since !== undefined){
+              const _errs3 = errors;
+              if(!(validateTimestamp(data.since, {instancePath:instancePath+"/since",parentData:data,parentDataProperty:"since",rootData}))){
+                vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                errors = vErrors.length;
+              }
+              var valid0 = _errs3 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.reasons !== undefined){
+                let data3 = data.reasons;
+                const _errs4 = errors;
+                if(errors === _errs4){
+                  if(Array.isArray(data3)){
+                    if(data3.length > 20){
+                      validateWebhookEndpointHealth.errors = [{instancePath:instancePath+"/reasons",schemaPath:"#/properties/reasons/maxItems",keyword:"maxItems",params:{limit: 20},message:"must NOT have more than 20 items"}];
+                      return false;
+                    }
+                    else {
+                      var valid1 = true;
+                      const len0 = data3.length;
+                      for(let i0=0; i0<len0; i0++){
+                        let data4 = data3[i0];
+                        const _errs6 = errors;
+                        if(errors === _errs6){
+                          if(data4 && typeof data4 == "object" && !Array.isArray(data4)){
+                            let missing1;
+                            if(((data4.code === undefined) && (missing1 = "code")) || ((data4.message === undefined) && (missing1 = "message"))){
+                              validateWebhookEndpointHealth.errors = [{instancePath:instancePath+"/reasons/" + i0,schemaPath:"#/properties/reasons/items/required",keyword:"required",params:{missingProperty: missing1},message:"must have required property '"+missing1+"'"}];
+                              return false;
+                            }
+                            else {
+                              if(data4.code !== undefined){
+                                const _errs8 = errors;
+                                if(!(validateWebhookHealthReason(data4.code, {instancePath:instancePath+"/reasons/" + i0+"/code",parentData:data4,parentDataProperty:"code",rootData}))){
+                                  vErrors = vErrors === null ? validateWebhookHealthReason.errors : vErrors.concat(validateWebhookHealthReason.errors);
+                                  errors = vErrors.length;
+                                }
+                                var valid2 = _errs8 === errors;
+                              }
+                              else {
+                                var valid2 = true;
+                              }
+                              if(valid2){
+                                if(data4.message !== undefined){
+                                  let data6 = data4.message;
+                                  const _errs9 = errors;
+                                  if(errors === _errs9){
+                                    if(typeof data6 === "string"){
+                                      if(ucs2length(data6) > 300){
+                                        validateWebhookEndpointHealth.errors = [{instancePath:instancePath+"/reasons/" + i0+"/message",schemaPath:"#/properties/reasons/items/properties/message/maxLength",keyword:"maxLength",params:{limit: 300},message:"must NOT have more than 300 characters"}];
+                                        return false;
+                                      }
+                                    }
+                                    else {
+                                      validateWebhookEndpointHealth.errors = [{instancePath:instancePath+"/reasons/" + i0+"/message",schemaPath:"#/properties/reasons/items/properties/message/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                      return false;
+                                    }
+                                  }
+                                  var valid2 = _errs9 === errors;
+                                }
+                                else {
+                                  var valid2 = true;
+                                }
+                              }
+                            }
+                          }
+                          else {
+                            validateWebhookEndpointHealth.errors = [{instancePath:instancePath+"/reasons/" + i0,schemaPath:"#/properties/reasons/items/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+                            return false;
+                          }
+                        }
+                        var valid1 = _errs6 === errors;
+                        if(!valid1){
+                          break;
+                        }
+                      }
+                    }
+                  }
+                  else {
+                    validateWebhookEndpointHealth.errors = [{instancePath:instancePath+"/reasons",schemaPath:"#/properties/reasons/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                    return false;
+                  }
+                }
+                var valid0 = _errs4 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+              if(valid0){
+                if(data.consecutiveFailures !== undefined){
+                  let data7 = data.consecutiveFailures;
+                  const _errs11 = errors;
+                  if(!(((typeof data7 == "number") && (!(data7 % 1) && !isNaN(data7))) && (isFinite(data7)))){
+                    validateWebhookEndpointHealth.errors = [{instancePath:instancePath+"/consecutiveFailures",schemaPath:"#/properties/consecutiveFailures/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                    return false;
+                  }
+                  if(errors === _errs11){
+                    if((typeof data7 == "number") && (isFinite(data7))){
+                      if(data7 > 2147483647 || isNaN(data7)){
+                        validateWebhookEndpointHealth.errors = [{instancePath:instancePath+"/consecutiveFailures",schemaPath:"#/properties/consecutiveFailures/maximum",keyword:"maximum",params:{comparison: "<=", limit: 2147483647},message:"must be <= 2147483647"}];
+                        return false;
+                      }
+                      else {
+                        if(data7 < 0 || isNaN(data7)){
+                          validateWebhookEndpointHealth.errors = [{instancePath:instancePath+"/consecutiveFailures",schemaPath:"#/properties/consecutiveFailures/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                          return false;
+                        }
+                        else {
+                          if(!(validateInboundReceiptInfo_0.validate(data7))){
+                            validateWebhookEndpointHealth.errors = [{instancePath:instancePath+"/consecutiveFailures",schemaPath:"#/properties/consecutiveFailures/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                            return false;
+                          }
+                        }
+                      }
+                    }
+                  }
+                  var valid0 = _errs11 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
+                if(valid0){
+                  if(data.firstFailureAt !== undefined){
+                    const _errs13 = errors;
+                    if(!(validateTimestampOrNull(data.firstFailureAt, {instancePath:instancePath+"/firstFailureAt",parentData:data,parentDataProperty:"firstFailureAt",rootData}))){
+                      vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                      errors = vErrors.length;
+                    }
+                    var valid0 = _errs13 === errors;
+                  }
+                  else {
+                    var valid0 = true;
+                  }
+                  if(valid0){
+                    if(data.lastFailureAt !== undefined){
+                      const _errs14 = errors;
+                      if(!(validateTimestampOrNull(data.lastFailureAt, {instancePath:instancePath+"/lastFailureAt",parentData:data,parentDataProperty:"lastFailureAt",rootData}))){
+                        vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                        errors = vErrors.length;
+                      }
+                      var valid0 = _errs14 === errors;
+                    }
+                    else {
+                      var valid0 = true;
+                    }
+                    if(valid0){
+                      if(data.lastSuccessAt !== undefined){
+                        const _errs15 = errors;
+                        if(!(validateTimestampOrNull(data.lastSuccessAt, {instancePath:instancePath+"/lastSuccessAt",parentData:data,parentDataProperty:"lastSuccessAt",rootData}))){
+                          vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                          errors = vErrors.length;
+                        }
+                        var valid0 = _errs15 === errors;
+                      }
+                      else {
+                        var valid0 = true;
+                      }
+                      if(valid0){
+                        if(data.lastOutcome !== undefined){
+                          let data11 = data.lastOutcome;
+                          const _errs16 = errors;
+                          const _errs17 = errors;
+                          let valid3 = false;
+                          const _errs18 = errors;
+                          if(!(validateAttemptOutcome(data11, {instancePath:instancePath+"/lastOutcome",parentData:data,parentDataProperty:"lastOutcome",rootData}))){
+                            vErrors = vErrors === null ? validateAttemptOutcome.errors : vErrors.concat(validateAttemptOutcome.errors);
+                            errors = vErrors.length;
+                          }
+                          var _valid0 = _errs18 === errors;
+                          valid3 = valid3 || _valid0;
+                          if(!valid3){
+                            const _errs19 = errors;
+                            if(data11 !== null){
+                              const err0 = {instancePath:instancePath+"/lastOutcome",schemaPath:"#/properties/lastOutcome/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                              if(vErrors === null){
+                                vErrors = [err0];
+                              }
+                              else {
+                                vErrors.push(err0);
+                              }
+                              errors++;
+                            }
+                            var _valid0 = _errs19 === errors;
+                            valid3 = valid3 || _valid0;
+                          }
+                          if(!valid3){
+                            const err1 = {instancePath:instancePath+"/lastOutcome",schemaPath:"#/properties/lastOutcome/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                            if(vErrors === null){
+                              vErrors = [err1];
+                            }
+                            else {
+                              vErrors.push(err1);
+                            }
+                            errors++;
+                            validateWebhookEndpointHealth.errors = vErrors;
+                            return false;
+                          }
+                          else {
+                            errors = _errs17;
+                            if(vErrors !== null){
+                              if(_errs17){
+                                vErrors.length = _errs17;
+                              }
+                              else {
+                                vErrors = null;
+                              }
+                            }
+                          }
+                          var valid0 = _errs16 === errors;
+                        }
+                        else {
+                          var valid0 = true;
+                        }
+                        if(valid0){
+                          if(data.openUntil !== undefined){
+                            const _errs21 = errors;
+                            if(!(validateTimestampOrNull(data.openUntil, {instancePath:instancePath+"/openUntil",parentData:data,parentDataProperty:"openUntil",rootData}))){
+                              vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                              errors = vErrors.length;
+                            }
+                            var valid0 = _errs21 === errors;
+                          }
+                          else {
+                            var valid0 = true;
+                          }
+                          if(valid0){
+                            if(data.inFlightLimit !== undefined){
+                              let data13 = data.inFlightLimit;
+                              const _errs22 = errors;
+                              if(!(((typeof data13 == "number") && (!(data13 % 1) && !isNaN(data13))) && (isFinite(data13)))){
+                                validateWebhookEndpointHealth.errors = [{instancePath:instancePath+"/inFlightLimit",schemaPath:"#/properties/inFlightLimit/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                                return false;
+                              }
+                              if(errors === _errs22){
+                                if((typeof data13 == "number") && (isFinite(data13))){
+                                  if(data13 > 1000 || isNaN(data13)){
+                                    validateWebhookEndpointHealth.errors = [{instancePath:instancePath+"/inFlightLimit",schemaPath:"#/properties/inFlightLimit/maximum",keyword:"maximum",params:{comparison: "<=", limit: 1000},message:"must be <= 1000"}];
+                                    return false;
+                                  }
+                                  else {
+                                    if(data13 < 0 || isNaN(data13)){
+                                      validateWebhookEndpointHealth.errors = [{instancePath:instancePath+"/inFlightLimit",schemaPath:"#/properties/inFlightLimit/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                                      return false;
+                                    }
+                                    else {
+                                      if(!(validateInboundReceiptInfo_0.validate(data13))){
+                                        validateWebhookEndpointHealth.errors = [{instancePath:instancePath+"/inFlightLimit",schemaPath:"#/properties/inFlightLimit/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                                        return false;
+                                      }
+                                    }
+                                  }
+                                }
+                              }
+                              var valid0 = _errs22 === errors;
+                            }
+                            else {
+                              var valid0 = true;
+                            }
+                            if(valid0){
+                              if(data.warningCount !== undefined){
+                                let data14 = data.warningCount;
+                                const _errs24 = errors;
+                                if(!(((typeof data14 == "number") && (!(data14 % 1) && !isNaN(data14))) && (isFinite(data14)))){
+                                  validateWebhookEndpointHealth.errors = [{instancePath:instancePath+"/warningCount",schemaPath:"#/properties/warningCount/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                                  return false;
+                                }
+                                if(errors === _errs24){
+                                  if((typeof data14 == "number") && (isFinite(data14))){
+                                    if(data14 > 2 || isNaN(data14)){
+                                      validateWebhookEndpointHealth.errors = [{instancePath:instancePath+"/warningCount",schemaPath:"#/properties/warningCount/maximum",keyword:"maximum",params:{comparison: "<=", limit: 2},message:"must be <= 2"}];
+                                      return false;
+                                    }
+                                    else {
+                                      if(data14 < 0 || isNaN(data14)){
+                                        validateWebhookEndpointHealth.errors = [{instancePath:instancePath+"/warningCount",schemaPath:"#/properties/warningCount/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                                        return false;
+                                      }
+                                      else {
+                                        if(!(validateInboundReceiptInfo_0.validate(data14))){
+                                          validateWebhookEndpointHealth.errors = [{instancePath:instancePath+"/warningCount",schemaPath:"#/properties/warningCount/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                                          return false;
+                                        }
+                                      }
+                                    }
+                                  }
+                                }
+                                var valid0 = _errs24 === errors;
+                              }
+                              else {
+                                var valid0 = true;
+                              }
+                              if(valid0){
+                                if(data.disabledNotBefore !== undefined){
+                                  const _errs26 = errors;
+                                  if(!(validateTimestampOrNull(data.disabledNotBefore, {instancePath:instancePath+"/disabledNotBefore",parentData:data,parentDataProperty:"disabledNotBefore",rootData}))){
+                                    vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                                    errors = vErrors.length;
+                                  }
+                                  var valid0 = _errs26 === errors;
+                                }
+                                else {
+                                  var valid0 = true;
+                                }
+                                if(valid0){
+                                  if(data.failures !== undefined){
+                                    let data16 = data.failures;
+                                    const _errs27 = errors;
+                                    if(errors === _errs27){
+                                      if(Array.isArray(data16)){
+                                        if(data16.length > 10){
+                                          validateWebhookEndpointHealth.errors = [{instancePath:instancePath+"/failures",schemaPath:"#/properties/failures/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                                          return false;
+                                        }
+                                        else {
+                                          var valid4 = true;
+                                          const len1 = data16.length;
+                                          for(let i1=0; i1<len1; i1++){
+                                            const _errs29 = errors;
+                                            if(!(validateWebhookHealthFailure(data16[i1], {instancePath:instancePath+"/failures/" + i1,parentData:data16,parentDataProperty:i1,rootData}))){
+                                              vErrors = vErrors === null ? validateWebhookHealthFailure.errors : vErrors.concat(validateWebhookHealthFailure.errors);
+                                              errors = vErrors.length;
+                                            }
+                                            var valid4 = _errs29 === errors;
+                                            if(!valid4){
+                                              break;
+                                            }
+                                          }
+                                        }
+                                      }
+                                      else {
+                                        validateWebhookEndpointHealth.errors = [{instancePath:instancePath+"/failures",schemaPath:"#/properties/failures/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                        return false;
+                                      }
+                                    }
+                                    var valid0 = _errs27 === errors;
+                                  }
+                                  else {
+                                    var valid0 = true;
+                                  }
+                                }
+                              }
+                            }
+                          }
+                        }
+                      }
+                    }
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookEndpointHealth.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookEndpointHealth.errors = vErrors;
   return errors === 0;
 }
 
@@ -9183,6 +9655,142 @@ export function validateWebhookFilterRule(data, {instancePath="", parentData, pa
     }
   }
   validateWebhookFilterRule.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookHealthFailure(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((((((data.attemptId === undefined) && (missing0 = "attemptId")) || ((data.deliveryId === undefined) && (missing0 = "deliveryId"))) || ((data.outcome === undefined) && (missing0 = "outcome"))) || ((data.responseStatus === undefined) && (missing0 = "responseStatus"))) || ((data.endedAt === undefined) && (missing0 = "endedAt"))){
+        validateWebhookHealthFailure.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.attemptId !== undefined){
+          const _errs1 = errors;
+          if(!(validateWebhookAttemptId(data.attemptId, {instancePath:instancePath+"/attemptId",parentData:data,parentDataProperty:"attemptId",rootData}))){
+            vErrors = vErrors === null ? validateWebhookAttemptId.errors : vErrors.concat(validateWebhookAttemptId.errors);
+            errors = vErrors.length;
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.deliveryId !== undefined){
+            const _errs2 = errors;
+            if(!(validateWebhookDeliveryId(data.deliveryId, {instancePath:instancePath+"/deliveryId",parentData:data,parentDataProperty:"deliveryId",rootData}))){
+              vErrors = vErrors === null ? validateWebhookDeliveryId.errors : vErrors.concat(validateWebhookDeliveryId.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.outcome !== undefined){
+              const _errs3 = errors;
+              if(!(validateAttemptOutcome(data.outcome, {instancePath:instancePath+"/outcome",parentData:data,parentDataProperty:"outcome",rootData}))){
+                vErrors = vErrors === null ? validateAttemptOutcome.errors : vErrors.concat(validateAttemptOutcome.errors);
+                errors = vErrors.length;
+              }
+              var valid0 = _errs3 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.responseStatus !== undefined){
+                let data3 = data.responseStatus;
+                const _errs4 = errors;
+                if((!(((typeof data3 == "number") && (!(data3 % 1) && !isNaN(data3))) && (isFinite(data3)))) && (data3 !== null)){
+                  validateWebhookHealthFailure.errors = [{instancePath:instancePath+"/responseStatus",schemaPath:"#/properties/responseStatus/type",keyword:"type",params:{type: validateJobProgress_1},message:"must be integer,null"}];
+                  return false;
+                }
+                if(errors === _errs4){
+                  if((typeof data3 == "number") && (isFinite(data3))){
+                    if(data3 > 999 || isNaN(data3)){
+                      validateWebhookHealthFailure.errors = [{instancePath:instancePath+"/responseStatus",schemaPath:"#/properties/responseStatus/maximum",keyword:"maximum",params:{comparison: "<=", limit: 999},message:"must be <= 999"}];
+                      return false;
+                    }
+                    else {
+                      if(data3 < 100 || isNaN(data3)){
+                        validateWebhookHealthFailure.errors = [{instancePath:instancePath+"/responseStatus",schemaPath:"#/properties/responseStatus/minimum",keyword:"minimum",params:{comparison: ">=", limit: 100},message:"must be >= 100"}];
+                        return false;
+                      }
+                      else {
+                        if(!(validateInboundReceiptInfo_0.validate(data3))){
+                          validateWebhookHealthFailure.errors = [{instancePath:instancePath+"/responseStatus",schemaPath:"#/properties/responseStatus/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                          return false;
+                        }
+                      }
+                    }
+                  }
+                }
+                var valid0 = _errs4 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+              if(valid0){
+                if(data.endedAt !== undefined){
+                  const _errs6 = errors;
+                  if(!(validateTimestamp(data.endedAt, {instancePath:instancePath+"/endedAt",parentData:data,parentDataProperty:"endedAt",rootData}))){
+                    vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                    errors = vErrors.length;
+                  }
+                  var valid0 = _errs6 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookHealthFailure.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookHealthFailure.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookHealthReason(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(typeof data !== "string"){
+    validateWebhookHealthReason.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+    return false;
+  }
+  if(!(((((((data === "DISABLED") || (data === "CIRCUIT_OPEN")) || (data === "CIRCUIT_PROBING")) || (data === "CONSECUTIVE_FAILURES")) || (data === "FREQUENT_FAILURES")) || (data === "FEWER_AT_ONCE")) || (data === "RETRY_AFTER"))){
+    validateWebhookHealthReason.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateWebhookHealthReason_0},message:"must be equal to one of the allowed values"}];
+    return false;
+  }
+  validateWebhookHealthReason.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookHealthState(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(typeof data !== "string"){
+    validateWebhookHealthState.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+    return false;
+  }
+  if(!((((data === "HEALTHY") || (data === "DEGRADED")) || (data === "PROBING")) || (data === "DISABLED"))){
+    validateWebhookHealthState.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateWebhookHealthState_0},message:"must be equal to one of the allowed values"}];
+    return false;
+  }
+  validateWebhookHealthState.errors = vErrors;
   return errors === 0;
 }
 

@@ -2,6 +2,7 @@
 import { equal, formats, hasOwn, ucs2length } from './runtime.js'
 import {
   validateAllowedIp,
+  validateAttemptOutcome,
   validateCalendarDate,
   validateDeliveryChannel,
   validateEventId,
@@ -11,7 +12,9 @@ import {
   validateRevision,
   validateTimestamp,
   validateTimestampOrNull,
+  validateWebhookAttemptId,
   validateWebhookCustomHeader,
+  validateWebhookDeliveryId,
   validateWebhookEndpointDisabledReason,
   validateWebhookEndpointId,
   validateWebhookEndpointInfo,
@@ -19,6 +22,7 @@ import {
   validateWebhookFilterLimit,
   validateWebhookFilterOperand,
   validateWebhookFilterRule,
+  validateWebhookHealthState,
   validateWebhookRateLimit,
   validateWebhookRetryPolicy,
   validateWebhookSignatureScheme,
@@ -34,13 +38,10 @@ const listDeliveryAttemptsQuery_2 = ["number","-number"]
 const listWebhookDeliveriesQuery_1 = new RegExp("^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)+$", "u")
 const listWebhookDeliveriesQuery_3 = { "endpointId": 0, "eventId": 0, "eventType": 0, "status": 0, "isDelivered": 0, "createdAfter": 0, "createdBefore": 0, "limit": 0, "cursor": 0, "sort": 0 }
 const listWebhookDeliveriesQuery_4 = ["-createdAt","createdAt"]
-const validateAttemptOutcome_0 = ["DELIVERED","REFUSED","THROTTLED","GONE","REDIRECTED","TIMED_OUT","NAME_UNRESOLVED","CONNECTION_FAILED","TLS_FAILED","PROTOCOL_ERROR","ADDRESS_FORBIDDEN","INTERRUPTED","TRANSFORMATION_FAILED"]
 const validateDeliveryStatus_0 = ["PENDING","SENDING","DELIVERED","HELD","EXHAUSTED","CANCELLED"]
 const validateUndeliveredInfo_1 = ["integer","null"]
-const validateUndeliveredReason_0 = ["DUE","ENDPOINT_BUSY","RATE_LIMITED","SENDING","RETRY","HELD","EXHAUSTED","CANCELLED"]
-const validateWebhookAttemptId_0 = new RegExp("^att_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
+const validateUndeliveredReason_0 = ["DUE","ENDPOINT_BUSY","RATE_LIMITED","CIRCUIT_OPEN","RETRY_AFTER","SENDING","RETRY","HELD","EXHAUSTED","CANCELLED"]
 const validateWebhookAttemptInfo_2 = ["string","null"]
-const validateWebhookDeliveryId_0 = new RegExp("^whd_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateWebhookDeliveryInfo_1 = new RegExp("^[a-z]+_[0-9a-z]+$", "u")
 const validateWebhookDeliveryPriority_0 = ["HIGH","NORMAL"]
 const validateWebhookEndpointBalance_0 = formats["int64"]
@@ -882,7 +883,7 @@ export function listWebhookEndpointsQuery(data, {instancePath="", parentData, pa
     if(data && typeof data == "object" && !Array.isArray(data)){
       const _errs1 = errors;
       for(const key0 in data){
-        if(!((((key0 === "status") || (key0 === "limit")) || (key0 === "cursor")) || (key0 === "sort"))){
+        if(!(((((key0 === "status") || (key0 === "health")) || (key0 === "limit")) || (key0 === "cursor")) || (key0 === "sort"))){
           listWebhookEndpointsQuery.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
           return false;
           break;
@@ -901,32 +902,11 @@ export function listWebhookEndpointsQuery(data, {instancePath="", parentData, pa
           var valid0 = true;
         }
         if(valid0){
-          if(data.limit !== undefined){
-            let data1 = data.limit;
+          if(data.health !== undefined){
             const _errs3 = errors;
-            if(!(((typeof data1 == "number") && (!(data1 % 1) && !isNaN(data1))) && (isFinite(data1)))){
-              listWebhookEndpointsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
-              return false;
-            }
-            if(errors === _errs3){
-              if((typeof data1 == "number") && (isFinite(data1))){
-                if(data1 > 200 || isNaN(data1)){
-                  listWebhookEndpointsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/maximum",keyword:"maximum",params:{comparison: "<=", limit: 200},message:"must be <= 200"}];
-                  return false;
-                }
-                else {
-                  if(data1 < 1 || isNaN(data1)){
-                    listWebhookEndpointsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
-                    return false;
-                  }
-                  else {
-                    if(!(listDeliveryAttemptsQuery_0.validate(data1))){
-                      listWebhookEndpointsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
-                      return false;
-                    }
-                  }
-                }
-              }
+            if(!(validateWebhookHealthState(data.health, {instancePath:instancePath+"/health",parentData:data,parentDataProperty:"health",rootData}))){
+              vErrors = vErrors === null ? validateWebhookHealthState.errors : vErrors.concat(validateWebhookHealthState.errors);
+              errors = vErrors.length;
             }
             var valid0 = _errs3 === errors;
           }
@@ -934,54 +914,88 @@ export function listWebhookEndpointsQuery(data, {instancePath="", parentData, pa
             var valid0 = true;
           }
           if(valid0){
-            if(data.cursor !== undefined){
-              let data2 = data.cursor;
-              const _errs5 = errors;
-              if(errors === _errs5){
-                if(typeof data2 === "string"){
-                  if(ucs2length(data2) > 512){
-                    listWebhookEndpointsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+            if(data.limit !== undefined){
+              let data2 = data.limit;
+              const _errs4 = errors;
+              if(!(((typeof data2 == "number") && (!(data2 % 1) && !isNaN(data2))) && (isFinite(data2)))){
+                listWebhookEndpointsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                return false;
+              }
+              if(errors === _errs4){
+                if((typeof data2 == "number") && (isFinite(data2))){
+                  if(data2 > 200 || isNaN(data2)){
+                    listWebhookEndpointsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/maximum",keyword:"maximum",params:{comparison: "<=", limit: 200},message:"must be <= 200"}];
                     return false;
                   }
                   else {
-                    if(ucs2length(data2) < 1){
-                      listWebhookEndpointsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                    if(data2 < 1 || isNaN(data2)){
+                      listWebhookEndpointsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
                       return false;
                     }
                     else {
-                      if(!listDeliveryAttemptsQuery_1.test(data2)){
-                        listWebhookEndpointsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_-]+$"+"\""}];
+                      if(!(listDeliveryAttemptsQuery_0.validate(data2))){
+                        listWebhookEndpointsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
                         return false;
                       }
                     }
                   }
                 }
-                else {
-                  listWebhookEndpointsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                  return false;
-                }
               }
-              var valid0 = _errs5 === errors;
+              var valid0 = _errs4 === errors;
             }
             else {
               var valid0 = true;
             }
             if(valid0){
-              if(data.sort !== undefined){
-                let data3 = data.sort;
-                const _errs7 = errors;
-                if(typeof data3 !== "string"){
-                  listWebhookEndpointsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                  return false;
+              if(data.cursor !== undefined){
+                let data3 = data.cursor;
+                const _errs6 = errors;
+                if(errors === _errs6){
+                  if(typeof data3 === "string"){
+                    if(ucs2length(data3) > 512){
+                      listWebhookEndpointsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                      return false;
+                    }
+                    else {
+                      if(ucs2length(data3) < 1){
+                        listWebhookEndpointsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                        return false;
+                      }
+                      else {
+                        if(!listDeliveryAttemptsQuery_1.test(data3)){
+                          listWebhookEndpointsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_-]+$"+"\""}];
+                          return false;
+                        }
+                      }
+                    }
+                  }
+                  else {
+                    listWebhookEndpointsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                    return false;
+                  }
                 }
-                if(!((data3 === "-createdAt") || (data3 === "createdAt"))){
-                  listWebhookEndpointsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/enum",keyword:"enum",params:{allowedValues: listWebhookDeliveriesQuery_4},message:"must be equal to one of the allowed values"}];
-                  return false;
-                }
-                var valid0 = _errs7 === errors;
+                var valid0 = _errs6 === errors;
               }
               else {
                 var valid0 = true;
+              }
+              if(valid0){
+                if(data.sort !== undefined){
+                  let data4 = data.sort;
+                  const _errs8 = errors;
+                  if(typeof data4 !== "string"){
+                    listWebhookEndpointsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                    return false;
+                  }
+                  if(!((data4 === "-createdAt") || (data4 === "createdAt"))){
+                    listWebhookEndpointsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/enum",keyword:"enum",params:{allowedValues: listWebhookDeliveriesQuery_4},message:"must be equal to one of the allowed values"}];
+                    return false;
+                  }
+                  var valid0 = _errs8 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
               }
             }
           }
@@ -994,21 +1008,6 @@ export function listWebhookEndpointsQuery(data, {instancePath="", parentData, pa
     }
   }
   listWebhookEndpointsQuery.errors = vErrors;
-  return errors === 0;
-}
-
-export function validateAttemptOutcome(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
-  let vErrors = null;
-  let errors = 0;
-  if(typeof data !== "string"){
-    validateAttemptOutcome.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-    return false;
-  }
-  if(!(((((((((((((data === "DELIVERED") || (data === "REFUSED")) || (data === "THROTTLED")) || (data === "GONE")) || (data === "REDIRECTED")) || (data === "TIMED_OUT")) || (data === "NAME_UNRESOLVED")) || (data === "CONNECTION_FAILED")) || (data === "TLS_FAILED")) || (data === "PROTOCOL_ERROR")) || (data === "ADDRESS_FORBIDDEN")) || (data === "INTERRUPTED")) || (data === "TRANSFORMATION_FAILED"))){
-    validateAttemptOutcome.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateAttemptOutcome_0},message:"must be equal to one of the allowed values"}];
-    return false;
-  }
-  validateAttemptOutcome.errors = vErrors;
   return errors === 0;
 }
 
@@ -1114,36 +1113,11 @@ export function validateUndeliveredReason(data, {instancePath="", parentData, pa
     validateUndeliveredReason.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
     return false;
   }
-  if(!((((((((data === "DUE") || (data === "ENDPOINT_BUSY")) || (data === "RATE_LIMITED")) || (data === "SENDING")) || (data === "RETRY")) || (data === "HELD")) || (data === "EXHAUSTED")) || (data === "CANCELLED"))){
+  if(!((((((((((data === "DUE") || (data === "ENDPOINT_BUSY")) || (data === "RATE_LIMITED")) || (data === "CIRCUIT_OPEN")) || (data === "RETRY_AFTER")) || (data === "SENDING")) || (data === "RETRY")) || (data === "HELD")) || (data === "EXHAUSTED")) || (data === "CANCELLED"))){
     validateUndeliveredReason.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateUndeliveredReason_0},message:"must be equal to one of the allowed values"}];
     return false;
   }
   validateUndeliveredReason.errors = vErrors;
-  return errors === 0;
-}
-
-export function validateWebhookAttemptId(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
-  let vErrors = null;
-  let errors = 0;
-  if(errors === 0){
-    if(typeof data === "string"){
-      if(ucs2length(data) > 30){
-        validateWebhookAttemptId.errors = [{instancePath,schemaPath:"#/maxLength",keyword:"maxLength",params:{limit: 30},message:"must NOT have more than 30 characters"}];
-        return false;
-      }
-      else {
-        if(!validateWebhookAttemptId_0.test(data)){
-          validateWebhookAttemptId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^att_[0-6][0-9a-hjkmnp-tv-z]{25}$"},message:"must match pattern \""+"^att_[0-6][0-9a-hjkmnp-tv-z]{25}$"+"\""}];
-          return false;
-        }
-      }
-    }
-    else {
-      validateWebhookAttemptId.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-      return false;
-    }
-  }
-  validateWebhookAttemptId.errors = vErrors;
   return errors === 0;
 }
 
@@ -1485,31 +1459,6 @@ export function validateWebhookDeliveryBatch(data, {instancePath="", parentData,
     }
   }
   validateWebhookDeliveryBatch.errors = vErrors;
-  return errors === 0;
-}
-
-export function validateWebhookDeliveryId(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
-  let vErrors = null;
-  let errors = 0;
-  if(errors === 0){
-    if(typeof data === "string"){
-      if(ucs2length(data) > 30){
-        validateWebhookDeliveryId.errors = [{instancePath,schemaPath:"#/maxLength",keyword:"maxLength",params:{limit: 30},message:"must NOT have more than 30 characters"}];
-        return false;
-      }
-      else {
-        if(!validateWebhookDeliveryId_0.test(data)){
-          validateWebhookDeliveryId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^whd_[0-6][0-9a-hjkmnp-tv-z]{25}$"},message:"must match pattern \""+"^whd_[0-6][0-9a-hjkmnp-tv-z]{25}$"+"\""}];
-          return false;
-        }
-      }
-    }
-    else {
-      validateWebhookDeliveryId.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-      return false;
-    }
-  }
-  validateWebhookDeliveryId.errors = vErrors;
   return errors === 0;
 }
 

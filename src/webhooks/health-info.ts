@@ -3,13 +3,13 @@ import type { Endpoint } from './endpoint.ts'
 import { disabledNotBefore } from './failing.ts'
 import { type Health, type Reason, reasonsOf } from './health.ts'
 
-/** What is shown of an endpoint's health; `inFlightMax` is how much it is sent at once when well. */
+/** What is shown of an endpoint's health. */
 export function toHealth(
-  endpoint: Pick<Endpoint, 'id' | 'status' | 'disabledAt'>,
+  endpoint: Pick<Endpoint, 'id' | 'status' | 'disabledAt' | 'options'>,
   health: Health,
-  inFlightMax: number,
   now: Date,
 ): WebhookEndpointHealth {
+  const { inFlightMax } = endpoint.options
   const isDisabled = endpoint.status === 'DISABLED'
   const until = isDisabled ? null : sendsAgainAt(health, now)
   const reasons = [

@@ -3,7 +3,6 @@ import { found } from '#http/problem.ts'
 import { findEndpoint } from './endpoint.sql.ts'
 import { findHealth, findLastSuccess } from './health.sql.ts'
 import { toHealth } from './health-info.ts'
-import { endpointInFlightMax } from './undelivered.ts'
 
 export const getWebhookEndpointHealth: Operation<'getWebhookEndpointHealth'> = async (
   _ctx,
@@ -15,6 +14,6 @@ export const getWebhookEndpointHealth: Operation<'getWebhookEndpointHealth'> = a
   const health = await findHealth(db, call.tenantId, endpoint.id, endpoint.createdAt)
   const lastSuccessAt =
     health.lastSuccessAt ?? (await findLastSuccess(db, call.tenantId, endpoint.id))
-  const view = toHealth(endpoint, { ...health, lastSuccessAt }, endpointInFlightMax, call.now)
+  const view = toHealth(endpoint, { ...health, lastSuccessAt }, call.now)
   return { status: 200, body: view }
 }

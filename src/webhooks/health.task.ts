@@ -16,7 +16,6 @@ import {
   type Suspect,
 } from './health.sql.ts'
 import { toHealth } from './health-info.ts'
-import { endpointInFlightMax } from './undelivered.ts'
 
 const openCircuits = new Gauge({
   name: 'ubos_webhook_circuits_open',
@@ -55,7 +54,7 @@ async function take(ctx: Context, { tenantId, endpointId }: Suspect): Promise<vo
     const health = await lockHealth(tx, tenantId, endpointId)
     if (health === undefined) return
     const viewOf = (warned: number) =>
-      toHealth(endpoint, { ...health, warned, warnedAt: cause.now }, endpointInFlightMax, cause.now)
+      toHealth(endpoint, { ...health, warned, warnedAt: cause.now }, cause.now)
 
     switch (measureOf(health, cause.now)) {
       case 'WARN': {

@@ -86,7 +86,6 @@ function toRequested({ dueAt, isTransformed: _, ...requested }: Requested, now: 
       endpointDisabledAt: null,
       endpointDeletedAt: null,
     },
-    ...{ inFlight: 0, endpointDisabledAt: null, endpointDeletedAt: null },
     ...wellEndpoint,
   }
   return toDelivery(delivery, now)

@@ -41,16 +41,14 @@ export function undeliveredOf(waiting: Waiting, now: Date): UndeliveredInfo | nu
       return told('HELD', later(waiting.endpointDisabledAt, createdAt))
     case 'PENDING': {
       if (nextAttemptAt !== null && nextAttemptAt > now) return told('RETRY', lastAttemptAt)
-      if (waiting.inFlight >= waiting.inFlightMax) return told('ENDPOINT_BUSY', nextAttemptAt)
-      return told(waiting.isRateSpent ? 'RATE_LIMITED' : 'DUE', nextAttemptAt)
       const { endpointOpenUntil: openUntil, endpointPausedUntil: pausedUntil } = waiting
       if (openUntil !== null && openUntil > now) {
         return told('CIRCUIT_OPEN', waiting.endpointStateSince)
       }
       if (pausedUntil !== null && pausedUntil > now) return told('RETRY_AFTER', null)
-      const limit = waiting.endpointInFlightLimit ?? endpointInFlightMax
-      const isFull = waiting.inFlight >= Math.min(limit, endpointInFlightMax)
-      return told(isFull ? 'ENDPOINT_BUSY' : 'DUE', nextAttemptAt)
+      const most = Math.min(waiting.endpointInFlightLimit ?? Infinity, waiting.inFlightMax)
+      if (waiting.inFlight >= most) return told('ENDPOINT_BUSY', nextAttemptAt)
+      return told(waiting.isRateSpent ? 'RATE_LIMITED' : 'DUE', nextAttemptAt)
     }
     default:
       return status satisfies never

@@ -7,7 +7,6 @@ const waiting: Waiting = {
   ...{ status: 'PENDING', createdAt: at(0), nextAttemptAt: at(1), lastAttemptAt: null },
   ...{ retryCount: 0, inFlight: 0, inFlightMax: 10, isRateSpent: false },
   ...{ endpointDisabledAt: null, endpointDeletedAt: null },
-  ...{ retryCount: 0, inFlight: 0, endpointDisabledAt: null, endpointDeletedAt: null },
   ...{ endpointStateSince: null, endpointOpenUntil: null, endpointPausedUntil: null },
   endpointInFlightLimit: null,
 }
@@ -30,6 +29,7 @@ test.each<[string, Partial<Waiting>, ReturnType<typeof undeliveredOf>]>([
     'what comes later waits for its retry, whatever is spent',
     { nextAttemptAt: at(31), lastAttemptAt: at(20), isRateSpent: true },
     told('RETRY', at(20)),
+  ],
   ['one under way is as many as may be', { inFlight: 1, ...limited }, told('ENDPOINT_BUSY', at(1))],
   ['none under way leaves room for one', { inFlight: 0, ...limited }, told('DUE', at(1))],
   [
