@@ -8300,10 +8300,10 @@ export interface components {
             since: components["schemas"]["TimestampOrNull"];
         };
         /**
-         * @description Why a delivery was not accepted. `DUE`: a worker is about to send it. `ENDPOINT_BUSY`: as many attempts at its endpoint are under way as may be, so it waits for one to end. `RATE_LIMITED`: the rate of its endpoint is spent, so it waits for its turn. `SENDING`: it is being sent. `RETRY`: it failed, and waits for `nextAttemptAt`. `HELD`: its endpoint is disabled. `EXHAUSTED`: it failed in all attempts. `CANCELLED`: its endpoint was deleted, it waited for too long, or the payload of its event was erased.
+         * @description Why a delivery was not accepted. `DUE`: a worker is about to send it. `ENDPOINT_BUSY`: as many attempts at its endpoint are under way as may be, so it waits for one to end. `RATE_LIMITED`: the rate of its endpoint is spent, so it waits for its turn. `ORDER`: an earlier delivery about the same resource comes first. `SENDING`: it is being sent. `RETRY`: it failed, and waits for `nextAttemptAt`. `HELD`: its endpoint is disabled. `EXHAUSTED`: it failed in all attempts. `CANCELLED`: its endpoint was deleted, it waited for too long, or the payload of its event was erased.
          * @enum {string}
          */
-        UndeliveredReason: "DUE" | "ENDPOINT_BUSY" | "RATE_LIMITED" | "SENDING" | "RETRY" | "HELD" | "EXHAUSTED" | "CANCELLED";
+        UndeliveredReason: "DUE" | "ENDPOINT_BUSY" | "RATE_LIMITED" | "ORDER" | "SENDING" | "RETRY" | "HELD" | "EXHAUSTED" | "CANCELLED";
         /** @description What you used in a period. What is no longer kept (calls after 400 days, events after 90, deliveries after 30, unless you have other policies) is not counted. */
         UsageReport: {
             calls: components["schemas"]["ApiFigures"];
@@ -8540,6 +8540,7 @@ export interface components {
              * @description How many requests to it may be under way at once.
              */
             inFlightMax: number;
+            ordering: components["schemas"]["WebhookOrdering"];
             /**
              * Format: int32
              * @description The version of the API whose shapes are sent.
@@ -8651,6 +8652,7 @@ export interface components {
              * @description How many requests to it may be under way at once.
              */
             inFlightMax: number;
+            ordering: components["schemas"]["WebhookOrdering"];
             /**
              * Format: int32
              * @description The version of the API whose shapes are sent.
@@ -8703,6 +8705,7 @@ export interface components {
              * @default 10
              */
             inFlightMax?: number;
+            ordering?: components["schemas"]["WebhookOrdering"];
             /**
              * Format: int32
              * @description The version of the API whose shapes are sent. So far there is one.
@@ -8752,6 +8755,7 @@ export interface components {
              * @description How many requests to it may be under way at once, whichever of our processes send them.
              */
             inFlightMax?: number;
+            ordering?: components["schemas"]["WebhookOrdering"];
             /**
              * Format: int32
              * @description The version of the API whose shapes are sent. So far there is one.
@@ -8935,6 +8939,11 @@ export interface components {
             keys: components["schemas"]["WebhookKey"][];
             revision: components["schemas"]["Revision"];
         };
+        /**
+         * @description In which order deliveries go out. `NONE`, the usual: the oldest first, several at once, and what fails is overtaken. `RESOURCE`: those about one resource go out one after another, in the order in which the events have their positions in the log; while one is sent or waits for its retry, later ones about the same resource wait (`ORDER`), and no others. Once it is `DELIVERED`, `EXHAUSTED` or `CANCELLED`, the next goes out. A resource is what has the `id` in `data` (its first 100 characters); events without such a text have no order. It can be changed at any time: what waits takes its place by the new setting, up to 10,000 deliveries of those that wait longest; what is being sent at that moment, and an event of that very moment, may still be overtaken.
+         * @enum {string}
+         */
+        WebhookOrdering: "NONE" | "RESOURCE";
         /** @description What an endpoint would be told of an event. */
         WebhookPreview: {
             /** @description What would be sent, to the byte; `null` when nothing would. */

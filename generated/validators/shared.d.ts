@@ -98,6 +98,7 @@ export declare const validateWebhookEventInfo: Validate
 export declare const validateWebhookFilterLimit: Validate
 export declare const validateWebhookFilterOperand: Validate
 export declare const validateWebhookFilterRule: Validate
+export declare const validateWebhookOrdering: Validate
 export declare const validateWebhookRateLimit: Validate
 export declare const validateWebhookRetryPolicy: Validate
 export declare const validateWebhookSignatureScheme: Validate

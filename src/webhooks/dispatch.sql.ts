@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { flushQueue } from '#db/worker.ts'
 import { type Claimed, type Lane, lockClaims } from './claim.sql.ts'
 import type { AttemptOutcome } from './dispatch.ts'
+import { nextInOrder } from './order.sql.ts'
 
 /** What became of a claimed delivery. */
 export interface Recorded {
@@ -61,6 +62,7 @@ export async function recordOutcomes(pool: pg.Pool, batch: readonly Recorded[]):
         attempts.map(({ address }) => address),
       ],
     },
+    ...nextInOrder(batch),
   ])
 }
 

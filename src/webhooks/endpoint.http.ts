@@ -23,6 +23,7 @@ import {
 import { type Endpoint, endpointsMax, newEndpoint, patchEndpoint, toEndpoint } from './endpoint.ts'
 import { headerKeeper } from './header-keeper.ts'
 import { requireKeyPair } from './key-pair.ts'
+import { placeWaiting } from './order.sql.ts'
 import { requireEnd } from './retry-policy.ts'
 import { secretPlace } from './secret.ts'
 import { requireSense } from './subscription.ts'
@@ -109,6 +110,9 @@ export const updateWebhookEndpoint: Operation<'updateWebhookEndpoint'> = async (
   updateEndpoint(tx, call.tenantId, patched)
   if (changedFields.includes('status') && patched.status === 'ENABLED') {
     hastenRetries(tx, call.tenantId, endpoint.id, call.now)
+  }
+  if (patched.options.ordering === 'RESOURCE' && changedFields.includes('ordering')) {
+    placeWaiting(tx, call.tenantId, endpoint.id)
   }
   record(tx, call, 'webhook_endpoint.updated', endpoint.id, {
     before: pick(before, changedFields),

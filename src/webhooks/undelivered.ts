@@ -11,6 +11,8 @@ export type Waiting = Pick<Delivery, 'status' | 'nextAttemptAt' | 'lastAttemptAt
   inFlightMax: number
   /** Whether its endpoint has a rate, and has spent it. */
   isRateSpent: boolean
+  /** Whether another one about the same resource comes first. */
+  isBehind: boolean
   endpointDisabledAt: Date | null
   endpointDeletedAt: Date | null
 }
@@ -35,6 +37,7 @@ export function undeliveredOf(waiting: Waiting, now: Date): UndeliveredInfo | nu
     case 'HELD':
       return told('HELD', later(waiting.endpointDisabledAt, createdAt))
     case 'PENDING': {
+      if (waiting.isBehind) return told('ORDER', null)
       if (nextAttemptAt !== null && nextAttemptAt > now) return told('RETRY', lastAttemptAt)
       if (waiting.inFlight >= waiting.inFlightMax) return told('ENDPOINT_BUSY', nextAttemptAt)
       return told(waiting.isRateSpent ? 'RATE_LIMITED' : 'DUE', nextAttemptAt)
