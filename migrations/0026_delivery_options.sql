@@ -1,4 +1,5 @@
--- How an endpoint wants to be told: when again after a failure, and how much at once.
+-- How an endpoint wants to be told: when again after a failure, and how much at once, in which
+-- order.
 
 alter table webhook_endpoint add column retry_delays_seconds integer[];
 comment on column webhook_endpoint.retry_delays_seconds is
@@ -48,3 +49,57 @@ comment on column webhook_pace.next_at is
 call ubos_fence('webhook_pace');
 grant select on webhook_pace to ubos_api;
 grant select, insert, update on webhook_pace to ubos_worker;
+
+alter table webhook_endpoint add column ordering text not null default 'NONE';
+alter table webhook_endpoint alter column ordering drop default;
+comment on column webhook_endpoint.ordering is
+  'NONE, or RESOURCE: deliveries about one resource go out one after another.';
+
+alter table delivery_due
+  add column order_key text collate "C",
+  add column position bigint;
+create index delivery_due_order_idx
+  on delivery_due (tenant_id, endpoint_id, order_key, position, delivery_id)
+  where order_key is not null;
+comment on column delivery_due.order_key is
+  'What it is about, for an endpoint that wants order; of those with one key the first goes out.';
+comment on column delivery_due.position is 'Of its event; null without order_key.';
+
+-- The resource that an event is about: the id in its data. A text may hold more than jsonb and an
+-- index can, so what Postgres cannot hold is replaced, and what is long is cut.
+create function ubos_resource_in(body bytea) returns text
+  language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp
+  as $$
+  declare
+    data json;
+  begin
+    data := regexp_replace(convert_from(body, 'UTF8'),
+      '\\u(0000|d[89a-f][0-9a-f]{2})', '\\u0001', 'gi')::json -> 'data';
+    return case when json_typeof(data -> 'id') = 'string' then left(data ->> 'id', 100) end;
+  exception when data_exception or invalid_text_representation then
+    return null;
+  end $$;
+comment on function ubos_resource_in(bytea) is
+  'The id in the data of an event, as it orders deliveries; null where there is none.';
+
+-- The place of a delivery in the order that its endpoint wants; nulls where it wants none.
+create function ubos_order_of(tenant text, endpoint text, event text, event_day date)
+  returns table (order_key text, "position" bigint)
+  language plpgsql stable set search_path = pg_catalog, public, pg_temp
+  as $$
+  begin
+    if (select ordering from webhook_endpoint
+      where tenant_id = tenant and id = endpoint) = 'RESOURCE'
+    then
+      order_key := ubos_resource_in((select e.body from event as e
+        where e.tenant_id = tenant and e.id = event and e.created_on = event_day));
+    end if;
+    if order_key is not null then
+      -- An event that has no position yet will have the last.
+      position := coalesce((select place.position from event_position as place
+        where place.tenant_id = tenant and place.event_id = event), 9223372036854775807);
+    end if;
+    return next;
+  end $$;
+comment on function ubos_order_of(text, text, text, date) is
+  'What a delivery is about and the position of its event, where its endpoint wants order.';

@@ -3,6 +3,7 @@ import { flushQueue } from '#db/worker.ts'
 import type { TenantId } from '#ids.ts'
 import type { CustomHeader } from './custom-header.ts'
 import type { KeyPair } from './key-set.ts'
+import { looked, putOff } from './order.sql.ts'
 import { paced, paces } from './pace.sql.ts'
 import type { FormerSecret } from './secret.ts'
 
@@ -15,6 +16,8 @@ export interface Claimed {
   /** Of this very claim: what came of it is recorded only while the row still bears it. */
   token: string
   eventId: string
+  /** What it is about, for an endpoint that wants order. */
+  orderKey: string | null
   /** What the endpoint hears as `webhook-id`. */
   webhookId: string
   correlationId: string
@@ -150,14 +153,16 @@ const lanes = `
     select jsonb_build_object('tenantId', tenant_id, 'endpointId', endpoint_id) as place
     from waiting offset ${lanesMax - 1}
   ), abandoned as materialized (
-    select tenant_id, endpoint_id, delivery_id, due_at, lease_token, leased_until
+    select tenant_id, endpoint_id, delivery_id, due_at, lease_token, leased_until, order_key,
+      position
     from delivery_due where lease_token is not null and leased_until <= clock_timestamp()
   ), lanes as materialized (
     select tenant_id, endpoint_id from waiting
     union select tenant_id, endpoint_id from abandoned
   ), known as materialized (
     select lanes.*, endpoint.* from lanes cross join lateral (
-      select status, deleted_at, in_flight_max, rate_count, rate_seconds from webhook_endpoint
+      select status, deleted_at, in_flight_max, rate_count, rate_seconds, ordering
+      from webhook_endpoint
       where tenant_id = lanes.tenant_id and id = lanes.endpoint_id offset 0
     ) as endpoint
   ), deleted_lanes as (
@@ -190,18 +195,37 @@ const ripe = `${paces}, open_lanes as materialized (
     where known.status = 'ENABLED' and known.deleted_at is null and ${isLetThrough}
   ), ripe as (
     select open_lanes.tenant_id, open_lanes.is_watched, due.*
+    select known.tenant_id, known.endpoint_id, known.ordering, least(
+        least(slow.in_flight_max, known.in_flight_max, $3) - (
+        select count(*) from delivery_due as leased
+        where leased.tenant_id = known.tenant_id and leased.endpoint_id = known.endpoint_id
+          and leased.lease_token is not null and leased.leased_until > clock_timestamp()
+      ), paces.tokens) as room,
+      -- Twice an even share of its tenant's lanes is enough to choose from; one alone may give all.
+      ceil(2.0 * $5 / count(*) over (partition by known.tenant_id))::integer as share
+    from known left join unnest($11::text[], $12::text[], $13::int[])
+      as slow (tenant_id, endpoint_id, in_flight_max) using (tenant_id, endpoint_id)
+    left join paces using (tenant_id, endpoint_id)
+    where known.status = 'ENABLED' and known.deleted_at is null
+  ), ${looked}, ${putOff}, ripe as (
+    select open_lanes.tenant_id, due.*
     from open_lanes cross join lateral (
       select candidate.*, row_number() over (order by due_at, delivery_id) as endpoint_rank
       from (
         (select delivery_id, due_at, lease_token, leased_until from delivery_due
           where delivery_due.tenant_id = open_lanes.tenant_id
             and delivery_due.endpoint_id = open_lanes.endpoint_id
-            and lease_token is null and due_at <= $4
+            and lease_token is null and due_at <= $4 and open_lanes.ordering = 'NONE'
           order by due_at, delivery_id limit greatest(least(open_lanes.room, open_lanes.share), 0))
         union all
         select delivery_id, due_at, lease_token, leased_until from abandoned
         where abandoned.tenant_id = open_lanes.tenant_id
           and abandoned.endpoint_id = open_lanes.endpoint_id and due_at <= $4
+          and open_lanes.ordering = 'NONE'
+        union all
+        select delivery_id, due_at, lease_token, leased_until from looked
+        where looked.tenant_id = open_lanes.tenant_id
+          and looked.endpoint_id = open_lanes.endpoint_id and first_due_at is null
       ) as candidate
       order by due_at, delivery_id limit greatest(least(open_lanes.room, open_lanes.share), 0)
     ) as due
@@ -253,6 +277,7 @@ const claimText = `
     complete.tenant_id as "tenantId", complete.endpoint_id as "endpointId",
     complete.delivery_id as "deliveryId", complete.created_on as "createdOn",
     complete.lease_token as "token", complete.event_id as "eventId",
+    complete.order_key as "orderKey",
     coalesce(complete.message_id, complete.event_id) as "webhookId",
     complete.correlation_id as "correlationId", complete.traceparent,
     complete.attempt_count as "attemptCount",

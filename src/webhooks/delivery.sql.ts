@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import { build, type Db } from '#db/database.ts'
-import { statement } from '#db/statement.ts'
+import { raw, statement } from '#db/statement.ts'
 import type { Tx } from '#db/transact.ts'
 import { type CreationFilter, inOrderOfCreation } from '#http/page.sql.ts'
 import type { PageRequest } from '#http/page.ts'
@@ -43,6 +43,7 @@ function selectDeliveries(db: Db, tenantId: TenantId) {
       inFlightAtEndpoint.as('inFlight'),
       sql<number>`coalesce(endpoint.in_flight_max, 0)`.as('inFlightMax'),
       rateSpentAtEndpoint.as('isRateSpent'),
+      isBehindAnother.as('isBehind'),
       'endpoint.disabled_at as endpointDisabledAt',
       'endpoint.deleted_at as endpointDeletedAt',
       'health.since as endpointStateSince',
@@ -76,6 +77,14 @@ const rateSpentAtEndpoint = sql<boolean>`case
     select from webhook_pace as pace
     where pace.tenant_id = due.tenant_id and pace.endpoint_id = due.endpoint_id
       and pace.next_at > clock_timestamp()) end`
+
+/** Whether an earlier one about the same resource is to go out first; only those in order ask. */
+const isBehindAnother = sql<boolean>`case
+  when due.order_key is null or endpoint.ordering <> 'RESOURCE' then false else exists (
+    select from delivery_due as earlier
+    where earlier.tenant_id = due.tenant_id and earlier.endpoint_id = due.endpoint_id
+      and earlier.order_key = due.order_key
+      and (earlier.position, earlier.delivery_id) < (due.position, due.delivery_id)) end`
 
 /** What is held or cancelled has no next attempt. */
 const nextAttemptOfDelivery = sql<Date | null>`case
@@ -213,39 +222,19 @@ export const answersToCome = statement(
       .where('answers_erased_to', '>=', a.createdOn),
 )
 
-/** What a delivery and its work to be done have in common. */
-const shared = [
-  'tenant_id',
-  'endpoint_id',
-  'created_on',
-  'event_id',
-  'event_created_on',
-  'attempt_count',
-  'message_id',
-] as const
-
 const deliveryAgain = statement(
   'webhook_delivery_again',
   (a: { tenantId: TenantId; id: string; createdOn: string; now: Date }) =>
-    build
-      .with('pending', (db) =>
-        db
-          .updateTable('webhook_delivery')
-          .set({ status: 'PENDING', delivered_at: null })
-          .where('tenant_id', '=', a.tenantId)
-          .where('id', '=', a.id)
-          .where('created_on', '=', a.createdOn)
-          .returning(['id', ...shared]),
+    raw(sql`
+      with pending as (
+        update webhook_delivery set status = 'PENDING', delivered_at = null
+        where tenant_id = ${a.tenantId} and id = ${a.id} and created_on = ${a.createdOn}
+        returning *
       )
-      .insertInto('delivery_due')
-      .columns(['delivery_id', ...shared, 'due_at', 'retry_count'])
-      .expression((db) =>
-        db
-          .selectFrom('pending')
-          .select(['id', ...shared])
-          .select((column) => [
-            column.cast<Date>(column.val(a.now), 'timestamptz').as('due_at'),
-            column.lit(0).as('retry_count'),
-          ]),
-      ),
+      insert into delivery_due (tenant_id, endpoint_id, delivery_id, created_on, event_id,
+        event_created_on, due_at, attempt_count, retry_count, message_id, order_key, position)
+      select tenant_id, endpoint_id, id, created_on, event_id, event_created_on,
+        ${a.now}::timestamptz, attempt_count, 0, message_id, place.order_key, place.position
+      from pending cross join lateral
+        ubos_order_of(tenant_id, endpoint_id, event_id, event_created_on) as place`),
 )

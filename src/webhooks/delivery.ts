@@ -19,6 +19,7 @@ export interface Delivery {
   inFlight: number
   inFlightMax: number
   isRateSpent: boolean
+  isBehind: boolean
   endpointDisabledAt: Date | null
   endpointDeletedAt: Date | null
   endpointStateSince: Date | null

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { flushQueue } from '#db/worker.ts'
 import { type Claimed, type Lane, lockClaims } from './claim.sql.ts'
 import type { AttemptOutcome } from './dispatch.ts'
+import { nextInOrder } from './order.sql.ts'
 
 /** What became of a claimed delivery. */
 export interface Recorded {
@@ -67,6 +68,35 @@ export function recordStatement(batch: readonly Recorded[], tell?: 'tell'): pg.Q
       attempts.map(({ address }) => address),
     ],
   }
+  await flushQueue(pool, [
+    {
+      name: 'record_outcomes',
+      text: recordText,
+      values: [
+        batch.map(({ claimed }) => claimed.tenantId),
+        batch.map(({ claimed }) => claimed.deliveryId),
+        batch.map(({ claimed }) => claimed.createdOn),
+        batch.map(({ claimed }) => claimed.token),
+        batch.map(({ next }) => (next instanceof Date ? 'PENDING' : next)),
+        batch.map(({ next }) => (next instanceof Date ? next.toISOString() : null)),
+        batch.map(({ claimed, attempts: made }) => claimed.attemptCount + made.length),
+        batch.map(({ retryCount }) => retryCount),
+        batch.map(({ responseStatus }) => responseStatus),
+        batch.map(({ endedAt }) => endedAt.toISOString()),
+        attempts.map(({ place }) => place),
+        attempts.map(({ id }) => id),
+        attempts.map(({ number }) => number),
+        attempts.map(({ startedAt }) => startedAt.toISOString()),
+        attempts.map(({ durationMs }) => Math.round(durationMs)),
+        attempts.map(({ outcome }) => outcome),
+        attempts.map(({ responseStatus }) => responseStatus),
+        attempts.map(({ responseBody }) => responseBody),
+        attempts.map(({ error }) => error),
+        attempts.map(({ address }) => address),
+      ],
+    },
+    ...nextInOrder(batch),
+  ])
 }
 
 const recordText = `

@@ -24,6 +24,7 @@ import { type Endpoint, endpointsMax, newEndpoint, patchEndpoint, toEndpoint } f
 import { headerKeeper } from './header-keeper.ts'
 import { forgetHealth } from './health.sql.ts'
 import { requireKeyPair } from './key-pair.ts'
+import { placeWaiting } from './order.sql.ts'
 import { requireEnd } from './retry-policy.ts'
 import { secretPlace } from './secret.ts'
 import { requireSense } from './subscription.ts'
@@ -112,6 +113,9 @@ export const updateWebhookEndpoint: Operation<'updateWebhookEndpoint'> = async (
     hastenRetries(tx, call.tenantId, endpoint.id, call.now)
   }
   if (startsAnew(changedFields, patched)) forgetHealth(tx, call.tenantId, endpoint.id)
+  if (patched.options.ordering === 'RESOURCE' && changedFields.includes('ordering')) {
+    placeWaiting(tx, call.tenantId, endpoint.id)
+  }
   record(tx, call, 'webhook_endpoint.updated', endpoint.id, {
     before: pick(before, changedFields),
     after: pick(view, changedFields),

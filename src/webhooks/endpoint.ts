@@ -14,7 +14,7 @@ import { firstSecretId, type SecretHistory, toSigningSecrets } from './secret.ts
 /**
  * An event happens once; a *delivery* is our promise to tell one *endpoint* about it; an *attempt*
  * is one try. Promised: at least once, with the event's id as a stable `webhook-id`. Not promised:
- * order. A disabled endpoint is not written to, and what it would have been told is held for it.
+ * order, but for an endpoint that asks for it. A disabled endpoint is not written to, and what it would have been told is held for it.
  */
 export interface Endpoint extends SecretHistory {
   id: Id<'whe'>

@@ -13,6 +13,7 @@ interface Listener {
   filter: Filter | null
   /** Whether something else is sent in place of the event. */
   transforms: boolean
+  ordering: string
 }
 
 interface Promised {
@@ -132,6 +133,8 @@ function deliveriesOf(
       day,
       now.toISOString(),
       promised.map(({ listener }) => listener.transforms),
+      promised.map(({ listener }) => listener.ordering === 'RESOURCE'),
+      events.map(({ position }) => position),
     ],
   }
 }
@@ -203,7 +206,7 @@ function listenersOf(events: readonly SequencedEvent[]): pg.QueryConfig {
     name: 'fan_out_listeners',
     text: `
       select tenant_id, id, event_types, nullif(filter, '[]') as filter,
-        transformation is not null as transforms from webhook_endpoint
+        transformation is not null as transforms, ordering from webhook_endpoint
       where tenant_id = any($1) and deleted_at is null`,
     values: [[...new Set(events.map((event) => event.tenantId))]],
   }
@@ -217,18 +220,29 @@ const matchedText = `
 
 const fanOutText = `
   with sequenced as (
-    select * from unnest($1::text[], $2::text[], $3::date[], $4::text[]) with ordinality
-      as e (tenant_id, event_id, event_created_on, event_type, place)
+    select * from unnest($1::text[], $2::text[], $3::date[], $4::text[], $12::bigint[])
+      with ordinality as e (tenant_id, event_id, event_created_on, event_type, position, place)
   ), promised as materialized (
-    select tenant_id, id, endpoint_id, event_id, event_created_on, event_type, is_transformed
-    from unnest($5::bigint[], $6::text[], $7::text[], $10::boolean[])
-      as p (place, id, endpoint_id, is_transformed)
+    select tenant_id, id, endpoint_id, event_id, event_created_on, event_type, is_transformed,
+      is_ordered, position, place
+    from unnest($5::bigint[], $6::text[], $7::text[], $10::boolean[], $11::boolean[])
+      as p (place, id, endpoint_id, is_transformed, is_ordered)
     join sequenced using (place)
+  ), resources as materialized (
+    select place, ubos_resource_in(event.body) as order_key
+    from (
+      select distinct place, tenant_id, event_id, event_created_on from promised where is_ordered
+    ) as ordered cross join lateral (
+      select body from event where tenant_id = ordered.tenant_id and id = ordered.event_id
+        and created_on = ordered.event_created_on offset 0
+    ) as event
   ), due as (
     insert into delivery_due (tenant_id, endpoint_id, delivery_id, created_on, event_id,
-      event_created_on, due_at, attempt_count, retry_count)
-    select tenant_id, endpoint_id, id, $8, event_id, event_created_on, $9, 0, 0
-    from promised
+      event_created_on, due_at, attempt_count, retry_count, order_key, position)
+    select tenant_id, endpoint_id, id, $8, event_id, event_created_on, $9, 0, 0, order_key,
+      case when order_key is not null then position end
+    from promised left join resources
+      on is_ordered and resources.place = promised.place
   )
   insert into webhook_delivery (tenant_id, id, created_on, endpoint_id, event_id,
     event_created_on, event_type, is_transformed, status, attempt_count, created_at)

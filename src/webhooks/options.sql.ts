@@ -8,6 +8,7 @@ export const optionColumns = [
   'in_flight_max',
   'rate_count',
   'rate_seconds',
+  'ordering',
 ] as const
 
 type Row = Pick<Selectable<Tables['webhook_endpoint']>, (typeof optionColumns)[number]>
@@ -18,16 +19,18 @@ export function optionsFromRow(row: Row): DeliveryOptions {
     retryDelaysSeconds: row.retry_delays_seconds,
     inFlightMax: row.in_flight_max,
     rate: count === null || seconds === null ? null : { count, seconds },
+    ordering: row.ordering as DeliveryOptions['ordering'],
   }
 }
 
 /** Flat, as a statement takes its values. */
-export function optionsToRow({ retryDelaysSeconds, inFlightMax, rate }: DeliveryOptions) {
+export function optionsToRow({ retryDelaysSeconds, inFlightMax, rate, ordering }: DeliveryOptions) {
   return {
     retryDelaysSeconds: retryDelaysSeconds && [...retryDelaysSeconds],
     inFlightMax,
     rateCount: rate?.count ?? null,
     rateSeconds: rate?.seconds ?? null,
+    ordering,
   }
 }
 
@@ -37,5 +40,6 @@ export function optionColumnsOf(a: ReturnType<typeof optionsToRow>) {
     in_flight_max: a.inFlightMax,
     rate_count: a.rateCount,
     rate_seconds: a.rateSeconds,
+    ordering: a.ordering,
   }
 }

@@ -1,4 +1,8 @@
-import type { WebhookEndpointInfo, WebhookEndpointPatch } from '#generated/types.ts'
+import type {
+  WebhookEndpointInfo,
+  WebhookEndpointPatch,
+  WebhookOrdering,
+} from '#generated/types.ts'
 import { type Rate, rateOf, toRateLimit } from './rate.ts'
 import { toRetryPolicy } from './retry-policy.ts'
 
@@ -13,27 +17,30 @@ export interface DeliveryOptions {
   inFlightMax: number
   /** Requests that it may get in a time; null is as many as come. */
   rate: Rate | null
+  ordering: WebhookOrdering
 }
 
 export const usualOptions: DeliveryOptions = {
   retryDelaysSeconds: null,
   inFlightMax: 10,
   rate: null,
+  ordering: 'NONE',
 }
 
 /** The fields of the contract that say it. */
-type Said = 'retryPolicy' | 'inFlightMax' | 'rateLimit'
+type Said = 'retryPolicy' | 'inFlightMax' | 'rateLimit' | 'ordering'
 
 /** What a new endpoint says, or a change; what is absent stays. */
 export function patchOptions(
   options: DeliveryOptions,
-  { retryPolicy, inFlightMax, rateLimit }: Pick<WebhookEndpointPatch, Said>,
+  { retryPolicy, inFlightMax, rateLimit, ordering }: Pick<WebhookEndpointPatch, Said>,
 ): DeliveryOptions {
   return {
     retryDelaysSeconds:
       retryPolicy === undefined ? options.retryDelaysSeconds : (retryPolicy?.delaysSeconds ?? null),
     inFlightMax: inFlightMax ?? options.inFlightMax,
     rate: rateLimit === undefined ? options.rate : rateOf(rateLimit),
+    ordering: ordering ?? options.ordering,
   }
 }
 
@@ -42,5 +49,6 @@ export function toOptions(options: DeliveryOptions): Pick<WebhookEndpointInfo, S
     retryPolicy: toRetryPolicy(options.retryDelaysSeconds),
     inFlightMax: options.inFlightMax,
     rateLimit: toRateLimit(options.rate),
+    ordering: options.ordering,
   }
 }

@@ -249,10 +249,11 @@ const deliveriesAgain = statement('webhook_deliveries_again', (a: Again) =>
       returning delivery.*
     )
     insert into delivery_due (tenant_id, endpoint_id, delivery_id, created_on, event_id,
-      event_created_on, due_at, attempt_count, retry_count, message_id)
+      event_created_on, due_at, attempt_count, retry_count, message_id, order_key, position)
     select tenant_id, endpoint_id, id, created_on, event_id, event_created_on,
-      ${a.now}::timestamptz, attempt_count, 0, message_id
-    from pending`),
+      ${a.now}::timestamptz, attempt_count, 0, message_id, place.order_key, place.position
+    from pending cross join lateral
+      ubos_order_of(tenant_id, endpoint_id, event_id, event_created_on) as place`),
 )
 
 interface Fresh extends Again {
@@ -273,10 +274,11 @@ const deliveriesFresh = statement('webhook_deliveries_fresh', (a: Fresh) =>
           is_transformed)
     ), due as (
       insert into delivery_due (tenant_id, endpoint_id, delivery_id, created_on, event_id,
-        event_created_on, due_at, attempt_count, retry_count, message_id)
+        event_created_on, due_at, attempt_count, retry_count, message_id, order_key, position)
       select ${a.tenantId}, endpoint_id, id, created_on, event_id, event_created_on,
-        ${a.now}::timestamptz, 0, 0, message_id
-      from promised
+        ${a.now}::timestamptz, 0, 0, message_id, place.order_key, place.position
+      from promised cross join lateral
+        ubos_order_of(${a.tenantId}, endpoint_id, event_id, event_created_on) as place
     )
     insert into webhook_delivery (tenant_id, id, created_on, endpoint_id, event_id,
       event_created_on, event_type, status, attempt_count, created_at, message_id, is_transformed)

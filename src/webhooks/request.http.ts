@@ -83,6 +83,7 @@ function toRequested({ dueAt, isTransformed: _, ...requested }: Requested, now: 
       inFlight: 0,
       inFlightMax: 1,
       isRateSpent: false,
+      isBehind: false,
       endpointDisabledAt: null,
       endpointDeletedAt: null,
     },

@@ -1,5 +1,6 @@
+import { sql } from 'kysely'
 import { build, type Db } from '#db/database.ts'
-import { statement } from '#db/statement.ts'
+import { raw, statement } from '#db/statement.ts'
 import type { Tx } from '#db/transact.ts'
 import { dayOf, type TenantId } from '#ids.ts'
 
@@ -37,11 +38,13 @@ const deliveryInsert = statement('webhook_delivery_insert', (a: Written) =>
 )
 
 const dueInsert = statement('webhook_delivery_due_insert', (a: Written) =>
-  build.insertInto('delivery_due').values({
-    ...{ tenant_id: a.tenantId, endpoint_id: a.endpointId, delivery_id: a.id },
-    ...{ created_on: a.createdOn, event_id: a.eventId, event_created_on: a.eventCreatedOn },
-    ...{ due_at: a.dueAt, attempt_count: 0, retry_count: 0 },
-  }),
+  raw(sql`
+    insert into delivery_due (tenant_id, endpoint_id, delivery_id, created_on, event_id,
+      event_created_on, due_at, attempt_count, retry_count, order_key, position)
+    select ${a.tenantId}, ${a.endpointId}, ${a.id}, ${a.createdOn}::date, ${a.eventId},
+      ${a.eventCreatedOn}::date, ${a.dueAt}::timestamptz, 0, 0, place.order_key, place.position
+    from ubos_order_of(${a.tenantId}, ${a.endpointId}, ${a.eventId}, ${a.eventCreatedOn}::date)
+      as place`),
 )
 
 /** Since when the oldest of what waits for each endpoint is due; where nothing waits, nothing. */

@@ -11,6 +11,8 @@ export type Waiting = Pick<Delivery, 'status' | 'nextAttemptAt' | 'lastAttemptAt
   inFlightMax: number
   /** Whether its endpoint has a rate, and has spent it. */
   isRateSpent: boolean
+  /** Whether another one about the same resource comes first. */
+  isBehind: boolean
   endpointDisabledAt: Date | null
   endpointDeletedAt: Date | null
   /** Of an endpoint that failed lately: since when it is as it is, and what keeps it from more. */
@@ -40,6 +42,7 @@ export function undeliveredOf(waiting: Waiting, now: Date): UndeliveredInfo | nu
     case 'HELD':
       return told('HELD', later(waiting.endpointDisabledAt, createdAt))
     case 'PENDING': {
+      if (waiting.isBehind) return told('ORDER', null)
       if (nextAttemptAt !== null && nextAttemptAt > now) return told('RETRY', lastAttemptAt)
       const { endpointOpenUntil: openUntil, endpointPausedUntil: pausedUntil } = waiting
       if (openUntil !== null && openUntil > now) {

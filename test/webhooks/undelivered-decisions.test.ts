@@ -5,7 +5,7 @@ const at = (minute: number) => new Date(Date.UTC(2026, 1, 4, 10, minute))
 const now = at(30)
 const waiting: Waiting = {
   ...{ status: 'PENDING', createdAt: at(0), nextAttemptAt: at(1), lastAttemptAt: null },
-  ...{ retryCount: 0, inFlight: 0, inFlightMax: 10, isRateSpent: false },
+  ...{ retryCount: 0, inFlight: 0, inFlightMax: 10, isRateSpent: false, isBehind: false },
   ...{ endpointDisabledAt: null, endpointDeletedAt: null },
   ...{ endpointStateSince: null, endpointOpenUntil: null, endpointPausedUntil: null },
   endpointInFlightLimit: null,
@@ -20,6 +20,11 @@ test.each<[string, Partial<Waiting>, ReturnType<typeof undeliveredOf>]>([
   ['nine under way are no cap', { inFlight: 9 }, told('DUE', at(1))],
   ['ten under way are', { inFlight: 10 }, told('ENDPOINT_BUSY', at(1))],
   ['as many as may be are', { inFlight: 2, inFlightMax: 2 }, told('ENDPOINT_BUSY', at(1))],
+  [
+    'what is behind another about the same resource waits for that, also when it was put off',
+    { isBehind: true, isRateSpent: true, nextAttemptAt: at(31) },
+    told('ORDER', null),
+  ],
   [
     'what has spent its rate waits for its turn',
     { isRateSpent: true },
