@@ -1560,6 +1560,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/webhook-endpoints/{webhookEndpointId}/resumption-previews": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Preview a resumption
+         * @description Counts what is held for an endpoint, by age, and what each choice would send and cancel if it were resumed now; changes nothing. Refused as the resumption itself would be, but for an endpoint that is enabled, for which what waits is counted.
+         */
+        post: operations["createWebhookResumptionPreview"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhook-endpoints/{webhookEndpointId}/resumptions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Resume a webhook endpoint
+         * @description Enables an endpoint that is disabled, and says what becomes of all that was held for it. It is a job: what is not wanted is cancelled first (`undelivered.reason` is `SKIPPED`), however much it is, and the endpoint enabled when none of it is left, so that nothing unwanted is sent. It goes on where it was after any restart. What happens after this call is told in any case. Refused with `invalid_state` while the endpoint is enabled. To enable it with all that was held, PATCH `status` does as well.
+         */
+        post: operations["createWebhookResumption"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/webhook-endpoints/{webhookEndpointId}/secret-revocation": {
         parameters: {
             query?: never;
@@ -8448,10 +8488,10 @@ export interface components {
             since: components["schemas"]["TimestampOrNull"];
         };
         /**
-         * @description Why a delivery was not accepted. `DUE`: a worker is about to send it. `ENDPOINT_BUSY`: as many attempts at its endpoint are under way as may be, so it waits for one to end. `CIRCUIT_OPEN`: its endpoint failed many times in a row, so it waits until one delivery is let through to see whether that has changed. `RETRY_AFTER`: its endpoint asked to be left alone for a while. `SENDING`: it is being sent. `RETRY`: it failed, and waits for `nextAttemptAt`. `HELD`: its endpoint is disabled. `EXHAUSTED`: it failed in all attempts. `CANCELLED`: its endpoint was deleted, it waited for too long, or the payload of its event was erased.
+         * @description Why a delivery was not accepted. `DUE`: a worker is about to send it. `ENDPOINT_BUSY`: as many attempts at its endpoint are under way as may be, so it waits for one to end. `CIRCUIT_OPEN`: its endpoint failed many times in a row, so it waits until one delivery is let through to see whether that has changed. `RETRY_AFTER`: its endpoint asked to be left alone for a while. `SENDING`: it is being sent. `RETRY`: it failed, and waits for `nextAttemptAt`. `HELD`: its endpoint is disabled. `EXHAUSTED`: it failed in all attempts. `CANCELLED`: its endpoint was deleted, it waited for too long, or the payload of its event was erased. `SKIPPED`: its endpoint was resumed without it.
          * @enum {string}
          */
-        UndeliveredReason: "DUE" | "ENDPOINT_BUSY" | "CIRCUIT_OPEN" | "RETRY_AFTER" | "SENDING" | "RETRY" | "HELD" | "EXHAUSTED" | "CANCELLED";
+        UndeliveredReason: "DUE" | "ENDPOINT_BUSY" | "CIRCUIT_OPEN" | "RETRY_AFTER" | "SENDING" | "RETRY" | "HELD" | "EXHAUSTED" | "CANCELLED" | "SKIPPED";
         /** @description What you used in a period. What is no longer kept (calls after 400 days, events after 90, deliveries after 30, unless you have other policies) is not counted. */
         UsageReport: {
             calls: components["schemas"]["ApiFigures"];
@@ -9239,6 +9279,56 @@ export interface components {
              */
             deliveryCount: number;
             endpointId: components["schemas"]["WebhookEndpointId"];
+        };
+        /**
+         * @description What becomes of what was held. `ALL`: it is sent. `SINCE`: what happened since then is sent, the rest cancelled. `NONE`: all of it is cancelled.
+         * @enum {string}
+         */
+        WebhookResumptionBacklog: "ALL" | "SINCE" | "NONE";
+        /** @description What is held for an endpoint, and what each choice would do with it. */
+        WebhookResumptionPreview: {
+            /** @description How many of them are how old, the newest first; each is counted once. */
+            ages: {
+                /**
+                 * Format: int64
+                 * @description How many.
+                 */
+                count: number;
+                /**
+                 * @description Within the last hour, day or week, or older.
+                 * @enum {string}
+                 */
+                within: "HOUR" | "DAY" | "WEEK" | "OLDER";
+            }[];
+            /** @description What each choice would do; `SINCE` only where it was asked about. */
+            choices: {
+                backlog: components["schemas"]["WebhookResumptionBacklog"];
+                /**
+                 * Format: int64
+                 * @description Deliveries that would be cancelled.
+                 */
+                cancelledCount: number;
+                /**
+                 * Format: int64
+                 * @description Deliveries that would be sent.
+                 */
+                sentCount: number;
+            }[];
+            /**
+             * Format: int64
+             * @description Deliveries that wait for it.
+             */
+            heldCount: number;
+            /** @description When the newest of their events happened; `null` without any. */
+            newestAt: components["schemas"]["TimestampOrNull"];
+            /** @description When the oldest of their events happened; `null` without any. */
+            oldestAt: components["schemas"]["TimestampOrNull"];
+        };
+        /** @description How an endpoint goes on. */
+        WebhookResumptionRequest: {
+            backlog: components["schemas"]["WebhookResumptionBacklog"];
+            /** @description With `SINCE`, and only then: deliveries of events before this moment are cancelled. It must not be in the future. */
+            since?: components["schemas"]["Timestamp"];
         };
         /** @description How long the secrets so far go on signing beside the new one. */
         WebhookSecretRotationInput: {
@@ -15720,6 +15810,125 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createWebhookResumptionPreview: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which webhook endpoint. */
+                webhookEndpointId: components["parameters"]["WebhookEndpointId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookResumptionRequest"];
+            };
+        };
+        responses: {
+            /** @description What is held, and what would become of it. */
+            200: {
+                headers: {
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookResumptionPreview"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createWebhookResumption: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which webhook endpoint. */
+                webhookEndpointId: components["parameters"]["WebhookEndpointId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookResumptionRequest"];
+            };
+        };
+        responses: {
+            /** @description The job, which is going to do it. */
+            202: {
+                headers: {
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobInfo"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];

@@ -714,7 +714,7 @@ export type Totals = components['schemas']['Totals']
 /** Why a delivery was not accepted so far. */
 export type UndeliveredInfo = components['schemas']['UndeliveredInfo']
 
-/** Why a delivery was not accepted. `DUE`: a worker is about to send it. `ENDPOINT_BUSY`: as many attempts at its endpoint are under way as may be, so it waits for one to end. `CIRCUIT_OPEN`: its endpoint failed many times in a row, so it waits until one delivery is let through to see whether that has changed. `RETRY_AFTER`: its endpoint asked to be left alone for a while. `SENDING`: it is being sent. `RETRY`: it failed, and waits for `nextAttemptAt`. `HELD`: its endpoint is disabled. `EXHAUSTED`: it failed in all attempts. `CANCELLED`: its endpoint was deleted, it waited for too long, or the payload of its event was erased. */
+/** Why a delivery was not accepted. `DUE`: a worker is about to send it. `ENDPOINT_BUSY`: as many attempts at its endpoint are under way as may be, so it waits for one to end. `CIRCUIT_OPEN`: its endpoint failed many times in a row, so it waits until one delivery is let through to see whether that has changed. `RETRY_AFTER`: its endpoint asked to be left alone for a while. `SENDING`: it is being sent. `RETRY`: it failed, and waits for `nextAttemptAt`. `HELD`: its endpoint is disabled. `EXHAUSTED`: it failed in all attempts. `CANCELLED`: its endpoint was deleted, it waited for too long, or the payload of its event was erased. `SKIPPED`: its endpoint was resumed without it. */
 export type UndeliveredReason = components['schemas']['UndeliveredReason']
 
 /** What you used in a period. What is no longer kept (calls after 400 days, events after 90, deliveries after 30, unless you have other policies) is not counted. */
@@ -863,6 +863,15 @@ export type WebhookReplayRequest = components['schemas']['WebhookReplayRequest']
 
 /** What a replay would do for one endpoint. */
 export type WebhookReplayShare = components['schemas']['WebhookReplayShare']
+
+/** What becomes of what was held. `ALL`: it is sent. `SINCE`: what happened since then is sent, the rest cancelled. `NONE`: all of it is cancelled. */
+export type WebhookResumptionBacklog = components['schemas']['WebhookResumptionBacklog']
+
+/** What is held for an endpoint, and what each choice would do with it. */
+export type WebhookResumptionPreview = components['schemas']['WebhookResumptionPreview']
+
+/** How an endpoint goes on. */
+export type WebhookResumptionRequest = components['schemas']['WebhookResumptionRequest']
 
 /** How long the secrets so far go on signing beside the new one. */
 export type WebhookSecretRotationInput = components['schemas']['WebhookSecretRotationInput']

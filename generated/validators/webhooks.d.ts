@@ -35,5 +35,8 @@ export declare const validateWebhookPreviewInput: Validate
 export declare const validateWebhookReplayPreview: Validate
 export declare const validateWebhookReplayRequest: Validate
 export declare const validateWebhookReplayShare: Validate
+export declare const validateWebhookResumptionBacklog: Validate
+export declare const validateWebhookResumptionPreview: Validate
+export declare const validateWebhookResumptionRequest: Validate
 export declare const validateWebhookSecretRotationInput: Validate
 export declare const validateWebhookSenderInfo: Validate

@@ -38,7 +38,7 @@ const listWebhookDeliveriesQuery_3 = { "endpointId": 0, "eventId": 0, "eventType
 const listWebhookDeliveriesQuery_4 = ["-createdAt","createdAt"]
 const validateDeliveryStatus_0 = ["PENDING","SENDING","DELIVERED","HELD","EXHAUSTED","CANCELLED"]
 const validateUndeliveredInfo_1 = ["integer","null"]
-const validateUndeliveredReason_0 = ["DUE","ENDPOINT_BUSY","CIRCUIT_OPEN","RETRY_AFTER","SENDING","RETRY","HELD","EXHAUSTED","CANCELLED"]
+const validateUndeliveredReason_0 = ["DUE","ENDPOINT_BUSY","CIRCUIT_OPEN","RETRY_AFTER","SENDING","RETRY","HELD","EXHAUSTED","CANCELLED","SKIPPED"]
 const validateWebhookAttemptInfo_2 = ["string","null"]
 const validateWebhookDeliveryInfo_1 = new RegExp("^[a-z]+_[0-9a-z]+$", "u")
 const validateWebhookDeliveryPriority_0 = ["HIGH","NORMAL"]
@@ -61,6 +61,8 @@ const validateWebhookKey_4 = new RegExp("^whpk_[A-Za-z0-9+/]{43}=$", "u")
 const validateWebhookKeyId_0 = new RegExp("^wsk_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateWebhookReplayRequest_1 = ["ALL","UNDELIVERED","MISSING"]
 const validateWebhookReplayRequest_2 = ["KEEP","NEW"]
+const validateWebhookResumptionBacklog_0 = ["ALL","SINCE","NONE"]
+const validateWebhookResumptionPreview_1 = ["HOUR","DAY","WEEK","OLDER"]
 
 export function createTestEventHeaders(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
@@ -1111,7 +1113,7 @@ export function validateUndeliveredReason(data, {instancePath="", parentData, pa
     validateUndeliveredReason.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
     return false;
   }
-  if(!(((((((((data === "DUE") || (data === "ENDPOINT_BUSY")) || (data === "CIRCUIT_OPEN")) || (data === "RETRY_AFTER")) || (data === "SENDING")) || (data === "RETRY")) || (data === "HELD")) || (data === "EXHAUSTED")) || (data === "CANCELLED"))){
+  if(!((((((((((data === "DUE") || (data === "ENDPOINT_BUSY")) || (data === "CIRCUIT_OPEN")) || (data === "RETRY_AFTER")) || (data === "SENDING")) || (data === "RETRY")) || (data === "HELD")) || (data === "EXHAUSTED")) || (data === "CANCELLED")) || (data === "SKIPPED"))){
     validateUndeliveredReason.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateUndeliveredReason_0},message:"must be equal to one of the allowed values"}];
     return false;
   }
@@ -5190,6 +5192,396 @@ export function validateWebhookReplayShare(data, {instancePath="", parentData, p
     }
   }
   validateWebhookReplayShare.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookResumptionBacklog(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(typeof data !== "string"){
+    validateWebhookResumptionBacklog.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+    return false;
+  }
+  if(!(((data === "ALL") || (data === "SINCE")) || (data === "NONE"))){
+    validateWebhookResumptionBacklog.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateWebhookResumptionBacklog_0},message:"must be equal to one of the allowed values"}];
+    return false;
+  }
+  validateWebhookResumptionBacklog.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookResumptionPreview(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((((((data.heldCount === undefined) && (missing0 = "heldCount")) || ((data.oldestAt === undefined) && (missing0 = "oldestAt"))) || ((data.newestAt === undefined) && (missing0 = "newestAt"))) || ((data.ages === undefined) && (missing0 = "ages"))) || ((data.choices === undefined) && (missing0 = "choices"))){
+        validateWebhookResumptionPreview.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.heldCount !== undefined){
+          let data0 = data.heldCount;
+          const _errs1 = errors;
+          if(!(((typeof data0 == "number") && (!(data0 % 1) && !isNaN(data0))) && (isFinite(data0)))){
+            validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/heldCount",schemaPath:"#/properties/heldCount/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+            return false;
+          }
+          if(errors === _errs1){
+            if((typeof data0 == "number") && (isFinite(data0))){
+              if(data0 > 9007199254740991 || isNaN(data0)){
+                validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/heldCount",schemaPath:"#/properties/heldCount/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                return false;
+              }
+              else {
+                if(data0 < 0 || isNaN(data0)){
+                  validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/heldCount",schemaPath:"#/properties/heldCount/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                  return false;
+                }
+                else {
+                  if(!(validateWebhookEndpointBalance_0.validate(data0))){
+                    validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/heldCount",schemaPath:"#/properties/heldCount/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                    return false;
+                  }
+                }
+              }
+            }
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.oldestAt !== undefined){
+            const _errs3 = errors;
+            if(!(validateTimestampOrNull(data.oldestAt, {instancePath:instancePath+"/oldestAt",parentData:data,parentDataProperty:"oldestAt",rootData}))){
+              vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs3 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.newestAt !== undefined){
+              const _errs4 = errors;
+              if(!(validateTimestampOrNull(data.newestAt, {instancePath:instancePath+"/newestAt",parentData:data,parentDataProperty:"newestAt",rootData}))){
+                vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                errors = vErrors.length;
+              }
+              var valid0 = _errs4 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.ages !== undefined){
+                let data3 = data.ages;
+                const _errs5 = errors;
+                if(errors === _errs5){
+                  if(Array.isArray(data3)){
+                    if(data3.length > 10){
+                      validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/ages",schemaPath:"#/properties/ages/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                      return false;
+                    }
+                    else {
+                      if(data3.length < 4){
+                        validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/ages",schemaPath:"#/properties/ages/minItems",keyword:"minItems",params:{limit: 4},message:"must NOT have fewer than 4 items"}];
+                        return false;
+                      }
+                      else {
+                        var valid1 = true;
+                        const len0 = data3.length;
+                        for(let i0=0; i0<len0; i0++){
+                          let data4 = data3[i0];
+                          const _errs7 = errors;
+                          if(errors === _errs7){
+                            if(data4 && typeof data4 == "object" && !Array.isArray(data4)){
+                              let missing1;
+                              if(((data4.within === undefined) && (missing1 = "within")) || ((data4.count === undefined) && (missing1 = "count"))){
+                                validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/ages/" + i0,schemaPath:"#/properties/ages/items/required",keyword:"required",params:{missingProperty: missing1},message:"must have required property '"+missing1+"'"}];
+                                return false;
+                              }
+                              else {
+                                if(data4.within !== undefined){
+                                  let data5 = data4.within;
+                                  const _errs9 = errors;
+                                  if(typeof data5 !== "string"){
+                                    validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/ages/" + i0+"/within",schemaPath:"#/properties/ages/items/properties/within/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                    return false;
+                                  }
+                                  if(!((((data5 === "HOUR") || (data5 === "DAY")) || (data5 === "WEEK")) || (data5 === "OLDER"))){
+                                    validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/ages/" + i0+"/within",schemaPath:"#/properties/ages/items/properties/within/enum",keyword:"enum",params:{allowedValues: validateWebhookResumptionPreview_1},message:"must be equal to one of the allowed values"}];
+                                    return false;
+                                  }
+                                  var valid2 = _errs9 === errors;
+                                }
+                                else {
+                                  var valid2 = true;
+                                }
+                                if(valid2){
+                                  if(data4.count !== undefined){
+                                    let data6 = data4.count;
+                                    const _errs11 = errors;
+                                    if(!(((typeof data6 == "number") && (!(data6 % 1) && !isNaN(data6))) && (isFinite(data6)))){
+                                      validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/ages/" + i0+"/count",schemaPath:"#/properties/ages/items/properties/count/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                                      return false;
+                                    }
+                                    if(errors === _errs11){
+                                      if((typeof data6 == "number") && (isFinite(data6))){
+                                        if(data6 > 9007199254740991 || isNaN(data6)){
+                                          validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/ages/" + i0+"/count",schemaPath:"#/properties/ages/items/properties/count/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                                          return false;
+                                        }
+                                        else {
+                                          if(data6 < 0 || isNaN(data6)){
+                                            validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/ages/" + i0+"/count",schemaPath:"#/properties/ages/items/properties/count/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                                            return false;
+                                          }
+                                          else {
+                                            if(!(validateWebhookEndpointBalance_0.validate(data6))){
+                                              validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/ages/" + i0+"/count",schemaPath:"#/properties/ages/items/properties/count/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                                              return false;
+                                            }
+                                          }
+                                        }
+                                      }
+                                    }
+                                    var valid2 = _errs11 === errors;
+                                  }
+                                  else {
+                                    var valid2 = true;
+                                  }
+                                }
+                              }
+                            }
+                            else {
+                              validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/ages/" + i0,schemaPath:"#/properties/ages/items/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+                              return false;
+                            }
+                          }
+                          var valid1 = _errs7 === errors;
+                          if(!valid1){
+                            break;
+                          }
+                        }
+                      }
+                    }
+                  }
+                  else {
+                    validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/ages",schemaPath:"#/properties/ages/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                    return false;
+                  }
+                }
+                var valid0 = _errs5 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+              if(valid0){
+                if(data.choices !== undefined){
+                  let data7 = data.choices;
+                  const _errs13 = errors;
+                  if(errors === _errs13){
+                    if(Array.isArray(data7)){
+                      if(data7.length > 3){
+                        validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/choices",schemaPath:"#/properties/choices/maxItems",keyword:"maxItems",params:{limit: 3},message:"must NOT have more than 3 items"}];
+                        return false;
+                      }
+                      else {
+                        if(data7.length < 2){
+                          validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/choices",schemaPath:"#/properties/choices/minItems",keyword:"minItems",params:{limit: 2},message:"must NOT have fewer than 2 items"}];
+                          return false;
+                        }
+                        else {
+                          var valid3 = true;
+                          const len1 = data7.length;
+                          for(let i1=0; i1<len1; i1++){
+                            let data8 = data7[i1];
+                            const _errs15 = errors;
+                            if(errors === _errs15){
+                              if(data8 && typeof data8 == "object" && !Array.isArray(data8)){
+                                let missing2;
+                                if((((data8.backlog === undefined) && (missing2 = "backlog")) || ((data8.sentCount === undefined) && (missing2 = "sentCount"))) || ((data8.cancelledCount === undefined) && (missing2 = "cancelledCount"))){
+                                  validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/choices/" + i1,schemaPath:"#/properties/choices/items/required",keyword:"required",params:{missingProperty: missing2},message:"must have required property '"+missing2+"'"}];
+                                  return false;
+                                }
+                                else {
+                                  if(data8.backlog !== undefined){
+                                    const _errs17 = errors;
+                                    if(!(validateWebhookResumptionBacklog(data8.backlog, {instancePath:instancePath+"/choices/" + i1+"/backlog",parentData:data8,parentDataProperty:"backlog",rootData}))){
+                                      vErrors = vErrors === null ? validateWebhookResumptionBacklog.errors : vErrors.concat(validateWebhookResumptionBacklog.errors);
+                                      errors = vErrors.length;
+                                    }
+                                    var valid4 = _errs17 === errors;
+                                  }
+                                  else {
+                                    var valid4 = true;
+                                  }
+                                  if(valid4){
+                                    if(data8.sentCount !== undefined){
+                                      let data10 = data8.sentCount;
+                                      const _errs18 = errors;
+                                      if(!(((typeof data10 == "number") && (!(data10 % 1) && !isNaN(data10))) && (isFinite(data10)))){
+                                        validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/choices/" + i1+"/sentCount",schemaPath:"#/properties/choices/items/properties/sentCount/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                                        return false;
+                                      }
+                                      if(errors === _errs18){
+                                        if((typeof data10 == "number") && (isFinite(data10))){
+                                          if(data10 > 9007199254740991 || isNaN(data10)){
+                                            validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/choices/" + i1+"/sentCount",schemaPath:"#/properties/choices/items/properties/sentCount/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                                            return false;
+                                          }
+                                          else {
+                                            if(data10 < 0 || isNaN(data10)){
+                                              validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/choices/" + i1+"/sentCount",schemaPath:"#/properties/choices/items/properties/sentCount/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                                              return false;
+                                            }
+                                            else {
+                                              if(!(validateWebhookEndpointBalance_0.validate(data10))){
+                                                validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/choices/" + i1+"/sentCount",schemaPath:"#/properties/choices/items/properties/sentCount/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                                                return false;
+                                              }
+                                            }
+                                          }
+                                        }
+                                      }
+                                      var valid4 = _errs18 === errors;
+                                    }
+                                    else {
+                                      var valid4 = true;
+                                    }
+                                    if(valid4){
+                                      if(data8.cancelledCount !== undefined){
+                                        let data11 = data8.cancelledCount;
+                                        const _errs20 = errors;
+                                        if(!(((typeof data11 == "number") && (!(data11 % 1) && !isNaN(data11))) && (isFinite(data11)))){
+                                          validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/choices/" + i1+"/cancelledCount",schemaPath:"#/properties/choices/items/properties/cancelledCount/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                                          return false;
+                                        }
+                                        if(errors === _errs20){
+                                          if((typeof data11 == "number") && (isFinite(data11))){
+                                            if(data11 > 9007199254740991 || isNaN(data11)){
+                                              validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/choices/" + i1+"/cancelledCount",schemaPath:"#/properties/choices/items/properties/cancelledCount/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                                              return false;
+                                            }
+                                            else {
+                                              if(data11 < 0 || isNaN(data11)){
+                                                validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/choices/" + i1+"/cancelledCount",schemaPath:"#/properties/choices/items/properties/cancelledCount/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                                                return false;
+                                              }
+                                              else {
+                                                if(!(validateWebhookEndpointBalance_0.validate(data11))){
+                                                  validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/choices/" + i1+"/cancelledCount",schemaPath:"#/properties/choices/items/properties/cancelledCount/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                                                  return false;
+                                                }
+                                              }
+                                            }
+                                          }
+                                        }
+                                        var valid4 = _errs20 === errors;
+                                      }
+                                      else {
+                                        var valid4 = true;
+                                      }
+                                    }
+                                  }
+                                }
+                              }
+                              else {
+                                validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/choices/" + i1,schemaPath:"#/properties/choices/items/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+                                return false;
+                              }
+                            }
+                            var valid3 = _errs15 === errors;
+                            if(!valid3){
+                              break;
+                            }
+                          }
+                        }
+                      }
+                    }
+                    else {
+                      validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/choices",schemaPath:"#/properties/choices/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                      return false;
+                    }
+                  }
+                  var valid0 = _errs13 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookResumptionPreview.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookResumptionPreview.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookResumptionRequest(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((data.backlog === undefined) && (missing0 = "backlog")){
+        validateWebhookResumptionRequest.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        const _errs1 = errors;
+        for(const key0 in data){
+          if(!((key0 === "backlog") || (key0 === "since"))){
+            validateWebhookResumptionRequest.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+            return false;
+            break;
+          }
+        }
+        if(_errs1 === errors){
+          if(data.backlog !== undefined){
+            const _errs2 = errors;
+            if(!(validateWebhookResumptionBacklog(data.backlog, {instancePath:instancePath+"/backlog",parentData:data,parentDataProperty:"backlog",rootData}))){
+              vErrors = vErrors === null ? validateWebhookResumptionBacklog.errors : vErrors.concat(validateWebhookResumptionBacklog.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.since !== undefined){
+              const _errs3 = errors;
+              if(!(validateTimestamp(data.since, {instancePath:instancePath+"/since",parentData:data,parentDataProperty:"since",rootData}))){
+                vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                errors = vErrors.length;
+              }
+              var valid0 = _errs3 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookResumptionRequest.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookResumptionRequest.errors = vErrors;
   return errors === 0;
 }
 

@@ -43,6 +43,7 @@ function selectDeliveries(db: Db, tenantId: TenantId) {
       inFlightAtEndpoint.as('inFlight'),
       'endpoint.disabled_at as endpointDisabledAt',
       'endpoint.deleted_at as endpointDeletedAt',
+      'delivery.skipped_at as skippedAt',
       'health.since as endpointStateSince',
       'health.open_until as endpointOpenUntil',
       'health.paused_until as endpointPausedUntil',
@@ -222,7 +223,7 @@ const deliveryAgain = statement(
       .with('pending', (db) =>
         db
           .updateTable('webhook_delivery')
-          .set({ status: 'PENDING', delivered_at: null })
+          .set({ status: 'PENDING', delivered_at: null, skipped_at: null })
           .where('tenant_id', '=', a.tenantId)
           .where('id', '=', a.id)
           .where('created_on', '=', a.createdOn)
