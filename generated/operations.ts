@@ -146,6 +146,8 @@ import type {
   WebhookPreviewInput,
   WebhookReplayPreview,
   WebhookReplayRequest,
+  WebhookResumptionPreview,
+  WebhookResumptionRequest,
   WebhookSecretRotationInput,
   WebhookSenderInfo,
   WebhookSettings,
@@ -786,6 +788,58 @@ export interface CreateWebhookReplayPreview200 {
   status: 200
   headers?: { traceparent?: string }
   body: WebhookReplayPreview
+}
+
+/** POST /api/v1/webhook-endpoints/{webhookEndpointId}/resumptions */
+export interface CreateWebhookResumptionRequest {
+  path: {
+    /** Which webhook endpoint. */
+    webhookEndpointId: WebhookEndpointId
+  }
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: WebhookResumptionRequest
+}
+
+export type CreateWebhookResumptionReply = CreateWebhookResumption202
+
+export interface CreateWebhookResumption202 {
+  status: 202
+  headers: { Location: string; traceparent?: string }
+  body: JobInfo
+}
+
+/** POST /api/v1/webhook-endpoints/{webhookEndpointId}/resumption-previews */
+export interface CreateWebhookResumptionPreviewRequest {
+  path: {
+    /** Which webhook endpoint. */
+    webhookEndpointId: WebhookEndpointId
+  }
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: WebhookResumptionRequest
+}
+
+export type CreateWebhookResumptionPreviewReply = CreateWebhookResumptionPreview200
+
+export interface CreateWebhookResumptionPreview200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: WebhookResumptionPreview
 }
 
 /** POST /api/v1/proposals/{proposalId}/declination */
@@ -3523,6 +3577,18 @@ export interface Operations {
   createWebhookReplayPreview: {
     request: CreateWebhookReplayPreviewRequest
     reply: CreateWebhookReplayPreviewReply
+    kind: 'write'
+    access: 'key'
+  }
+  createWebhookResumption: {
+    request: CreateWebhookResumptionRequest
+    reply: CreateWebhookResumptionReply
+    kind: 'write'
+    access: 'key'
+  }
+  createWebhookResumptionPreview: {
+    request: CreateWebhookResumptionPreviewRequest
+    reply: CreateWebhookResumptionPreviewReply
     kind: 'write'
     access: 'key'
   }

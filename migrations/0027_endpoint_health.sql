@@ -53,3 +53,8 @@ comment on column webhook_endpoint_health.warned_at is 'When it was warned last.
 call ubos_fence('webhook_endpoint_health');
 grant select, update, delete on webhook_endpoint_health to ubos_api;
 grant select, insert, update, delete on webhook_endpoint_health to ubos_worker;
+
+-- A resumption may leave out what was held; what was left out shows that it was.
+alter table webhook_delivery add column skipped_at timestamptz;
+comment on column webhook_delivery.skipped_at is
+  'When it was cancelled because its endpoint was resumed without it; null where that was not so.';

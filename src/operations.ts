@@ -106,6 +106,10 @@ import { getWebhookKeySet, rotateWebhookKeySet } from './webhooks/key-set.http.t
 import { createWebhookPreview } from './webhooks/preview.http.ts'
 import { createWebhookReplay, createWebhookReplayPreview } from './webhooks/replay.http.ts'
 import { createWebhookDeliveries } from './webhooks/request.http.ts'
+import {
+  createWebhookResumption,
+  createWebhookResumptionPreview,
+} from './webhooks/resumption.http.ts'
 import { revokeFormerWebhookSecrets, rotateWebhookSecret } from './webhooks/secret.http.ts'
 import { getWebhookSender } from './webhooks/sender.http.ts'
 import { getWebhookSettings, updateWebhookSettings } from './webhooks/settings.http.ts'
@@ -136,6 +140,8 @@ export const operations = {
   createWebhookDeliveries,
   createWebhookEndpoint,
   createWebhookReplay,
+  createWebhookResumption,
+  createWebhookResumptionPreview,
   createWebhookPreview,
   declineProposal,
   deleteClient,

@@ -21,6 +21,7 @@ import { keepPartitionsAhead, sweepOldRows } from './retention/sweep.task.ts'
 import { checkBalance } from './webhooks/balance.task.ts'
 import { watchHealth } from './webhooks/health.task.ts'
 import { replayWebhooks } from './webhooks/replay.task.ts'
+import { resumeWebhooks } from './webhooks/resumption.task.ts'
 
 const second = 1_000
 const minute = 60 * second
@@ -30,6 +31,7 @@ const hour = 60 * minute
 export const tasks: readonly Task[] = [
   makeUsageReport,
   replayWebhooks,
+  resumeWebhooks,
   forwardReceipt,
   reprocessReceipts,
   confirmSource,

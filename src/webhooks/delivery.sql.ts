@@ -46,6 +46,7 @@ function selectDeliveries(db: Db, tenantId: TenantId) {
       isBehindAnother.as('isBehind'),
       'endpoint.disabled_at as endpointDisabledAt',
       'endpoint.deleted_at as endpointDeletedAt',
+      'delivery.skipped_at as skippedAt',
       'health.since as endpointStateSince',
       'health.open_until as endpointOpenUntil',
       'health.paused_until as endpointPausedUntil',
@@ -230,6 +231,15 @@ const deliveryAgain = statement(
         update webhook_delivery set status = 'PENDING', delivered_at = null
         where tenant_id = ${a.tenantId} and id = ${a.id} and created_on = ${a.createdOn}
         returning *
+    build
+      .with('pending', (db) =>
+        db
+          .updateTable('webhook_delivery')
+          .set({ status: 'PENDING', delivered_at: null, skipped_at: null })
+          .where('tenant_id', '=', a.tenantId)
+          .where('id', '=', a.id)
+          .where('created_on', '=', a.createdOn)
+          .returning(['id', ...shared]),
       )
       insert into delivery_due (tenant_id, endpoint_id, delivery_id, created_on, event_id,
         event_created_on, due_at, attempt_count, retry_count, message_id, order_key, position)

@@ -22,6 +22,7 @@ export interface Delivery {
   isBehind: boolean
   endpointDisabledAt: Date | null
   endpointDeletedAt: Date | null
+  skippedAt: Date | null
   endpointStateSince: Date | null
   endpointOpenUntil: Date | null
   endpointPausedUntil: Date | null
@@ -40,8 +41,9 @@ export interface Attempt {
   error: string | null
 }
 
-/** Where nothing is known of an endpoint, or is not asked. */
+/** Where nothing is known of an endpoint, or is not asked, and nothing was left out. */
 export const wellEndpoint = {
+  skippedAt: null,
   endpointStateSince: null,
   endpointOpenUntil: null,
   endpointPausedUntil: null,

@@ -241,7 +241,7 @@ const deliveriesAgain = statement('webhook_deliveries_again', (a: Again) =>
   raw(sql`
     with pending as (
       update webhook_delivery as delivery
-      set status = 'PENDING', delivered_at = null, message_id = chosen.message_id
+      set status = 'PENDING', delivered_at = null, skipped_at = null, message_id = chosen.message_id
       from unnest(${a.ids}::text[], ${a.days}::date[], ${a.messageIds}::text[])
         as chosen (id, created_on, message_id)
       where delivery.tenant_id = ${a.tenantId} and delivery.id = chosen.id

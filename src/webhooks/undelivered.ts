@@ -15,6 +15,8 @@ export type Waiting = Pick<Delivery, 'status' | 'nextAttemptAt' | 'lastAttemptAt
   isBehind: boolean
   endpointDisabledAt: Date | null
   endpointDeletedAt: Date | null
+  /** When its endpoint was resumed without it. */
+  skippedAt: Date | null
   /** Of an endpoint that failed lately: since when it is as it is, and what keeps it from more. */
   endpointStateSince: Date | null
   endpointOpenUntil: Date | null
@@ -36,7 +38,9 @@ export function undeliveredOf(waiting: Waiting, now: Date): UndeliveredInfo | nu
     case 'EXHAUSTED':
       return told('EXHAUSTED', lastAttemptAt)
     case 'CANCELLED':
-      return told('CANCELLED', waiting.endpointDeletedAt)
+      return waiting.skippedAt === null
+        ? told('CANCELLED', waiting.endpointDeletedAt)
+        : told('SKIPPED', waiting.skippedAt)
     case 'SENDING':
       return told('SENDING', null)
     case 'HELD':

@@ -317,6 +317,14 @@ const deeds: Partial<Record<OperationId, Deed>> = {
   createWebhookReplayPreview: deed(async () =>
     admin.post('/api/v1/webhook-replay-previews', { since: new Date().toISOString() }),
   ),
+  createWebhookResumption: deed(async () => {
+    const path = await anEndpoint()
+    await admin.patch(path, { status: 'DISABLED' })
+    return await admin.post(`${path}/resumptions`, { backlog: 'NONE' })
+  }, 'webhook_endpoint.resumption_asked'),
+  createWebhookResumptionPreview: deed(async () =>
+    admin.post(`${await anEndpoint()}/resumption-previews`, { backlog: 'NONE' }),
+  ),
   redeliverWebhookDelivery: deed(
     async () => admin.post(`${await aDelivery()}/redeliveries`),
     'webhook_delivery.redelivered',

@@ -8,7 +8,7 @@ const waiting: Waiting = {
   ...{ retryCount: 0, inFlight: 0, inFlightMax: 10, isRateSpent: false, isBehind: false },
   ...{ endpointDisabledAt: null, endpointDeletedAt: null },
   ...{ endpointStateSince: null, endpointOpenUntil: null, endpointPausedUntil: null },
-  endpointInFlightLimit: null,
+  ...{ endpointInFlightLimit: null, skippedAt: null },
 }
 
 const limited = { endpointInFlightLimit: 1 }
@@ -72,6 +72,11 @@ test.each<[string, Partial<Waiting>, ReturnType<typeof undeliveredOf>]>([
     'what has failed for good did so at the last attempt',
     { status: 'EXHAUSTED', lastAttemptAt: at(9), nextAttemptAt: null, retryCount: null },
     told('EXHAUSTED', at(9)),
+  ],
+  [
+    'what was left out when its endpoint was resumed was so then',
+    { status: 'CANCELLED', skippedAt: at(8), nextAttemptAt: null, retryCount: null },
+    told('SKIPPED', at(8)),
   ],
   [
     'what was cancelled was so with its endpoint',

@@ -71,6 +71,14 @@ const afterOtherReplays: Recipe = async ({ cast, idOf }) => {
   return id
 }
 
+/** An endpoint that is disabled, and that nobody is about to enable. */
+const disabledEndpoint: Recipe = async ({ cast, idOf, perform }) => {
+  const id = await idOf('WebhookEndpointId')
+  await cast.world.drain()
+  await perform('updateWebhookEndpoint', { status: 'DISABLED' })
+  return id
+}
+
 /** By operation: which of the things that it is called with have to be in some state, and how. */
 export const needs: Partial<Record<OperationId, Readonly<Record<string, Recipe>>>> = {
   acceptProposal: { ProposalId: after('ProposalId', 'submitProposal') },
@@ -79,6 +87,7 @@ export const needs: Partial<Record<OperationId, Readonly<Record<string, Recipe>>
   voidInvoice: { InvoiceId: after('InvoiceId', 'issueInvoice') },
   retryJob: { JobId: after('JobId', 'cancelJob') },
   createWebhookReplay: { WebhookEndpointId: afterOtherReplays },
+  createWebhookResumption: { WebhookEndpointId: disabledEndpoint },
   createPayment: { InvoiceId: after('InvoiceId', 'issueInvoice') },
 }
 
