@@ -146,6 +146,7 @@ import type {
   WebhookReplayRequest,
   WebhookSecretRotationInput,
   WebhookSenderInfo,
+  WebhookTestEventInput,
 } from './types.ts'
 import type { Readable } from 'node:stream'
 
@@ -659,6 +660,7 @@ export interface CreateTestEventRequest {
     /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
     traceparent?: string
   }
+  body: WebhookTestEventInput | undefined
 }
 
 export type CreateTestEventReply = CreateTestEvent202

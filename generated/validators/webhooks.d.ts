@@ -40,3 +40,4 @@ export declare const validateWebhookReplayRequest: Validate
 export declare const validateWebhookReplayShare: Validate
 export declare const validateWebhookSecretRotationInput: Validate
 export declare const validateWebhookSenderInfo: Validate
+export declare const validateWebhookTestEventInput: Validate

@@ -5,6 +5,7 @@ import {
   validateCalendarDate,
   validateDeliveryChannel,
   validateEventId,
+  validateEventType,
   validateEventTypeName,
   validateEventTypeSelector,
   validateNextCursor,
@@ -5373,5 +5374,36 @@ export function validateWebhookSenderInfo(data, {instancePath="", parentData, pa
     }
   }
   validateWebhookSenderInfo.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookTestEventInput(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      const _errs1 = errors;
+      for(const key0 in data){
+        if(!(key0 === "eventType")){
+          validateWebhookTestEventInput.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+          return false;
+          break;
+        }
+      }
+      if(_errs1 === errors){
+        if(data.eventType !== undefined){
+          if(!(validateEventType(data.eventType, {instancePath:instancePath+"/eventType",parentData:data,parentDataProperty:"eventType",rootData}))){
+            vErrors = vErrors === null ? validateEventType.errors : vErrors.concat(validateEventType.errors);
+            errors = vErrors.length;
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookTestEventInput.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookTestEventInput.errors = vErrors;
   return errors === 0;
 }
