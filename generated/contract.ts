@@ -528,7 +528,7 @@ export interface paths {
          * @description Your feed as Server-Sent Events: what is there behind `after`, and then each event a moment after
          *     it happened, in the same order as the feed. `data` is the body of a webhook, and `id` its
          *     position, from which a client that comes back with `Last-Event-ID` goes on; without that and
-         *     `after` it begins now. Every 15 seconds there is a sign of life, with the position up to which was
+         *     `after` it begins now. The position that it begins behind comes first. Every 15 seconds there is a sign of life, with the position up to which was
          *     looked. The last event of a stream that we end is `end`, with the reason: `SHUTDOWN`, when the
          *     process stops, `ACCESS`, when the key may not read it any more, or `UNAVAILABLE`; connect again
          *     after the `retry` that comes with it. Who does not read for 30 seconds is cut off. In each process
@@ -1624,7 +1624,7 @@ export interface paths {
         put?: never;
         /**
          * Send a test event
-         * @description Sends a `webhook_endpoint.tested` event to this endpoint, whatever types it has chosen, and to no other. Watch its delivery to see how your endpoint answered. A disabled endpoint is refused with `endpoint_disabled`.
+         * @description Sends a `webhook_endpoint.tested` event to this endpoint, whatever types it has chosen, and to no other; or the example of the type that you name, which bears `isTest` and an id of its own, since nothing of the kind has happened. It is in your feed too. Watch its delivery to see how your endpoint answered. A disabled endpoint is refused with `endpoint_disabled`. Events of a type of your own you publish with `POST /events`.
          */
         post: operations["createTestEvent"];
         delete?: never;
@@ -6411,6 +6411,11 @@ export interface components {
                 [key: string]: unknown;
             };
             id: components["schemas"]["EventId"];
+            /**
+             * @description Somebody asked for it to try an endpoint: `data` is an example, and nothing of it ever happened. No other event has it.
+             * @constant
+             */
+            isTest?: true;
             /** @description When it happened. */
             timestamp: components["schemas"]["Timestamp"];
             type: components["schemas"]["EventTypeName"];
@@ -9229,6 +9234,11 @@ export interface components {
             } | null;
             id: components["schemas"]["EventId"];
             /**
+             * @description Somebody asked for it to try an endpoint: `data` is an example, and nothing of it ever happened. No other event has it.
+             * @constant
+             */
+            isTest?: true;
+            /**
              * Format: int64
              * @description The place in your feed: dense, counted from 1, in the order in which events became visible. `null` for the moment between the event and its numbering.
              */
@@ -9557,6 +9567,11 @@ export interface components {
             /** @description From this moment it signs no more; `null` is the secret that no other has taken the place of. */
             expiresAt: components["schemas"]["TimestampOrNull"];
             id: components["schemas"]["WebhookSigningSecretId"];
+        };
+        /** @description Which event is to be tried. */
+        WebhookTestEventInput: {
+            /** @description One of ours, sent with the example of its type; `webhook_endpoint.tested` without it. */
+            eventType?: components["schemas"]["EventType"];
         };
     };
     responses: {
@@ -16177,7 +16192,11 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["WebhookTestEventInput"];
+            };
+        };
         responses: {
             /** @description The event, which is on its way. */
             202: {

@@ -2349,7 +2349,7 @@ export const routes: Record<OperationId, Route> = {
     auditedRead: null,
     isRaw: false,
     websocket: null,
-    body: null,
+    body: { isRequired: false, mediaTypes: ['application/json'] },
     parameters: [
       webhookEndpointIdInPath,
       idempotencyKeyInHeader,
@@ -2377,7 +2377,7 @@ export const routes: Record<OperationId, Route> = {
       path: webhooksValidators.createTestEventPath,
       query: null,
       headers: webhooksValidators.createTestEventHeaders,
-      body: null,
+      body: webhooksValidators.validateWebhookTestEventInput,
       replies: {
         '202': sharedValidators.validateWebhookEventInfo,
         '400': sharedValidators.validateProblem,

@@ -929,3 +929,6 @@ export type WebhookSigningSecretId = components['schemas']['WebhookSigningSecret
 
 /** A secret that an endpoint's webhooks are signed with, without the secret itself. */
 export type WebhookSigningSecretInfo = components['schemas']['WebhookSigningSecretInfo']
+
+/** Which event is to be tried. */
+export type WebhookTestEventInput = components['schemas']['WebhookTestEventInput']

@@ -97,7 +97,7 @@ async function conclude(key: string, paymentId: string): Promise<void> {
     throw new Error(`${distinct.size} payments were told of`)
   }
   if (receiver.rejected.length > 0) throw new Error(`not verified: ${receiver.rejected[0]}`)
-  say('7. What the receiver has, each verified by the library standardwebhooks:')
+  say('7. What the receiver has, each verified by the kit ubos/receiver:')
   const seen = new Set<string>()
   for (const { id, type, data } of receiver.events) {
     const again = seen.has(id) ? '  (again, with the same webhook-id)' : ''

@@ -3990,6 +3990,24 @@ export function validateEventEnvelope(data, {instancePath="", parentData, parent
                   else {
                     var valid0 = true;
                   }
+                  if(valid0){
+                    if(data.isTest !== undefined){
+                      let data7 = data.isTest;
+                      const _errs13 = errors;
+                      if(typeof data7 !== "boolean"){
+                        validateEventEnvelope.errors = [{instancePath:instancePath+"/isTest",schemaPath:"#/properties/isTest/type",keyword:"type",params:{type: "boolean"},message:"must be boolean"}];
+                        return false;
+                      }
+                      if(true !== data7){
+                        validateEventEnvelope.errors = [{instancePath:instancePath+"/isTest",schemaPath:"#/properties/isTest/const",keyword:"const",params:{allowedValue: true},message:"must be equal to constant"}];
+                        return false;
+                      }
+                      var valid0 = _errs13 === errors;
+                    }
+                    else {
+                      var valid0 = true;
+                    }
+                  }
                 }
               }
             }

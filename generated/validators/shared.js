@@ -9061,37 +9061,55 @@ export function validateWebhookEventInfo(data, {instancePath="", parentData, par
                     var valid0 = true;
                   }
                   if(valid0){
-                    if(data.position !== undefined){
-                      let data7 = data.position;
+                    if(data.isTest !== undefined){
+                      let data7 = data.isTest;
                       const _errs13 = errors;
-                      if((!(((typeof data7 == "number") && (!(data7 % 1) && !isNaN(data7))) && (isFinite(data7)))) && (data7 !== null)){
-                        validateWebhookEventInfo.errors = [{instancePath:instancePath+"/position",schemaPath:"#/properties/position/type",keyword:"type",params:{type: validateJobProgress_1},message:"must be integer,null"}];
+                      if(typeof data7 !== "boolean"){
+                        validateWebhookEventInfo.errors = [{instancePath:instancePath+"/isTest",schemaPath:"#/properties/isTest/type",keyword:"type",params:{type: "boolean"},message:"must be boolean"}];
                         return false;
                       }
-                      if(errors === _errs13){
-                        if((typeof data7 == "number") && (isFinite(data7))){
-                          if(data7 > 9007199254740991 || isNaN(data7)){
-                            validateWebhookEventInfo.errors = [{instancePath:instancePath+"/position",schemaPath:"#/properties/position/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
-                            return false;
-                          }
-                          else {
-                            if(data7 < 1 || isNaN(data7)){
-                              validateWebhookEventInfo.errors = [{instancePath:instancePath+"/position",schemaPath:"#/properties/position/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
-                              return false;
-                            }
-                            else {
-                              if(!(validateApiFigures_0.validate(data7))){
-                                validateWebhookEventInfo.errors = [{instancePath:instancePath+"/position",schemaPath:"#/properties/position/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
-                                return false;
-                              }
-                            }
-                          }
-                        }
+                      if(true !== data7){
+                        validateWebhookEventInfo.errors = [{instancePath:instancePath+"/isTest",schemaPath:"#/properties/isTest/const",keyword:"const",params:{allowedValue: true},message:"must be equal to constant"}];
+                        return false;
                       }
                       var valid0 = _errs13 === errors;
                     }
                     else {
                       var valid0 = true;
+                    }
+                    if(valid0){
+                      if(data.position !== undefined){
+                        let data8 = data.position;
+                        const _errs15 = errors;
+                        if((!(((typeof data8 == "number") && (!(data8 % 1) && !isNaN(data8))) && (isFinite(data8)))) && (data8 !== null)){
+                          validateWebhookEventInfo.errors = [{instancePath:instancePath+"/position",schemaPath:"#/properties/position/type",keyword:"type",params:{type: validateJobProgress_1},message:"must be integer,null"}];
+                          return false;
+                        }
+                        if(errors === _errs15){
+                          if((typeof data8 == "number") && (isFinite(data8))){
+                            if(data8 > 9007199254740991 || isNaN(data8)){
+                              validateWebhookEventInfo.errors = [{instancePath:instancePath+"/position",schemaPath:"#/properties/position/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                              return false;
+                            }
+                            else {
+                              if(data8 < 1 || isNaN(data8)){
+                                validateWebhookEventInfo.errors = [{instancePath:instancePath+"/position",schemaPath:"#/properties/position/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
+                                return false;
+                              }
+                              else {
+                                if(!(validateApiFigures_0.validate(data8))){
+                                  validateWebhookEventInfo.errors = [{instancePath:instancePath+"/position",schemaPath:"#/properties/position/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                                  return false;
+                                }
+                              }
+                            }
+                          }
+                        }
+                        var valid0 = _errs15 === errors;
+                      }
+                      else {
+                        var valid0 = true;
+                      }
                     }
                   }
                 }

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { Webhook } from 'standardwebhooks'
+import { type WebhookVerifier, webhookVerifier } from 'ubos/receiver'
 
 /** An event as a receiver reads it. */
 export interface ReceivedEvent {
@@ -9,7 +9,7 @@ export interface ReceivedEvent {
   data: { id: string }
 }
 
-/** A receiver as a partner would write it: it verifies with a public library, and answers 204. */
+/** A receiver as a partner would write it: it verifies with the receiver kit, and answers 204. */
 export interface DemoReceiver {
   url: string
   /** What was received and verified, in the order of arrival; repetitions included. */
@@ -30,19 +30,18 @@ export async function startDemoReceiver(
   onEvent: (event: ReceivedEvent) => void = () => undefined,
   onRejected: (reason: string) => void = () => undefined,
 ): Promise<DemoReceiver> {
-  let webhook: Webhook | undefined
+  let verify: WebhookVerifier<ReceivedEvent> | undefined
   const events: ReceivedEvent[] = []
   const rejected: string[] = []
   const server = createServer((request, response) => {
     const chunks: Buffer[] = []
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
-    request.on('end', () => {
-      const body = Buffer.concat(chunks).toString('utf8')
+    request.on('end', async () => {
       // Nothing can be verified before the secret is known: it is asked for again.
-      if (webhook === undefined) return void response.writeHead(503).end()
+      if (verify === undefined) return void response.writeHead(503).end()
       try {
-        const headers = request.headers as Record<string, string>
-        const event = webhook.verify(body, headers) as ReceivedEvent
+        const { headers } = request
+        const { event } = await verify({ headers, body: Buffer.concat(chunks) })
         events.push(event)
         onEvent(event)
         response.writeHead(204).end()
@@ -60,7 +59,7 @@ export async function startDemoReceiver(
     events,
     rejected,
     trust(secret) {
-      webhook = new Webhook(secret)
+      verify = webhookVerifier({ keys: [secret] })
     },
     async waitFor(type, resourceId) {
       const endMs = performance.now() + patienceMs

@@ -12,6 +12,8 @@ export interface PublishOptions {
   changedFields?: readonly string[]
   /** Only this endpoint is told. */
   endpointId?: string
+  /** Nothing of it happened: somebody tries an endpoint. */
+  isTest?: boolean
 }
 
 /** The envelope as it is stored, signed and sent. */
@@ -22,6 +24,7 @@ export interface EventEnvelope<Type extends EventType = EventType> {
   timestamp: string
   data: EventData[Type]
   changedFields?: string[]
+  isTest?: true
 }
 
 /**
@@ -33,7 +36,7 @@ export function publish<Type extends EventType>(
   cause: Cause,
   type: Type,
   data: EventData[Type],
-  { changedFields, endpointId }: PublishOptions = {},
+  { changedFields, endpointId, isTest = false }: PublishOptions = {},
 ): EventEnvelope<Type> {
   const { version, validate } = eventTypes[type]
   const id = tx.newId('evt')
@@ -44,6 +47,7 @@ export function publish<Type extends EventType>(
     timestamp: cause.now.toISOString(),
     data,
     ...(changedFields ? { changedFields: [...changedFields] } : {}),
+    ...(isTest ? { isTest } : {}),
   }
   if (!validate(envelope)) {
     const [error] = validate.errors ?? []
@@ -55,6 +59,18 @@ export function publish<Type extends EventType>(
 
 /** The most that an event may be, in bytes as it is sent. */
 export const envelopeBytesMax = 256 * 1024
+
+/** Queues the example of a type, marked as what it is. */
+export function publishExample(
+  tx: Tx,
+  cause: Cause,
+  type: EventType,
+  { endpointId }: Required<Pick<PublishOptions, 'endpointId'>>,
+): EventEnvelope {
+  const { data, changedFields } = eventTypes[type].example as EventEnvelope
+  const changed = changedFields && { changedFields }
+  return publish(tx, cause, type, data, { ...changed, endpointId, isTest: true })
+}
 
 /** An event of a tenant's own type, as it is stored, signed and sent. */
 export interface OwnEnvelope extends Omit<EventEnvelope, 'type' | 'data'> {

@@ -3,7 +3,7 @@ import type { Operation } from '#http/operation.ts'
 import { problem } from '#http/problem.ts'
 import { conversation } from './conversation.ts'
 import { findHead } from './head.sql.ts'
-import { frameOf, greeting, type Piece } from './stream.ts'
+import { frameOf, greetingAt, type Piece } from './stream.ts'
 import { followEvents } from './streams.ts'
 
 /** Bytes that wait for a reader, beside what its connection holds. */
@@ -23,7 +23,7 @@ export const getEventStream: Operation<'getEventStream'> = async (
   if (isUpgrade) return { status: 101, converse: conversation(ctx, call, from) }
   const cut = () => void body.destroy()
   const { pieces, leave } = followEvents(ctx, call, { ...from, cut })
-  const body = streamOf(pieces, leave)
+  const body = streamOf(greetingAt(after), pieces, leave)
   return { status: 200, body }
 }
 
@@ -41,7 +41,7 @@ function beyondHead(isParameter: boolean, head: number) {
  * The pieces as they are sent: the next one is asked for once there is room for it. A reader that goes
  * leaves at once, though the next piece may be long in coming.
  */
-function streamOf(pieces: AsyncGenerator<Piece>, leave: () => void): Readable {
+function streamOf(greeting: string, pieces: AsyncGenerator<Piece>, leave: () => void): Readable {
   const stream = new Readable({
     highWaterMark: waitingBytesMax,
     read() {

@@ -14,8 +14,10 @@ export type Piece =
 /** How long a reader should wait before it connects again, in ms. */
 export const retryMs = 1_000
 
-/** What comes first: how to come back. */
-export const greeting = `retry: ${retryMs}\n\n`
+/** What comes first: how to come back, and to which place, should it break before the first event. */
+export function greetingAt(position: number): string {
+  return `id: ${position}\nretry: ${retryMs}\n\n`
+}
 
 /** A piece as Server-Sent Events have it. A position alone moves the reader on and tells it nothing. */
 export function frameOf(piece: Piece): string {

@@ -2,7 +2,7 @@ import { record } from '#audit/record.ts'
 import type { Context } from '#context.ts'
 import { judgeUrl } from '#egress/address.ts'
 import { findSelectable } from '#events/own-type.sql.ts'
-import { publish } from '#events/publish.ts'
+import { publish, publishExample } from '#events/publish.ts'
 import type { WebhookEndpointPatch } from '#generated/types.ts'
 import { changedFieldsOf, pick } from '#http/merge-patch.ts'
 import type { Call, Operation } from '#http/operation.ts'
@@ -142,14 +142,22 @@ export const deleteWebhookEndpoint: Operation<'deleteWebhookEndpoint'> = async (
   return { status: 204 }
 }
 
-export const createTestEvent: Operation<'createTestEvent'> = async (_ctx, call, { path }, tx) => {
+export const createTestEvent: Operation<'createTestEvent'> = async (
+  _ctx,
+  call,
+  { path, body },
+  tx,
+) => {
   const endpoint = found(await findEndpoint(tx, call.tenantId, path.webhookEndpointId))
   if (endpoint.status === 'DISABLED') throw problem('endpoint_disabled')
 
-  const event = publish(tx, call, 'webhook_endpoint.tested', toEndpoint(endpoint), {
-    endpointId: endpoint.id,
-  })
-  record(tx, call, 'webhook_endpoint.tested', endpoint.id, { after: { eventId: event.id } })
+  const type = body?.eventType ?? 'webhook_endpoint.tested'
+  const told = { endpointId: endpoint.id }
+  const event =
+    type === 'webhook_endpoint.tested'
+      ? publish(tx, call, type, toEndpoint(endpoint), told)
+      : publishExample(tx, call, type, told)
+  record(tx, call, 'webhook_endpoint.tested', endpoint.id, { after: { eventId: event.id, type } })
   return { status: 202, body: { ...event, position: null } }
 }
 

@@ -77,6 +77,29 @@ test('a test event reaches its endpoint, whatever that is told otherwise, and no
   expect(seen).not.toContain('webhook_endpoint.tested')
 })
 
+test('the example of a type can be sent to an endpoint, and bears that nothing of it has happened', async () => {
+  const api = await world.newTenant()
+  const [tested, everything] = [await aReceiver(), await aReceiver()]
+  const endpoint = await anEndpoint(api, tested.url, ['payment.received'])
+  await anEndpoint(api, everything.url, ['*'])
+  const types = (await api.get('/api/v1/event-types?limit=200')).body.data
+  for (const { type } of types) {
+    const { status, body } = await api.post(`${endpoint.path}/test-events`, { eventType: type })
+    expect({ status, type: body.type }).toEqual({ status: 202, type })
+    expect(body.isTest).toBe(type === 'webhook_endpoint.tested' ? undefined : true)
+  }
+  await world.drain()
+  const sent = tested.verified(endpoint.secret).map(({ body }) => JSON.parse(String(body)))
+  expect(new Set(sent.map(({ type }) => type)).size).toBe(types.length)
+  for (const event of sent.filter(({ isTest }) => !isTest)) {
+    expect(event.type).toBe('webhook_endpoint.tested')
+  }
+  const seen = everything.requests.map(({ body }) => JSON.parse(String(body)))
+  expect(seen.filter(({ isTest }) => isTest)).toEqual([])
+  const unknown = await api.post(`${endpoint.path}/test-events`, { eventType: 'client.eaten' })
+  expect(refusedWith(unknown, 'invalid_request').errors[0].pointer).toBe('/eventType')
+}, 60_000)
+
 test('a disabled endpoint takes no test event', async () => {
   const api = await world.newTenant()
   const endpoint = await anEndpoint(api, (await aReceiver()).url)
