@@ -4,6 +4,7 @@ import { type Deed, type Desk, type Habits, newDesk, nextDeed, takeIn, traces } 
 import type { Chance } from './random.ts'
 import { type Misdeed, type Receivers, startReceivers, type Watched } from './receivers.ts'
 import { newSecret } from './secrets.ts'
+import { openTenant, send } from './tenant.ts'
 
 /**
  * The *crew*: callers of several tenants, each at a desk of its own, their receivers, and the ledger of
@@ -129,22 +130,6 @@ function timesTold({ operation }: Deed): number {
   return types.length + types.filter((type) => money.includes(type)).length
 }
 
-/** A customer's sandbox, with limits that this crew does not reach. */
-async function openTenant({ urlFor, operatorKey }: CrewOptions, name: string) {
-  const organization = await send(urlFor, operatorKey, 'POST', '/organizations', { name })
-  const keys: { environment: string; tenantId: string; key: string }[] = organization.adminKeys
-  const sandbox = keys.find(({ environment }) => environment === 'SANDBOX')
-  if (sandbox === undefined) throw new Error('an organization has a sandbox')
-  const plenty = { quota: 1_000_000, windowSeconds: 1 }
-  const path = `/organizations/${organization.id}/tenants/${sandbox.tenantId}/limits`
-  await send(urlFor, operatorKey, 'PATCH', path, {
-    key: { read: plenty, write: plenty },
-    tenant: { read: plenty, write: plenty },
-    concurrent: 1_000,
-  })
-  return sandbox
-}
-
 async function openEndpoints(
   urlFor: CrewOptions['urlFor'],
   receivers: Receivers,
@@ -162,22 +147,4 @@ async function openEndpoints(
     opened.push(Object.assign(watched, { id, isCounted: true }))
   }
   return opened
-}
-
-async function send(
-  urlFor: CrewOptions['urlFor'],
-  key: string,
-  method: string,
-  path: string,
-  body: object,
-  // biome-ignore lint/suspicious/noExplicitAny: a reply, read as a script would
-): Promise<any> {
-  const response = await fetch(`${urlFor(0)}/api/v1${path}`, {
-    method,
-    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  })
-  const reply = await response.json()
-  if (!response.ok) throw new Error(`${method} ${path}: ${JSON.stringify(reply)}`)
-  return reply
 }

@@ -40,13 +40,16 @@ interface Turn extends ReplayState {
  * crash repeats nothing and leaves nothing out.
  */
 async function replay(ctx: Context, run: JobRun<ReplayPayload>) {
-  const { payload, signal, progress } = run
+  const { tenantId, payload, signal, progress } = run
+  const range = await transact(ctx, tenantId, (tx) => findRange(tx, tenantId, payload))
   for (;;) {
     signal.throwIfAborted()
-    const turn = await takeTurn(ctx, run)
+    const startMs = performance.now()
+    const turn = await takeTurn(ctx, run, range)
     progress(turn.position - turn.firstPosition, turn.untilPosition - turn.firstPosition)
     if (turn.isLast) return { eventCount: turn.eventCount, deliveryCount: turn.deliveryCount }
-    const restMs = (turn.made * second) / payload.deliveriesPerSecond
+    const tookMs = performance.now() - startMs
+    const restMs = (turn.made * second) / payload.deliveriesPerSecond - tookMs
     if (restMs >= 1) await sleep(restMs, undefined, { signal })
   }
 }
@@ -54,10 +57,10 @@ async function replay(ctx: Context, run: JobRun<ReplayPayload>) {
 async function takeTurn(
   ctx: Context,
   { tenantId, jobId, payload }: JobRun<ReplayPayload>,
+  range: ReplayState,
 ): Promise<Turn> {
   return await transact(ctx, tenantId, async (tx) => {
     const now = ctx.clock.now()
-    const range = await findRange(tx, tenantId, payload)
     const state = (await lockReplay(tx, tenantId, jobId)) ?? range
     const listeners = await findListeners(tx, tenantId, payload)
     const turn = { ...state, firstPosition: range.position, made: 0, isLast: false }
