@@ -1573,6 +1573,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/webhook-endpoints/{webhookEndpointId}/resumption-previews": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Preview a resumption
+         * @description Counts what is held for an endpoint, by age, and what each choice would send and cancel if it were resumed now; changes nothing. Refused as the resumption itself would be, but for an endpoint that is enabled, for which what waits is counted.
+         */
+        post: operations["createWebhookResumptionPreview"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhook-endpoints/{webhookEndpointId}/resumptions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Resume a webhook endpoint
+         * @description Enables an endpoint that is disabled, and says what becomes of all that was held for it. It is a job: what is not wanted is cancelled first (`undelivered.reason` is `SKIPPED`), however much it is, and the endpoint enabled when none of it is left, so that nothing unwanted is sent. It goes on where it was after any restart. What happens after this call is told in any case. Refused with `invalid_state` while the endpoint is enabled. To enable it with all that was held, PATCH `status` does as well.
+         */
+        post: operations["createWebhookResumption"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/webhook-endpoints/{webhookEndpointId}/secret-revocation": {
         parameters: {
             query?: never;
@@ -8635,10 +8675,10 @@ export interface components {
             since: components["schemas"]["TimestampOrNull"];
         };
         /**
-         * @description Why a delivery was not accepted. `DUE`: a worker is about to send it. `ENDPOINT_BUSY`: as many attempts at its endpoint are under way as may be, so it waits for one to end. `RATE_LIMITED`: the rate of its endpoint is spent, so it waits for its turn. `CIRCUIT_OPEN`: its endpoint failed many times in a row, so it waits until one delivery is let through to see whether that has changed. `RETRY_AFTER`: its endpoint asked to be left alone for a while. `SENDING`: it is being sent. `RETRY`: it failed, and waits for `nextAttemptAt`. `HELD`: its endpoint is disabled. `EXHAUSTED`: it failed in all attempts. `CANCELLED`: its endpoint was deleted, it waited for too long, or the payload of its event was erased.
+         * @description Why a delivery was not accepted. `DUE`: a worker is about to send it. `ENDPOINT_BUSY`: as many attempts at its endpoint are under way as may be, so it waits for one to end. `RATE_LIMITED`: the rate of its endpoint is spent, so it waits for its turn. `ORDER`: an earlier delivery about the same resource comes first. `CIRCUIT_OPEN`: its endpoint failed many times in a row, so it waits until one delivery is let through to see whether that has changed. `RETRY_AFTER`: its endpoint asked to be left alone for a while. `SENDING`: it is being sent. `RETRY`: it failed, and waits for `nextAttemptAt`. `HELD`: its endpoint is disabled. `EXHAUSTED`: it failed in all attempts. `CANCELLED`: its endpoint was deleted, it waited for too long, or the payload of its event was erased. `SKIPPED`: its endpoint was resumed without it.
          * @enum {string}
          */
-        UndeliveredReason: "DUE" | "ENDPOINT_BUSY" | "RATE_LIMITED" | "CIRCUIT_OPEN" | "RETRY_AFTER" | "SENDING" | "RETRY" | "HELD" | "EXHAUSTED" | "CANCELLED";
+        UndeliveredReason: "DUE" | "ENDPOINT_BUSY" | "RATE_LIMITED" | "ORDER" | "CIRCUIT_OPEN" | "RETRY_AFTER" | "SENDING" | "RETRY" | "HELD" | "EXHAUSTED" | "CANCELLED" | "SKIPPED";
         /** @description What you used in a period. What is no longer kept (calls after 400 days, events after 90, deliveries after 30, unless you have other policies) is not counted. */
         UsageReport: {
             calls: components["schemas"]["ApiFigures"];
@@ -8875,6 +8915,7 @@ export interface components {
              * @description How many requests to it may be under way at once.
              */
             inFlightMax: number;
+            ordering: components["schemas"]["WebhookOrdering"];
             /**
              * Format: int32
              * @description The version of the API whose shapes are sent.
@@ -9045,6 +9086,7 @@ export interface components {
              * @description How many requests to it may be under way at once.
              */
             inFlightMax: number;
+            ordering: components["schemas"]["WebhookOrdering"];
             /**
              * Format: int32
              * @description The version of the API whose shapes are sent.
@@ -9097,6 +9139,7 @@ export interface components {
              * @default 10
              */
             inFlightMax?: number;
+            ordering?: components["schemas"]["WebhookOrdering"];
             /**
              * Format: int32
              * @description The version of the API whose shapes are sent. So far there is one.
@@ -9146,6 +9189,7 @@ export interface components {
              * @description How many requests to it may be under way at once, whichever of our processes send them.
              */
             inFlightMax?: number;
+            ordering?: components["schemas"]["WebhookOrdering"];
             /**
              * Format: int32
              * @description The version of the API whose shapes are sent. So far there is one.
@@ -9374,6 +9418,11 @@ export interface components {
             keys: components["schemas"]["WebhookKey"][];
             revision: components["schemas"]["Revision"];
         };
+        /**
+         * @description In which order deliveries go out. `NONE`, the usual: the oldest first, several at once, and what fails is overtaken. `RESOURCE`: those about one resource go out one after another, in the order in which the events have their positions in the log; while one is sent or waits for its retry, later ones about the same resource wait (`ORDER`), and no others. Once it is `DELIVERED`, `EXHAUSTED` or `CANCELLED`, the next goes out. A resource is what has the `id` in `data` (its first 100 characters); events without such a text have no order. It can be changed at any time: what waits takes its place by the new setting, up to 10,000 deliveries of those that wait longest; what is being sent at that moment, and an event of that very moment, may still be overtaken.
+         * @enum {string}
+         */
+        WebhookOrdering: "NONE" | "RESOURCE";
         /** @description What an endpoint would be told of an event. */
         WebhookPreview: {
             /** @description What would be sent, to the byte; `null` when nothing would. */
@@ -9498,6 +9547,56 @@ export interface components {
              */
             deliveryCount: number;
             endpointId: components["schemas"]["WebhookEndpointId"];
+        };
+        /**
+         * @description What becomes of what was held. `ALL`: it is sent. `SINCE`: what happened since then is sent, the rest cancelled. `NONE`: all of it is cancelled.
+         * @enum {string}
+         */
+        WebhookResumptionBacklog: "ALL" | "SINCE" | "NONE";
+        /** @description What is held for an endpoint, and what each choice would do with it. */
+        WebhookResumptionPreview: {
+            /** @description How many of them are how old, the newest first; each is counted once. */
+            ages: {
+                /**
+                 * Format: int64
+                 * @description How many.
+                 */
+                count: number;
+                /**
+                 * @description Within the last hour, day or week, or older.
+                 * @enum {string}
+                 */
+                within: "HOUR" | "DAY" | "WEEK" | "OLDER";
+            }[];
+            /** @description What each choice would do; `SINCE` only where it was asked about. */
+            choices: {
+                backlog: components["schemas"]["WebhookResumptionBacklog"];
+                /**
+                 * Format: int64
+                 * @description Deliveries that would be cancelled.
+                 */
+                cancelledCount: number;
+                /**
+                 * Format: int64
+                 * @description Deliveries that would be sent.
+                 */
+                sentCount: number;
+            }[];
+            /**
+             * Format: int64
+             * @description Deliveries that wait for it.
+             */
+            heldCount: number;
+            /** @description When the newest of their events happened; `null` without any. */
+            newestAt: components["schemas"]["TimestampOrNull"];
+            /** @description When the oldest of their events happened; `null` without any. */
+            oldestAt: components["schemas"]["TimestampOrNull"];
+        };
+        /** @description How an endpoint goes on. */
+        WebhookResumptionRequest: {
+            backlog: components["schemas"]["WebhookResumptionBacklog"];
+            /** @description With `SINCE`, and only then: deliveries of events before this moment are cancelled. It must not be in the future. */
+            since?: components["schemas"]["Timestamp"];
         };
         /** @description Delays between the tries of a delivery. After its first try failed, it is tried again after the first delay, then after the second, and so on; each give or take a fifth, so that the receivers of one outage do not all come back at once. When the last one has failed, it is `EXHAUSTED`. A `Retry-After`, in seconds or as a date, puts the next try off by 24 hours at most, and never hastens it. `410 Gone` ends the tries at once. */
         WebhookRetryPolicy: {
@@ -16046,6 +16145,125 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createWebhookResumptionPreview: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which webhook endpoint. */
+                webhookEndpointId: components["parameters"]["WebhookEndpointId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookResumptionRequest"];
+            };
+        };
+        responses: {
+            /** @description What is held, and what would become of it. */
+            200: {
+                headers: {
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookResumptionPreview"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createWebhookResumption: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which webhook endpoint. */
+                webhookEndpointId: components["parameters"]["WebhookEndpointId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookResumptionRequest"];
+            };
+        };
+        responses: {
+            /** @description The job, which is going to do it. */
+            202: {
+                headers: {
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobInfo"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];

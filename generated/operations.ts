@@ -152,6 +152,7 @@ import type {
   WebhookSenderInfo,
   WebhookSettings,
   WebhookSettingsPatch,
+  WebhookTestEventInput,
 } from './types.ts'
 import type { Readable } from 'node:stream'
 
@@ -665,6 +666,7 @@ export interface CreateTestEventRequest {
     /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
     traceparent?: string
   }
+  body: WebhookTestEventInput | undefined
 }
 
 export type CreateTestEventReply = CreateTestEvent202

@@ -2683,6 +2683,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [
       webhookEndpointIdInPath,
@@ -2743,6 +2744,7 @@ export const routes: Record<OperationId, Route> = {
     deprecation: null,
     auditedRead: null,
     isRaw: false,
+    websocket: null,
     body: { isRequired: true, mediaTypes: ['application/json'] },
     parameters: [
       webhookEndpointIdInPath,

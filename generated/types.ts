@@ -747,7 +747,7 @@ export type Totals = components['schemas']['Totals']
 /** Why a delivery was not accepted so far. */
 export type UndeliveredInfo = components['schemas']['UndeliveredInfo']
 
-/** Why a delivery was not accepted. `DUE`: a worker is about to send it. `ENDPOINT_BUSY`: as many attempts at its endpoint are under way as may be, so it waits for one to end. `RATE_LIMITED`: the rate of its endpoint is spent, so it waits for its turn. `CIRCUIT_OPEN`: its endpoint failed many times in a row, so it waits until one delivery is let through to see whether that has changed. `RETRY_AFTER`: its endpoint asked to be left alone for a while. `SENDING`: it is being sent. `RETRY`: it failed, and waits for `nextAttemptAt`. `HELD`: its endpoint is disabled. `EXHAUSTED`: it failed in all attempts. `CANCELLED`: its endpoint was deleted, it waited for too long, or the payload of its event was erased. */
+/** Why a delivery was not accepted. `DUE`: a worker is about to send it. `ENDPOINT_BUSY`: as many attempts at its endpoint are under way as may be, so it waits for one to end. `RATE_LIMITED`: the rate of its endpoint is spent, so it waits for its turn. `ORDER`: an earlier delivery about the same resource comes first. `CIRCUIT_OPEN`: its endpoint failed many times in a row, so it waits until one delivery is let through to see whether that has changed. `RETRY_AFTER`: its endpoint asked to be left alone for a while. `SENDING`: it is being sent. `RETRY`: it failed, and waits for `nextAttemptAt`. `HELD`: its endpoint is disabled. `EXHAUSTED`: it failed in all attempts. `CANCELLED`: its endpoint was deleted, it waited for too long, or the payload of its event was erased. `SKIPPED`: its endpoint was resumed without it. */
 export type UndeliveredReason = components['schemas']['UndeliveredReason']
 
 /** What you used in a period. What is no longer kept (calls after 400 days, events after 90, deliveries after 30, unless you have other policies) is not counted. */
@@ -882,6 +882,9 @@ export type WebhookKeyRotationInput = components['schemas']['WebhookKeyRotationI
 /** The public keys of your tenant, current and former, the newest first: a JWK Set (RFC 7517). It is empty until an endpoint chooses `V1A`, or until you rotate. */
 export type WebhookKeySet = components['schemas']['WebhookKeySet']
 
+/** In which order deliveries go out. `NONE`, the usual: the oldest first, several at once, and what fails is overtaken. `RESOURCE`: those about one resource go out one after another, in the order in which the events have their positions in the log; while one is sent or waits for its retry, later ones about the same resource wait (`ORDER`), and no others. Once it is `DELIVERED`, `EXHAUSTED` or `CANCELLED`, the next goes out. A resource is what has the `id` in `data` (its first 100 characters); events without such a text have no order. It can be changed at any time: what waits takes its place by the new setting, up to 10,000 deliveries of those that wait longest; what is being sent at that moment, and an event of that very moment, may still be overtaken. */
+export type WebhookOrdering = components['schemas']['WebhookOrdering']
+
 /** What an endpoint would be told of an event. */
 export type WebhookPreview = components['schemas']['WebhookPreview']
 
@@ -902,6 +905,15 @@ export type WebhookReplayRequest = components['schemas']['WebhookReplayRequest']
 
 /** What a replay would do for one endpoint. */
 export type WebhookReplayShare = components['schemas']['WebhookReplayShare']
+
+/** What becomes of what was held. `ALL`: it is sent. `SINCE`: what happened since then is sent, the rest cancelled. `NONE`: all of it is cancelled. */
+export type WebhookResumptionBacklog = components['schemas']['WebhookResumptionBacklog']
+
+/** What is held for an endpoint, and what each choice would do with it. */
+export type WebhookResumptionPreview = components['schemas']['WebhookResumptionPreview']
+
+/** How an endpoint goes on. */
+export type WebhookResumptionRequest = components['schemas']['WebhookResumptionRequest']
 
 /** Delays between the tries of a delivery. After its first try failed, it is tried again after the first delay, then after the second, and so on; each give or take a fifth, so that the receivers of one outage do not all come back at once. When the last one has failed, it is `EXHAUSTED`. A `Retry-After`, in seconds or as a date, puts the next try off by 24 hours at most, and never hastens it. `410 Gone` ends the tries at once. */
 export type WebhookRetryPolicy = components['schemas']['WebhookRetryPolicy']

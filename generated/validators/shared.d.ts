@@ -106,6 +106,7 @@ export declare const validateWebhookFilterRule: Validate
 export declare const validateWebhookHealthFailure: Validate
 export declare const validateWebhookHealthReason: Validate
 export declare const validateWebhookHealthState: Validate
+export declare const validateWebhookOrdering: Validate
 export declare const validateWebhookRateLimit: Validate
 export declare const validateWebhookRetryPolicy: Validate
 export declare const validateWebhookSignatureScheme: Validate

@@ -76,6 +76,7 @@ const validateWebhookEventInfo_2 = ["object","null"]
 const validateWebhookFilterRule_0 = new RegExp("^(/([^~/\\u0000-\\u001f\\u007f\\ud800-\\udfff]|~[01])*)+$", "u")
 const validateWebhookHealthReason_0 = ["DISABLED","CIRCUIT_OPEN","CIRCUIT_PROBING","CONSECUTIVE_FAILURES","FREQUENT_FAILURES","FEWER_AT_ONCE","RETRY_AFTER"]
 const validateWebhookHealthState_0 = ["HEALTHY","DEGRADED","PROBING","DISABLED"]
+const validateWebhookOrdering_0 = ["NONE","RESOURCE"]
 const validateWebhookSignatureScheme_0 = ["V1","V1A"]
 const validateWebhookSigningSecretId_0 = new RegExp("^whs_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 
@@ -8281,7 +8282,7 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
   if(errors === 0){
     if(data && typeof data == "object" && !Array.isArray(data)){
       let missing0;
-      if(((((((((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.filter === undefined) && (missing0 = "filter"))) || ((data.transformation === undefined) && (missing0 = "transformation"))) || ((data.payloadVersion === undefined) && (missing0 = "payloadVersion"))) || ((data.channel === undefined) && (missing0 = "channel"))) || ((data.retryPolicy === undefined) && (missing0 = "retryPolicy"))) || ((data.inFlightMax === undefined) && (missing0 = "inFlightMax"))) || ((data.rateLimit === undefined) && (missing0 = "rateLimit"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.customHeaders === undefined) && (missing0 = "customHeaders"))) || ((data.signatureSchemes === undefined) && (missing0 = "signatureSchemes"))) || ((data.signingSecrets === undefined) && (missing0 = "signingSecrets"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))){
+      if((((((((((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.filter === undefined) && (missing0 = "filter"))) || ((data.transformation === undefined) && (missing0 = "transformation"))) || ((data.payloadVersion === undefined) && (missing0 = "payloadVersion"))) || ((data.channel === undefined) && (missing0 = "channel"))) || ((data.retryPolicy === undefined) && (missing0 = "retryPolicy"))) || ((data.inFlightMax === undefined) && (missing0 = "inFlightMax"))) || ((data.rateLimit === undefined) && (missing0 = "rateLimit"))) || ((data.ordering === undefined) && (missing0 = "ordering"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.customHeaders === undefined) && (missing0 = "customHeaders"))) || ((data.signatureSchemes === undefined) && (missing0 = "signatureSchemes"))) || ((data.signingSecrets === undefined) && (missing0 = "signingSecrets"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))){
         validateWebhookEndpointInfo.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
         return false;
       }
@@ -8637,10 +8638,10 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                               var valid0 = true;
                             }
                             if(valid0){
-                              if(data.status !== undefined){
+                              if(data.ordering !== undefined){
                                 const _errs29 = errors;
-                                if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
-                                  vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
+                                if(!(validateWebhookOrdering(data.ordering, {instancePath:instancePath+"/ordering",parentData:data,parentDataProperty:"ordering",rootData}))){
+                                  vErrors = vErrors === null ? validateWebhookOrdering.errors : vErrors.concat(validateWebhookOrdering.errors);
                                   errors = vErrors.length;
                                 }
                                 var valid0 = _errs29 === errors;
@@ -8649,55 +8650,11 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                                 var valid0 = true;
                               }
                               if(valid0){
-                                if(data.disabledReason !== undefined){
-                                  let data14 = data.disabledReason;
+                                if(data.status !== undefined){
                                   const _errs30 = errors;
-                                  const _errs31 = errors;
-                                  let valid5 = false;
-                                  const _errs32 = errors;
-                                  if(!(validateWebhookEndpointDisabledReason(data14, {instancePath:instancePath+"/disabledReason",parentData:data,parentDataProperty:"disabledReason",rootData}))){
-                                    vErrors = vErrors === null ? validateWebhookEndpointDisabledReason.errors : vErrors.concat(validateWebhookEndpointDisabledReason.errors);
+                                  if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
+                                    vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
                                     errors = vErrors.length;
-                                  }
-                                  var _valid2 = _errs32 === errors;
-                                  valid5 = valid5 || _valid2;
-                                  if(!valid5){
-                                    const _errs33 = errors;
-                                    if(data14 !== null){
-                                      const err4 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
-                                      if(vErrors === null){
-                                        vErrors = [err4];
-                                      }
-                                      else {
-                                        vErrors.push(err4);
-                                      }
-                                      errors++;
-                                    }
-                                    var _valid2 = _errs33 === errors;
-                                    valid5 = valid5 || _valid2;
-                                  }
-                                  if(!valid5){
-                                    const err5 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
-                                    if(vErrors === null){
-                                      vErrors = [err5];
-                                    }
-                                    else {
-                                      vErrors.push(err5);
-                                    }
-                                    errors++;
-                                    validateWebhookEndpointInfo.errors = vErrors;
-                                    return false;
-                                  }
-                                  else {
-                                    errors = _errs31;
-                                    if(vErrors !== null){
-                                      if(_errs31){
-                                        vErrors.length = _errs31;
-                                      }
-                                      else {
-                                        vErrors = null;
-                                      }
-                                    }
                                   }
                                   var valid0 = _errs30 === errors;
                                 }
@@ -8705,47 +8662,67 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                                   var valid0 = true;
                                 }
                                 if(valid0){
-                                  if(data.disabledAt !== undefined){
-                                    const _errs35 = errors;
-                                    if(!(validateTimestampOrNull(data.disabledAt, {instancePath:instancePath+"/disabledAt",parentData:data,parentDataProperty:"disabledAt",rootData}))){
-                                      vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                                  if(data.disabledReason !== undefined){
+                                    let data15 = data.disabledReason;
+                                    const _errs31 = errors;
+                                    const _errs32 = errors;
+                                    let valid5 = false;
+                                    const _errs33 = errors;
+                                    if(!(validateWebhookEndpointDisabledReason(data15, {instancePath:instancePath+"/disabledReason",parentData:data,parentDataProperty:"disabledReason",rootData}))){
+                                      vErrors = vErrors === null ? validateWebhookEndpointDisabledReason.errors : vErrors.concat(validateWebhookEndpointDisabledReason.errors);
                                       errors = vErrors.length;
                                     }
-                                    var valid0 = _errs35 === errors;
+                                    var _valid2 = _errs33 === errors;
+                                    valid5 = valid5 || _valid2;
+                                    if(!valid5){
+                                      const _errs34 = errors;
+                                      if(data15 !== null){
+                                        const err4 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                                        if(vErrors === null){
+                                          vErrors = [err4];
+                                        }
+                                        else {
+                                          vErrors.push(err4);
+                                        }
+                                        errors++;
+                                      }
+                                      var _valid2 = _errs34 === errors;
+                                      valid5 = valid5 || _valid2;
+                                    }
+                                    if(!valid5){
+                                      const err5 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                                      if(vErrors === null){
+                                        vErrors = [err5];
+                                      }
+                                      else {
+                                        vErrors.push(err5);
+                                      }
+                                      errors++;
+                                      validateWebhookEndpointInfo.errors = vErrors;
+                                      return false;
+                                    }
+                                    else {
+                                      errors = _errs32;
+                                      if(vErrors !== null){
+                                        if(_errs32){
+                                          vErrors.length = _errs32;
+                                        }
+                                        else {
+                                          vErrors = null;
+                                        }
+                                      }
+                                    }
+                                    var valid0 = _errs31 === errors;
                                   }
                                   else {
                                     var valid0 = true;
                                   }
                                   if(valid0){
-                                    if(data.customHeaders !== undefined){
-                                      let data16 = data.customHeaders;
+                                    if(data.disabledAt !== undefined){
                                       const _errs36 = errors;
-                                      if(errors === _errs36){
-                                        if(Array.isArray(data16)){
-                                          if(data16.length > 10){
-                                            validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
-                                            return false;
-                                          }
-                                          else {
-                                            var valid6 = true;
-                                            const len2 = data16.length;
-                                            for(let i2=0; i2<len2; i2++){
-                                              const _errs38 = errors;
-                                              if(!(validateWebhookCustomHeader(data16[i2], {instancePath:instancePath+"/customHeaders/" + i2,parentData:data16,parentDataProperty:i2,rootData}))){
-                                                vErrors = vErrors === null ? validateWebhookCustomHeader.errors : vErrors.concat(validateWebhookCustomHeader.errors);
-                                                errors = vErrors.length;
-                                              }
-                                              var valid6 = _errs38 === errors;
-                                              if(!valid6){
-                                                break;
-                                              }
-                                            }
-                                          }
-                                        }
-                                        else {
-                                          validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/type",keyword:"type",params:{type: "array"},message:"must be array"}];
-                                          return false;
-                                        }
+                                      if(!(validateTimestampOrNull(data.disabledAt, {instancePath:instancePath+"/disabledAt",parentData:data,parentDataProperty:"disabledAt",rootData}))){
+                                        vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                                        errors = vErrors.length;
                                       }
                                       var valid0 = _errs36 === errors;
                                     }
@@ -8753,73 +8730,67 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                                       var valid0 = true;
                                     }
                                     if(valid0){
-                                      if(data.signatureSchemes !== undefined){
-                                        let data18 = data.signatureSchemes;
-                                        const _errs39 = errors;
-                                        if(errors === _errs39){
-                                          if(Array.isArray(data18)){
-                                            if(data18.length > 2){
-                                              validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
+                                      if(data.customHeaders !== undefined){
+                                        let data17 = data.customHeaders;
+                                        const _errs37 = errors;
+                                        if(errors === _errs37){
+                                          if(Array.isArray(data17)){
+                                            if(data17.length > 10){
+                                              validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
                                               return false;
                                             }
                                             else {
-                                              if(data18.length < 1){
-                                                validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
-                                                return false;
-                                              }
-                                              else {
-                                                var valid7 = true;
-                                                const len3 = data18.length;
-                                                for(let i3=0; i3<len3; i3++){
-                                                  const _errs41 = errors;
-                                                  if(!(validateWebhookSignatureScheme(data18[i3], {instancePath:instancePath+"/signatureSchemes/" + i3,parentData:data18,parentDataProperty:i3,rootData}))){
-                                                    vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
-                                                    errors = vErrors.length;
-                                                  }
-                                                  var valid7 = _errs41 === errors;
-                                                  if(!valid7){
-                                                    break;
-                                                  }
+                                              var valid6 = true;
+                                              const len2 = data17.length;
+                                              for(let i2=0; i2<len2; i2++){
+                                                const _errs39 = errors;
+                                                if(!(validateWebhookCustomHeader(data17[i2], {instancePath:instancePath+"/customHeaders/" + i2,parentData:data17,parentDataProperty:i2,rootData}))){
+                                                  vErrors = vErrors === null ? validateWebhookCustomHeader.errors : vErrors.concat(validateWebhookCustomHeader.errors);
+                                                  errors = vErrors.length;
+                                                }
+                                                var valid6 = _errs39 === errors;
+                                                if(!valid6){
+                                                  break;
                                                 }
                                               }
                                             }
                                           }
                                           else {
-                                            validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                            validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/type",keyword:"type",params:{type: "array"},message:"must be array"}];
                                             return false;
                                           }
                                         }
-                                        var valid0 = _errs39 === errors;
+                                        var valid0 = _errs37 === errors;
                                       }
                                       else {
                                         var valid0 = true;
                                       }
                                       if(valid0){
-                                        if(data.signingSecrets !== undefined){
-                                          let data20 = data.signingSecrets;
-                                          const _errs42 = errors;
-                                          if(errors === _errs42){
-                                            if(Array.isArray(data20)){
-                                              if(data20.length > 10){
-                                                validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                                        if(data.signatureSchemes !== undefined){
+                                          let data19 = data.signatureSchemes;
+                                          const _errs40 = errors;
+                                          if(errors === _errs40){
+                                            if(Array.isArray(data19)){
+                                              if(data19.length > 2){
+                                                validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
                                                 return false;
                                               }
                                               else {
-                                                if(data20.length < 1){
-                                                  validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                                if(data19.length < 1){
+                                                  validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
                                                   return false;
                                                 }
                                                 else {
-                                                  var valid8 = true;
-                                                  const len4 = data20.length;
-                                                  for(let i4=0; i4<len4; i4++){
-                                                    const _errs44 = errors;
-                                                    if(!(validateWebhookSigningSecretInfo(data20[i4], {instancePath:instancePath+"/signingSecrets/" + i4,parentData:data20,parentDataProperty:i4,rootData}))){
-                                                      vErrors = vErrors === null ? validateWebhookSigningSecretInfo.errors : vErrors.concat(validateWebhookSigningSecretInfo.errors);
+                                                  var valid7 = true;
+                                                  const len3 = data19.length;
+                                                  for(let i3=0; i3<len3; i3++){
+                                                    const _errs42 = errors;
+                                                    if(!(validateWebhookSignatureScheme(data19[i3], {instancePath:instancePath+"/signatureSchemes/" + i3,parentData:data19,parentDataProperty:i3,rootData}))){
+                                                      vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
                                                       errors = vErrors.length;
                                                     }
-                                                    var valid8 = _errs44 === errors;
-                                                    if(!valid8){
+                                                    var valid7 = _errs42 === errors;
+                                                    if(!valid7){
                                                       break;
                                                     }
                                                   }
@@ -8827,31 +8798,61 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                                               }
                                             }
                                             else {
-                                              validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                              validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
                                               return false;
                                             }
                                           }
-                                          var valid0 = _errs42 === errors;
+                                          var valid0 = _errs40 === errors;
                                         }
                                         else {
                                           var valid0 = true;
                                         }
                                         if(valid0){
-                                          if(data.createdAt !== undefined){
-                                            const _errs45 = errors;
-                                            if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
-                                              vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
-                                              errors = vErrors.length;
+                                          if(data.signingSecrets !== undefined){
+                                            let data21 = data.signingSecrets;
+                                            const _errs43 = errors;
+                                            if(errors === _errs43){
+                                              if(Array.isArray(data21)){
+                                                if(data21.length > 10){
+                                                  validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                                                  return false;
+                                                }
+                                                else {
+                                                  if(data21.length < 1){
+                                                    validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                                    return false;
+                                                  }
+                                                  else {
+                                                    var valid8 = true;
+                                                    const len4 = data21.length;
+                                                    for(let i4=0; i4<len4; i4++){
+                                                      const _errs45 = errors;
+                                                      if(!(validateWebhookSigningSecretInfo(data21[i4], {instancePath:instancePath+"/signingSecrets/" + i4,parentData:data21,parentDataProperty:i4,rootData}))){
+                                                        vErrors = vErrors === null ? validateWebhookSigningSecretInfo.errors : vErrors.concat(validateWebhookSigningSecretInfo.errors);
+                                                        errors = vErrors.length;
+                                                      }
+                                                      var valid8 = _errs45 === errors;
+                                                      if(!valid8){
+                                                        break;
+                                                      }
+                                                    }
+                                                  }
+                                                }
+                                              }
+                                              else {
+                                                validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                                return false;
+                                              }
                                             }
-                                            var valid0 = _errs45 === errors;
+                                            var valid0 = _errs43 === errors;
                                           }
                                           else {
                                             var valid0 = true;
                                           }
                                           if(valid0){
-                                            if(data.updatedAt !== undefined){
+                                            if(data.createdAt !== undefined){
                                               const _errs46 = errors;
-                                              if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                                              if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
                                                 vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                                                 errors = vErrors.length;
                                               }
@@ -8861,16 +8862,29 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                                               var valid0 = true;
                                             }
                                             if(valid0){
-                                              if(data.revision !== undefined){
+                                              if(data.updatedAt !== undefined){
                                                 const _errs47 = errors;
-                                                if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
-                                                  vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                                if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                                                  vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                                                   errors = vErrors.length;
                                                 }
                                                 var valid0 = _errs47 === errors;
                                               }
                                               else {
                                                 var valid0 = true;
+                                              }
+                                              if(valid0){
+                                                if(data.revision !== undefined){
+                                                  const _errs48 = errors;
+                                                  if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
+                                                    vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                                    errors = vErrors.length;
+                                                  }
+                                                  var valid0 = _errs48 === errors;
+                                                }
+                                                else {
+                                                  var valid0 = true;
+                                                }
                                               }
                                             }
                                           }
@@ -9809,6 +9823,21 @@ export function validateWebhookHealthState(data, {instancePath="", parentData, p
     return false;
   }
   validateWebhookHealthState.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookOrdering(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(typeof data !== "string"){
+    validateWebhookOrdering.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+    return false;
+  }
+  if(!((data === "NONE") || (data === "RESOURCE"))){
+    validateWebhookOrdering.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateWebhookOrdering_0},message:"must be equal to one of the allowed values"}];
+    return false;
+  }
+  validateWebhookOrdering.errors = vErrors;
   return errors === 0;
 }
 

@@ -36,8 +36,12 @@ export declare const validateWebhookRateLimitInput: Validate
 export declare const validateWebhookReplayPreview: Validate
 export declare const validateWebhookReplayRequest: Validate
 export declare const validateWebhookReplayShare: Validate
+export declare const validateWebhookResumptionBacklog: Validate
+export declare const validateWebhookResumptionPreview: Validate
+export declare const validateWebhookResumptionRequest: Validate
 export declare const validateWebhookRetryPolicyInput: Validate
 export declare const validateWebhookSecretRotationInput: Validate
 export declare const validateWebhookSenderInfo: Validate
 export declare const validateWebhookSettings: Validate
 export declare const validateWebhookSettingsPatch: Validate
+export declare const validateWebhookTestEventInput: Validate

@@ -6,6 +6,7 @@ import {
   validateCalendarDate,
   validateDeliveryChannel,
   validateEventId,
+  validateEventType,
   validateEventTypeName,
   validateEventTypeSelector,
   validateNextCursor,
@@ -23,6 +24,7 @@ import {
   validateWebhookFilterOperand,
   validateWebhookFilterRule,
   validateWebhookHealthState,
+  validateWebhookOrdering,
   validateWebhookRateLimit,
   validateWebhookRetryPolicy,
   validateWebhookSignatureScheme,
@@ -40,7 +42,7 @@ const listWebhookDeliveriesQuery_3 = { "endpointId": 0, "eventId": 0, "eventType
 const listWebhookDeliveriesQuery_4 = ["-createdAt","createdAt"]
 const validateDeliveryStatus_0 = ["PENDING","SENDING","DELIVERED","HELD","EXHAUSTED","CANCELLED"]
 const validateUndeliveredInfo_1 = ["integer","null"]
-const validateUndeliveredReason_0 = ["DUE","ENDPOINT_BUSY","RATE_LIMITED","CIRCUIT_OPEN","RETRY_AFTER","SENDING","RETRY","HELD","EXHAUSTED","CANCELLED"]
+const validateUndeliveredReason_0 = ["DUE","ENDPOINT_BUSY","RATE_LIMITED","ORDER","CIRCUIT_OPEN","RETRY_AFTER","SENDING","RETRY","HELD","EXHAUSTED","CANCELLED","SKIPPED"]
 const validateWebhookAttemptInfo_2 = ["string","null"]
 const validateWebhookDeliveryInfo_1 = new RegExp("^[a-z]+_[0-9a-z]+$", "u")
 const validateWebhookDeliveryPriority_0 = ["HIGH","NORMAL"]
@@ -51,8 +53,8 @@ const validateWebhookEndpointInput_2 = new RegExp("^https?://[!-~]+$", "u")
 const validateWebhookEndpointInput_3 = new RegExp("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", "u")
 const validateWebhookEndpointInput_4 = new RegExp("^[!-~]([ !-~]*[!-~])?$", "u")
 const validateWebhookEndpointInput_5 = new RegExp("^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$", "u")
-const validateWebhookEndpointInput_6 = { "url": 0, "eventTypes": 0, "signatureSchemes": 0, "filter": 0, "headers": 0, "transformation": 0, "payloadVersion": 0, "channel": 0, "retryPolicy": 0, "inFlightMax": 0, "rateLimit": 0, "description": 0 }
-const validateWebhookEndpointPatch_6 = { "url": 0, "eventTypes": 0, "signatureSchemes": 0, "filter": 0, "headers": 0, "transformation": 0, "payloadVersion": 0, "channel": 0, "retryPolicy": 0, "inFlightMax": 0, "rateLimit": 0, "description": 0, "status": 0 }
+const validateWebhookEndpointInput_6 = { "url": 0, "eventTypes": 0, "signatureSchemes": 0, "filter": 0, "headers": 0, "transformation": 0, "payloadVersion": 0, "channel": 0, "retryPolicy": 0, "inFlightMax": 0, "rateLimit": 0, "ordering": 0, "description": 0 }
+const validateWebhookEndpointPatch_6 = { "url": 0, "eventTypes": 0, "signatureSchemes": 0, "filter": 0, "headers": 0, "transformation": 0, "payloadVersion": 0, "channel": 0, "retryPolicy": 0, "inFlightMax": 0, "rateLimit": 0, "ordering": 0, "description": 0, "status": 0 }
 const validateWebhookEndpointPatch_7 = ["object","null"]
 const validateWebhookFilterRuleInput_0 = new RegExp("^(/([^~/\\u0000-\\u001f\\u007f\\ud800-\\udfff]|~[01])*)+$", "u")
 const validateWebhookFilterRuleInput_2 = { "path": 0, "equals": 0, "notEquals": 0, "in": 0, "exists": 0, "prefix": 0, "lt": 0, "gt": 0, "all": 0, "any": 0, "not": 0 }
@@ -63,6 +65,8 @@ const validateWebhookKey_4 = new RegExp("^whpk_[A-Za-z0-9+/]{43}=$", "u")
 const validateWebhookKeyId_0 = new RegExp("^wsk_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateWebhookReplayRequest_1 = ["ALL","UNDELIVERED","MISSING"]
 const validateWebhookReplayRequest_2 = ["KEEP","NEW"]
+const validateWebhookResumptionBacklog_0 = ["ALL","SINCE","NONE"]
+const validateWebhookResumptionPreview_1 = ["HOUR","DAY","WEEK","OLDER"]
 
 export function createTestEventHeaders(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
@@ -1113,7 +1117,7 @@ export function validateUndeliveredReason(data, {instancePath="", parentData, pa
     validateUndeliveredReason.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
     return false;
   }
-  if(!((((((((((data === "DUE") || (data === "ENDPOINT_BUSY")) || (data === "RATE_LIMITED")) || (data === "CIRCUIT_OPEN")) || (data === "RETRY_AFTER")) || (data === "SENDING")) || (data === "RETRY")) || (data === "HELD")) || (data === "EXHAUSTED")) || (data === "CANCELLED"))){
+  if(!((((((((((((data === "DUE") || (data === "ENDPOINT_BUSY")) || (data === "RATE_LIMITED")) || (data === "ORDER")) || (data === "CIRCUIT_OPEN")) || (data === "RETRY_AFTER")) || (data === "SENDING")) || (data === "RETRY")) || (data === "HELD")) || (data === "EXHAUSTED")) || (data === "CANCELLED")) || (data === "SKIPPED"))){
     validateUndeliveredReason.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateUndeliveredReason_0},message:"must be equal to one of the allowed values"}];
     return false;
   }
@@ -2282,7 +2286,7 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
   if(errors === 0){
     if(data && typeof data == "object" && !Array.isArray(data)){
       let missing0;
-      if((((((((((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.filter === undefined) && (missing0 = "filter"))) || ((data.transformation === undefined) && (missing0 = "transformation"))) || ((data.payloadVersion === undefined) && (missing0 = "payloadVersion"))) || ((data.channel === undefined) && (missing0 = "channel"))) || ((data.retryPolicy === undefined) && (missing0 = "retryPolicy"))) || ((data.inFlightMax === undefined) && (missing0 = "inFlightMax"))) || ((data.rateLimit === undefined) && (missing0 = "rateLimit"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.customHeaders === undefined) && (missing0 = "customHeaders"))) || ((data.signatureSchemes === undefined) && (missing0 = "signatureSchemes"))) || ((data.signingSecrets === undefined) && (missing0 = "signingSecrets"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))) || ((data.secret === undefined) && (missing0 = "secret"))){
+      if(((((((((((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.filter === undefined) && (missing0 = "filter"))) || ((data.transformation === undefined) && (missing0 = "transformation"))) || ((data.payloadVersion === undefined) && (missing0 = "payloadVersion"))) || ((data.channel === undefined) && (missing0 = "channel"))) || ((data.retryPolicy === undefined) && (missing0 = "retryPolicy"))) || ((data.inFlightMax === undefined) && (missing0 = "inFlightMax"))) || ((data.rateLimit === undefined) && (missing0 = "rateLimit"))) || ((data.ordering === undefined) && (missing0 = "ordering"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.customHeaders === undefined) && (missing0 = "customHeaders"))) || ((data.signatureSchemes === undefined) && (missing0 = "signatureSchemes"))) || ((data.signingSecrets === undefined) && (missing0 = "signingSecrets"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))) || ((data.secret === undefined) && (missing0 = "secret"))){
         validateWebhookEndpointCreated.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
         return false;
       }
@@ -2638,10 +2642,10 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                               var valid0 = true;
                             }
                             if(valid0){
-                              if(data.status !== undefined){
+                              if(data.ordering !== undefined){
                                 const _errs29 = errors;
-                                if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
-                                  vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
+                                if(!(validateWebhookOrdering(data.ordering, {instancePath:instancePath+"/ordering",parentData:data,parentDataProperty:"ordering",rootData}))){
+                                  vErrors = vErrors === null ? validateWebhookOrdering.errors : vErrors.concat(validateWebhookOrdering.errors);
                                   errors = vErrors.length;
                                 }
                                 var valid0 = _errs29 === errors;
@@ -2650,55 +2654,11 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                                 var valid0 = true;
                               }
                               if(valid0){
-                                if(data.disabledReason !== undefined){
-                                  let data14 = data.disabledReason;
+                                if(data.status !== undefined){
                                   const _errs30 = errors;
-                                  const _errs31 = errors;
-                                  let valid5 = false;
-                                  const _errs32 = errors;
-                                  if(!(validateWebhookEndpointDisabledReason(data14, {instancePath:instancePath+"/disabledReason",parentData:data,parentDataProperty:"disabledReason",rootData}))){
-                                    vErrors = vErrors === null ? validateWebhookEndpointDisabledReason.errors : vErrors.concat(validateWebhookEndpointDisabledReason.errors);
+                                  if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
+                                    vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
                                     errors = vErrors.length;
-                                  }
-                                  var _valid2 = _errs32 === errors;
-                                  valid5 = valid5 || _valid2;
-                                  if(!valid5){
-                                    const _errs33 = errors;
-                                    if(data14 !== null){
-                                      const err4 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
-                                      if(vErrors === null){
-                                        vErrors = [err4];
-                                      }
-                                      else {
-                                        vErrors.push(err4);
-                                      }
-                                      errors++;
-                                    }
-                                    var _valid2 = _errs33 === errors;
-                                    valid5 = valid5 || _valid2;
-                                  }
-                                  if(!valid5){
-                                    const err5 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
-                                    if(vErrors === null){
-                                      vErrors = [err5];
-                                    }
-                                    else {
-                                      vErrors.push(err5);
-                                    }
-                                    errors++;
-                                    validateWebhookEndpointCreated.errors = vErrors;
-                                    return false;
-                                  }
-                                  else {
-                                    errors = _errs31;
-                                    if(vErrors !== null){
-                                      if(_errs31){
-                                        vErrors.length = _errs31;
-                                      }
-                                      else {
-                                        vErrors = null;
-                                      }
-                                    }
                                   }
                                   var valid0 = _errs30 === errors;
                                 }
@@ -2706,47 +2666,67 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                                   var valid0 = true;
                                 }
                                 if(valid0){
-                                  if(data.disabledAt !== undefined){
-                                    const _errs35 = errors;
-                                    if(!(validateTimestampOrNull(data.disabledAt, {instancePath:instancePath+"/disabledAt",parentData:data,parentDataProperty:"disabledAt",rootData}))){
-                                      vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                                  if(data.disabledReason !== undefined){
+                                    let data15 = data.disabledReason;
+                                    const _errs31 = errors;
+                                    const _errs32 = errors;
+                                    let valid5 = false;
+                                    const _errs33 = errors;
+                                    if(!(validateWebhookEndpointDisabledReason(data15, {instancePath:instancePath+"/disabledReason",parentData:data,parentDataProperty:"disabledReason",rootData}))){
+                                      vErrors = vErrors === null ? validateWebhookEndpointDisabledReason.errors : vErrors.concat(validateWebhookEndpointDisabledReason.errors);
                                       errors = vErrors.length;
                                     }
-                                    var valid0 = _errs35 === errors;
+                                    var _valid2 = _errs33 === errors;
+                                    valid5 = valid5 || _valid2;
+                                    if(!valid5){
+                                      const _errs34 = errors;
+                                      if(data15 !== null){
+                                        const err4 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                                        if(vErrors === null){
+                                          vErrors = [err4];
+                                        }
+                                        else {
+                                          vErrors.push(err4);
+                                        }
+                                        errors++;
+                                      }
+                                      var _valid2 = _errs34 === errors;
+                                      valid5 = valid5 || _valid2;
+                                    }
+                                    if(!valid5){
+                                      const err5 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                                      if(vErrors === null){
+                                        vErrors = [err5];
+                                      }
+                                      else {
+                                        vErrors.push(err5);
+                                      }
+                                      errors++;
+                                      validateWebhookEndpointCreated.errors = vErrors;
+                                      return false;
+                                    }
+                                    else {
+                                      errors = _errs32;
+                                      if(vErrors !== null){
+                                        if(_errs32){
+                                          vErrors.length = _errs32;
+                                        }
+                                        else {
+                                          vErrors = null;
+                                        }
+                                      }
+                                    }
+                                    var valid0 = _errs31 === errors;
                                   }
                                   else {
                                     var valid0 = true;
                                   }
                                   if(valid0){
-                                    if(data.customHeaders !== undefined){
-                                      let data16 = data.customHeaders;
+                                    if(data.disabledAt !== undefined){
                                       const _errs36 = errors;
-                                      if(errors === _errs36){
-                                        if(Array.isArray(data16)){
-                                          if(data16.length > 10){
-                                            validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
-                                            return false;
-                                          }
-                                          else {
-                                            var valid6 = true;
-                                            const len2 = data16.length;
-                                            for(let i2=0; i2<len2; i2++){
-                                              const _errs38 = errors;
-                                              if(!(validateWebhookCustomHeader(data16[i2], {instancePath:instancePath+"/customHeaders/" + i2,parentData:data16,parentDataProperty:i2,rootData}))){
-                                                vErrors = vErrors === null ? validateWebhookCustomHeader.errors : vErrors.concat(validateWebhookCustomHeader.errors);
-                                                errors = vErrors.length;
-                                              }
-                                              var valid6 = _errs38 === errors;
-                                              if(!valid6){
-                                                break;
-                                              }
-                                            }
-                                          }
-                                        }
-                                        else {
-                                          validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/type",keyword:"type",params:{type: "array"},message:"must be array"}];
-                                          return false;
-                                        }
+                                      if(!(validateTimestampOrNull(data.disabledAt, {instancePath:instancePath+"/disabledAt",parentData:data,parentDataProperty:"disabledAt",rootData}))){
+                                        vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                                        errors = vErrors.length;
                                       }
                                       var valid0 = _errs36 === errors;
                                     }
@@ -2754,73 +2734,67 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                                       var valid0 = true;
                                     }
                                     if(valid0){
-                                      if(data.signatureSchemes !== undefined){
-                                        let data18 = data.signatureSchemes;
-                                        const _errs39 = errors;
-                                        if(errors === _errs39){
-                                          if(Array.isArray(data18)){
-                                            if(data18.length > 2){
-                                              validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
+                                      if(data.customHeaders !== undefined){
+                                        let data17 = data.customHeaders;
+                                        const _errs37 = errors;
+                                        if(errors === _errs37){
+                                          if(Array.isArray(data17)){
+                                            if(data17.length > 10){
+                                              validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
                                               return false;
                                             }
                                             else {
-                                              if(data18.length < 1){
-                                                validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
-                                                return false;
-                                              }
-                                              else {
-                                                var valid7 = true;
-                                                const len3 = data18.length;
-                                                for(let i3=0; i3<len3; i3++){
-                                                  const _errs41 = errors;
-                                                  if(!(validateWebhookSignatureScheme(data18[i3], {instancePath:instancePath+"/signatureSchemes/" + i3,parentData:data18,parentDataProperty:i3,rootData}))){
-                                                    vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
-                                                    errors = vErrors.length;
-                                                  }
-                                                  var valid7 = _errs41 === errors;
-                                                  if(!valid7){
-                                                    break;
-                                                  }
+                                              var valid6 = true;
+                                              const len2 = data17.length;
+                                              for(let i2=0; i2<len2; i2++){
+                                                const _errs39 = errors;
+                                                if(!(validateWebhookCustomHeader(data17[i2], {instancePath:instancePath+"/customHeaders/" + i2,parentData:data17,parentDataProperty:i2,rootData}))){
+                                                  vErrors = vErrors === null ? validateWebhookCustomHeader.errors : vErrors.concat(validateWebhookCustomHeader.errors);
+                                                  errors = vErrors.length;
+                                                }
+                                                var valid6 = _errs39 === errors;
+                                                if(!valid6){
+                                                  break;
                                                 }
                                               }
                                             }
                                           }
                                           else {
-                                            validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                            validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/type",keyword:"type",params:{type: "array"},message:"must be array"}];
                                             return false;
                                           }
                                         }
-                                        var valid0 = _errs39 === errors;
+                                        var valid0 = _errs37 === errors;
                                       }
                                       else {
                                         var valid0 = true;
                                       }
                                       if(valid0){
-                                        if(data.signingSecrets !== undefined){
-                                          let data20 = data.signingSecrets;
-                                          const _errs42 = errors;
-                                          if(errors === _errs42){
-                                            if(Array.isArray(data20)){
-                                              if(data20.length > 10){
-                                                validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                                        if(data.signatureSchemes !== undefined){
+                                          let data19 = data.signatureSchemes;
+                                          const _errs40 = errors;
+                                          if(errors === _errs40){
+                                            if(Array.isArray(data19)){
+                                              if(data19.length > 2){
+                                                validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
                                                 return false;
                                               }
                                               else {
-                                                if(data20.length < 1){
-                                                  validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                                if(data19.length < 1){
+                                                  validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
                                                   return false;
                                                 }
                                                 else {
-                                                  var valid8 = true;
-                                                  const len4 = data20.length;
-                                                  for(let i4=0; i4<len4; i4++){
-                                                    const _errs44 = errors;
-                                                    if(!(validateWebhookSigningSecretInfo(data20[i4], {instancePath:instancePath+"/signingSecrets/" + i4,parentData:data20,parentDataProperty:i4,rootData}))){
-                                                      vErrors = vErrors === null ? validateWebhookSigningSecretInfo.errors : vErrors.concat(validateWebhookSigningSecretInfo.errors);
+                                                  var valid7 = true;
+                                                  const len3 = data19.length;
+                                                  for(let i3=0; i3<len3; i3++){
+                                                    const _errs42 = errors;
+                                                    if(!(validateWebhookSignatureScheme(data19[i3], {instancePath:instancePath+"/signatureSchemes/" + i3,parentData:data19,parentDataProperty:i3,rootData}))){
+                                                      vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
                                                       errors = vErrors.length;
                                                     }
-                                                    var valid8 = _errs44 === errors;
-                                                    if(!valid8){
+                                                    var valid7 = _errs42 === errors;
+                                                    if(!valid7){
                                                       break;
                                                     }
                                                   }
@@ -2828,31 +2802,61 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                                               }
                                             }
                                             else {
-                                              validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                              validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
                                               return false;
                                             }
                                           }
-                                          var valid0 = _errs42 === errors;
+                                          var valid0 = _errs40 === errors;
                                         }
                                         else {
                                           var valid0 = true;
                                         }
                                         if(valid0){
-                                          if(data.createdAt !== undefined){
-                                            const _errs45 = errors;
-                                            if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
-                                              vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
-                                              errors = vErrors.length;
+                                          if(data.signingSecrets !== undefined){
+                                            let data21 = data.signingSecrets;
+                                            const _errs43 = errors;
+                                            if(errors === _errs43){
+                                              if(Array.isArray(data21)){
+                                                if(data21.length > 10){
+                                                  validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                                                  return false;
+                                                }
+                                                else {
+                                                  if(data21.length < 1){
+                                                    validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                                    return false;
+                                                  }
+                                                  else {
+                                                    var valid8 = true;
+                                                    const len4 = data21.length;
+                                                    for(let i4=0; i4<len4; i4++){
+                                                      const _errs45 = errors;
+                                                      if(!(validateWebhookSigningSecretInfo(data21[i4], {instancePath:instancePath+"/signingSecrets/" + i4,parentData:data21,parentDataProperty:i4,rootData}))){
+                                                        vErrors = vErrors === null ? validateWebhookSigningSecretInfo.errors : vErrors.concat(validateWebhookSigningSecretInfo.errors);
+                                                        errors = vErrors.length;
+                                                      }
+                                                      var valid8 = _errs45 === errors;
+                                                      if(!valid8){
+                                                        break;
+                                                      }
+                                                    }
+                                                  }
+                                                }
+                                              }
+                                              else {
+                                                validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                                return false;
+                                              }
                                             }
-                                            var valid0 = _errs45 === errors;
+                                            var valid0 = _errs43 === errors;
                                           }
                                           else {
                                             var valid0 = true;
                                           }
                                           if(valid0){
-                                            if(data.updatedAt !== undefined){
+                                            if(data.createdAt !== undefined){
                                               const _errs46 = errors;
-                                              if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                                              if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
                                                 vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                                                 errors = vErrors.length;
                                               }
@@ -2862,10 +2866,10 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                                               var valid0 = true;
                                             }
                                             if(valid0){
-                                              if(data.revision !== undefined){
+                                              if(data.updatedAt !== undefined){
                                                 const _errs47 = errors;
-                                                if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
-                                                  vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                                if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                                                  vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                                                   errors = vErrors.length;
                                                 }
                                                 var valid0 = _errs47 === errors;
@@ -2874,37 +2878,50 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                                                 var valid0 = true;
                                               }
                                               if(valid0){
-                                                if(data.secret !== undefined){
-                                                  let data25 = data.secret;
+                                                if(data.revision !== undefined){
                                                   const _errs48 = errors;
-                                                  if(errors === _errs48){
-                                                    if(typeof data25 === "string"){
-                                                      if(ucs2length(data25) > 100){
-                                                        validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
-                                                        return false;
-                                                      }
-                                                      else {
-                                                        if(ucs2length(data25) < 38){
-                                                          validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/minLength",keyword:"minLength",params:{limit: 38},message:"must NOT have fewer than 38 characters"}];
-                                                          return false;
-                                                        }
-                                                        else {
-                                                          if(!validateWebhookEndpointCreated_2.test(data25)){
-                                                            validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/pattern",keyword:"pattern",params:{pattern: "^whsec_[A-Za-z0-9+/]+={0,2}$"},message:"must match pattern \""+"^whsec_[A-Za-z0-9+/]+={0,2}$"+"\""}];
-                                                            return false;
-                                                          }
-                                                        }
-                                                      }
-                                                    }
-                                                    else {
-                                                      validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                                                      return false;
-                                                    }
+                                                  if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
+                                                    vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                                    errors = vErrors.length;
                                                   }
                                                   var valid0 = _errs48 === errors;
                                                 }
                                                 else {
                                                   var valid0 = true;
+                                                }
+                                                if(valid0){
+                                                  if(data.secret !== undefined){
+                                                    let data26 = data.secret;
+                                                    const _errs49 = errors;
+                                                    if(errors === _errs49){
+                                                      if(typeof data26 === "string"){
+                                                        if(ucs2length(data26) > 100){
+                                                          validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
+                                                          return false;
+                                                        }
+                                                        else {
+                                                          if(ucs2length(data26) < 38){
+                                                            validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/minLength",keyword:"minLength",params:{limit: 38},message:"must NOT have fewer than 38 characters"}];
+                                                            return false;
+                                                          }
+                                                          else {
+                                                            if(!validateWebhookEndpointCreated_2.test(data26)){
+                                                              validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/pattern",keyword:"pattern",params:{pattern: "^whsec_[A-Za-z0-9+/]+={0,2}$"},message:"must match pattern \""+"^whsec_[A-Za-z0-9+/]+={0,2}$"+"\""}];
+                                                              return false;
+                                                            }
+                                                          }
+                                                        }
+                                                      }
+                                                      else {
+                                                        validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                                        return false;
+                                                      }
+                                                    }
+                                                    var valid0 = _errs49 === errors;
+                                                  }
+                                                  else {
+                                                    var valid0 = true;
+                                                  }
                                                 }
                                               }
                                             }
@@ -3401,37 +3418,50 @@ export function validateWebhookEndpointInput(data, {instancePath="", parentData,
                                 var valid0 = true;
                               }
                               if(valid0){
-                                if(data.description !== undefined){
-                                  let data15 = data.description;
+                                if(data.ordering !== undefined){
                                   const _errs29 = errors;
-                                  if(errors === _errs29){
-                                    if(typeof data15 === "string"){
-                                      if(ucs2length(data15) > 500){
-                                        validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
-                                        return false;
-                                      }
-                                      else {
-                                        if(ucs2length(data15) < 1){
-                                          validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
-                                          return false;
-                                        }
-                                        else {
-                                          if(!validateWebhookEndpointInput_5.test(data15)){
-                                            validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
-                                            return false;
-                                          }
-                                        }
-                                      }
-                                    }
-                                    else {
-                                      validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                                      return false;
-                                    }
+                                  if(!(validateWebhookOrdering(data.ordering, {instancePath:instancePath+"/ordering",parentData:data,parentDataProperty:"ordering",rootData}))){
+                                    vErrors = vErrors === null ? validateWebhookOrdering.errors : vErrors.concat(validateWebhookOrdering.errors);
+                                    errors = vErrors.length;
                                   }
                                   var valid0 = _errs29 === errors;
                                 }
                                 else {
                                   var valid0 = true;
+                                }
+                                if(valid0){
+                                  if(data.description !== undefined){
+                                    let data16 = data.description;
+                                    const _errs30 = errors;
+                                    if(errors === _errs30){
+                                      if(typeof data16 === "string"){
+                                        if(ucs2length(data16) > 500){
+                                          validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                                          return false;
+                                        }
+                                        else {
+                                          if(ucs2length(data16) < 1){
+                                            validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                                            return false;
+                                          }
+                                          else {
+                                            if(!validateWebhookEndpointInput_5.test(data16)){
+                                              validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
+                                              return false;
+                                            }
+                                          }
+                                        }
+                                      }
+                                      else {
+                                        validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                        return false;
+                                      }
+                                    }
+                                    var valid0 = _errs30 === errors;
+                                  }
+                                  else {
+                                    var valid0 = true;
+                                  }
                                 }
                               }
                             }
@@ -4072,32 +4102,11 @@ export function validateWebhookEndpointPatch(data, {instancePath="", parentData,
                               var valid0 = true;
                             }
                             if(valid0){
-                              if(data.description !== undefined){
-                                let data15 = data.description;
+                              if(data.ordering !== undefined){
                                 const _errs37 = errors;
-                                if((typeof data15 !== "string") && (data15 !== null)){
-                                  validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: validateWebhookAttemptInfo_2},message:"must be string,null"}];
-                                  return false;
-                                }
-                                if(errors === _errs37){
-                                  if(typeof data15 === "string"){
-                                    if(ucs2length(data15) > 500){
-                                      validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
-                                      return false;
-                                    }
-                                    else {
-                                      if(ucs2length(data15) < 1){
-                                        validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
-                                        return false;
-                                      }
-                                      else {
-                                        if(!validateWebhookEndpointInput_5.test(data15)){
-                                          validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
-                                          return false;
-                                        }
-                                      }
-                                    }
-                                  }
+                                if(!(validateWebhookOrdering(data.ordering, {instancePath:instancePath+"/ordering",parentData:data,parentDataProperty:"ordering",rootData}))){
+                                  vErrors = vErrors === null ? validateWebhookOrdering.errors : vErrors.concat(validateWebhookOrdering.errors);
+                                  errors = vErrors.length;
                                 }
                                 var valid0 = _errs37 === errors;
                               }
@@ -4105,16 +4114,50 @@ export function validateWebhookEndpointPatch(data, {instancePath="", parentData,
                                 var valid0 = true;
                               }
                               if(valid0){
-                                if(data.status !== undefined){
-                                  const _errs39 = errors;
-                                  if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
-                                    vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
-                                    errors = vErrors.length;
+                                if(data.description !== undefined){
+                                  let data16 = data.description;
+                                  const _errs38 = errors;
+                                  if((typeof data16 !== "string") && (data16 !== null)){
+                                    validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: validateWebhookAttemptInfo_2},message:"must be string,null"}];
+                                    return false;
                                   }
-                                  var valid0 = _errs39 === errors;
+                                  if(errors === _errs38){
+                                    if(typeof data16 === "string"){
+                                      if(ucs2length(data16) > 500){
+                                        validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                                        return false;
+                                      }
+                                      else {
+                                        if(ucs2length(data16) < 1){
+                                          validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                                          return false;
+                                        }
+                                        else {
+                                          if(!validateWebhookEndpointInput_5.test(data16)){
+                                            validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
+                                            return false;
+                                          }
+                                        }
+                                      }
+                                    }
+                                  }
+                                  var valid0 = _errs38 === errors;
                                 }
                                 else {
                                   var valid0 = true;
+                                }
+                                if(valid0){
+                                  if(data.status !== undefined){
+                                    const _errs40 = errors;
+                                    if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
+                                      vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
+                                      errors = vErrors.length;
+                                    }
+                                    var valid0 = _errs40 === errors;
+                                  }
+                                  else {
+                                    var valid0 = true;
+                                  }
                                 }
                               }
                             }
@@ -5654,6 +5697,396 @@ export function validateWebhookReplayShare(data, {instancePath="", parentData, p
   return errors === 0;
 }
 
+export function validateWebhookResumptionBacklog(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(typeof data !== "string"){
+    validateWebhookResumptionBacklog.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+    return false;
+  }
+  if(!(((data === "ALL") || (data === "SINCE")) || (data === "NONE"))){
+    validateWebhookResumptionBacklog.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateWebhookResumptionBacklog_0},message:"must be equal to one of the allowed values"}];
+    return false;
+  }
+  validateWebhookResumptionBacklog.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookResumptionPreview(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((((((data.heldCount === undefined) && (missing0 = "heldCount")) || ((data.oldestAt === undefined) && (missing0 = "oldestAt"))) || ((data.newestAt === undefined) && (missing0 = "newestAt"))) || ((data.ages === undefined) && (missing0 = "ages"))) || ((data.choices === undefined) && (missing0 = "choices"))){
+        validateWebhookResumptionPreview.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.heldCount !== undefined){
+          let data0 = data.heldCount;
+          const _errs1 = errors;
+          if(!(((typeof data0 == "number") && (!(data0 % 1) && !isNaN(data0))) && (isFinite(data0)))){
+            validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/heldCount",schemaPath:"#/properties/heldCount/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+            return false;
+          }
+          if(errors === _errs1){
+            if((typeof data0 == "number") && (isFinite(data0))){
+              if(data0 > 9007199254740991 || isNaN(data0)){
+                validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/heldCount",schemaPath:"#/properties/heldCount/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                return false;
+              }
+              else {
+                if(data0 < 0 || isNaN(data0)){
+                  validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/heldCount",schemaPath:"#/properties/heldCount/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                  return false;
+                }
+                else {
+                  if(!(validateWebhookEndpointBalance_0.validate(data0))){
+                    validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/heldCount",schemaPath:"#/properties/heldCount/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                    return false;
+                  }
+                }
+              }
+            }
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.oldestAt !== undefined){
+            const _errs3 = errors;
+            if(!(validateTimestampOrNull(data.oldestAt, {instancePath:instancePath+"/oldestAt",parentData:data,parentDataProperty:"oldestAt",rootData}))){
+              vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs3 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.newestAt !== undefined){
+              const _errs4 = errors;
+              if(!(validateTimestampOrNull(data.newestAt, {instancePath:instancePath+"/newestAt",parentData:data,parentDataProperty:"newestAt",rootData}))){
+                vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                errors = vErrors.length;
+              }
+              var valid0 = _errs4 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.ages !== undefined){
+                let data3 = data.ages;
+                const _errs5 = errors;
+                if(errors === _errs5){
+                  if(Array.isArray(data3)){
+                    if(data3.length > 10){
+                      validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/ages",schemaPath:"#/properties/ages/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                      return false;
+                    }
+                    else {
+                      if(data3.length < 4){
+                        validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/ages",schemaPath:"#/properties/ages/minItems",keyword:"minItems",params:{limit: 4},message:"must NOT have fewer than 4 items"}];
+                        return false;
+                      }
+                      else {
+                        var valid1 = true;
+                        const len0 = data3.length;
+                        for(let i0=0; i0<len0; i0++){
+                          let data4 = data3[i0];
+                          const _errs7 = errors;
+                          if(errors === _errs7){
+                            if(data4 && typeof data4 == "object" && !Array.isArray(data4)){
+                              let missing1;
+                              if(((data4.within === undefined) && (missing1 = "within")) || ((data4.count === undefined) && (missing1 = "count"))){
+                                validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/ages/" + i0,schemaPath:"#/properties/ages/items/required",keyword:"required",params:{missingProperty: missing1},message:"must have required property '"+missing1+"'"}];
+                                return false;
+                              }
+                              else {
+                                if(data4.within !== undefined){
+                                  let data5 = data4.within;
+                                  const _errs9 = errors;
+                                  if(typeof data5 !== "string"){
+                                    validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/ages/" + i0+"/within",schemaPath:"#/properties/ages/items/properties/within/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                    return false;
+                                  }
+                                  if(!((((data5 === "HOUR") || (data5 === "DAY")) || (data5 === "WEEK")) || (data5 === "OLDER"))){
+                                    validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/ages/" + i0+"/within",schemaPath:"#/properties/ages/items/properties/within/enum",keyword:"enum",params:{allowedValues: validateWebhookResumptionPreview_1},message:"must be equal to one of the allowed values"}];
+                                    return false;
+                                  }
+                                  var valid2 = _errs9 === errors;
+                                }
+                                else {
+                                  var valid2 = true;
+                                }
+                                if(valid2){
+                                  if(data4.count !== undefined){
+                                    let data6 = data4.count;
+                                    const _errs11 = errors;
+                                    if(!(((typeof data6 == "number") && (!(data6 % 1) && !isNaN(data6))) && (isFinite(data6)))){
+                                      validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/ages/" + i0+"/count",schemaPath:"#/properties/ages/items/properties/count/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                                      return false;
+                                    }
+                                    if(errors === _errs11){
+                                      if((typeof data6 == "number") && (isFinite(data6))){
+                                        if(data6 > 9007199254740991 || isNaN(data6)){
+                                          validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/ages/" + i0+"/count",schemaPath:"#/properties/ages/items/properties/count/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                                          return false;
+                                        }
+                                        else {
+                                          if(data6 < 0 || isNaN(data6)){
+                                            validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/ages/" + i0+"/count",schemaPath:"#/properties/ages/items/properties/count/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                                            return false;
+                                          }
+                                          else {
+                                            if(!(validateWebhookEndpointBalance_0.validate(data6))){
+                                              validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/ages/" + i0+"/count",schemaPath:"#/properties/ages/items/properties/count/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                                              return false;
+                                            }
+                                          }
+                                        }
+                                      }
+                                    }
+                                    var valid2 = _errs11 === errors;
+                                  }
+                                  else {
+                                    var valid2 = true;
+                                  }
+                                }
+                              }
+                            }
+                            else {
+                              validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/ages/" + i0,schemaPath:"#/properties/ages/items/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+                              return false;
+                            }
+                          }
+                          var valid1 = _errs7 === errors;
+                          if(!valid1){
+                            break;
+                          }
+                        }
+                      }
+                    }
+                  }
+                  else {
+                    validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/ages",schemaPath:"#/properties/ages/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                    return false;
+                  }
+                }
+                var valid0 = _errs5 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+              if(valid0){
+                if(data.choices !== undefined){
+                  let data7 = data.choices;
+                  const _errs13 = errors;
+                  if(errors === _errs13){
+                    if(Array.isArray(data7)){
+                      if(data7.length > 3){
+                        validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/choices",schemaPath:"#/properties/choices/maxItems",keyword:"maxItems",params:{limit: 3},message:"must NOT have more than 3 items"}];
+                        return false;
+                      }
+                      else {
+                        if(data7.length < 2){
+                          validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/choices",schemaPath:"#/properties/choices/minItems",keyword:"minItems",params:{limit: 2},message:"must NOT have fewer than 2 items"}];
+                          return false;
+                        }
+                        else {
+                          var valid3 = true;
+                          const len1 = data7.length;
+                          for(let i1=0; i1<len1; i1++){
+                            let data8 = data7[i1];
+                            const _errs15 = errors;
+                            if(errors === _errs15){
+                              if(data8 && typeof data8 == "object" && !Array.isArray(data8)){
+                                let missing2;
+                                if((((data8.backlog === undefined) && (missing2 = "backlog")) || ((data8.sentCount === undefined) && (missing2 = "sentCount"))) || ((data8.cancelledCount === undefined) && (missing2 = "cancelledCount"))){
+                                  validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/choices/" + i1,schemaPath:"#/properties/choices/items/required",keyword:"required",params:{missingProperty: missing2},message:"must have required property '"+missing2+"'"}];
+                                  return false;
+                                }
+                                else {
+                                  if(data8.backlog !== undefined){
+                                    const _errs17 = errors;
+                                    if(!(validateWebhookResumptionBacklog(data8.backlog, {instancePath:instancePath+"/choices/" + i1+"/backlog",parentData:data8,parentDataProperty:"backlog",rootData}))){
+                                      vErrors = vErrors === null ? validateWebhookResumptionBacklog.errors : vErrors.concat(validateWebhookResumptionBacklog.errors);
+                                      errors = vErrors.length;
+                                    }
+                                    var valid4 = _errs17 === errors;
+                                  }
+                                  else {
+                                    var valid4 = true;
+                                  }
+                                  if(valid4){
+                                    if(data8.sentCount !== undefined){
+                                      let data10 = data8.sentCount;
+                                      const _errs18 = errors;
+                                      if(!(((typeof data10 == "number") && (!(data10 % 1) && !isNaN(data10))) && (isFinite(data10)))){
+                                        validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/choices/" + i1+"/sentCount",schemaPath:"#/properties/choices/items/properties/sentCount/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                                        return false;
+                                      }
+                                      if(errors === _errs18){
+                                        if((typeof data10 == "number") && (isFinite(data10))){
+                                          if(data10 > 9007199254740991 || isNaN(data10)){
+                                            validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/choices/" + i1+"/sentCount",schemaPath:"#/properties/choices/items/properties/sentCount/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                                            return false;
+                                          }
+                                          else {
+                                            if(data10 < 0 || isNaN(data10)){
+                                              validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/choices/" + i1+"/sentCount",schemaPath:"#/properties/choices/items/properties/sentCount/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                                              return false;
+                                            }
+                                            else {
+                                              if(!(validateWebhookEndpointBalance_0.validate(data10))){
+                                                validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/choices/" + i1+"/sentCount",schemaPath:"#/properties/choices/items/properties/sentCount/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                                                return false;
+                                              }
+                                            }
+                                          }
+                                        }
+                                      }
+                                      var valid4 = _errs18 === errors;
+                                    }
+                                    else {
+                                      var valid4 = true;
+                                    }
+                                    if(valid4){
+                                      if(data8.cancelledCount !== undefined){
+                                        let data11 = data8.cancelledCount;
+                                        const _errs20 = errors;
+                                        if(!(((typeof data11 == "number") && (!(data11 % 1) && !isNaN(data11))) && (isFinite(data11)))){
+                                          validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/choices/" + i1+"/cancelledCount",schemaPath:"#/properties/choices/items/properties/cancelledCount/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                                          return false;
+                                        }
+                                        if(errors === _errs20){
+                                          if((typeof data11 == "number") && (isFinite(data11))){
+                                            if(data11 > 9007199254740991 || isNaN(data11)){
+                                              validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/choices/" + i1+"/cancelledCount",schemaPath:"#/properties/choices/items/properties/cancelledCount/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                                              return false;
+                                            }
+                                            else {
+                                              if(data11 < 0 || isNaN(data11)){
+                                                validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/choices/" + i1+"/cancelledCount",schemaPath:"#/properties/choices/items/properties/cancelledCount/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                                                return false;
+                                              }
+                                              else {
+                                                if(!(validateWebhookEndpointBalance_0.validate(data11))){
+                                                  validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/choices/" + i1+"/cancelledCount",schemaPath:"#/properties/choices/items/properties/cancelledCount/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                                                  return false;
+                                                }
+                                              }
+                                            }
+                                          }
+                                        }
+                                        var valid4 = _errs20 === errors;
+                                      }
+                                      else {
+                                        var valid4 = true;
+                                      }
+                                    }
+                                  }
+                                }
+                              }
+                              else {
+                                validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/choices/" + i1,schemaPath:"#/properties/choices/items/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+                                return false;
+                              }
+                            }
+                            var valid3 = _errs15 === errors;
+                            if(!valid3){
+                              break;
+                            }
+                          }
+                        }
+                      }
+                    }
+                    else {
+                      validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/choices",schemaPath:"#/properties/choices/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                      return false;
+                    }
+                  }
+                  var valid0 = _errs13 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookResumptionPreview.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookResumptionPreview.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookResumptionRequest(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((data.backlog === undefined) && (missing0 = "backlog")){
+        validateWebhookResumptionRequest.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        const _errs1 = errors;
+        for(const key0 in data){
+          if(!((key0 === "backlog") || (key0 === "since"))){
+            validateWebhookResumptionRequest.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+            return false;
+            break;
+          }
+        }
+        if(_errs1 === errors){
+          if(data.backlog !== undefined){
+            const _errs2 = errors;
+            if(!(validateWebhookResumptionBacklog(data.backlog, {instancePath:instancePath+"/backlog",parentData:data,parentDataProperty:"backlog",rootData}))){
+              vErrors = vErrors === null ? validateWebhookResumptionBacklog.errors : vErrors.concat(validateWebhookResumptionBacklog.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.since !== undefined){
+              const _errs3 = errors;
+              if(!(validateTimestamp(data.since, {instancePath:instancePath+"/since",parentData:data,parentDataProperty:"since",rootData}))){
+                vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                errors = vErrors.length;
+              }
+              var valid0 = _errs3 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookResumptionRequest.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookResumptionRequest.errors = vErrors;
+  return errors === 0;
+}
+
 export function validateWebhookRetryPolicyInput(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
@@ -6032,5 +6465,36 @@ export function validateWebhookSettingsPatch(data, {instancePath="", parentData,
     }
   }
   validateWebhookSettingsPatch.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookTestEventInput(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      const _errs1 = errors;
+      for(const key0 in data){
+        if(!(key0 === "eventType")){
+          validateWebhookTestEventInput.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+          return false;
+          break;
+        }
+      }
+      if(_errs1 === errors){
+        if(data.eventType !== undefined){
+          if(!(validateEventType(data.eventType, {instancePath:instancePath+"/eventType",parentData:data,parentDataProperty:"eventType",rootData}))){
+            vErrors = vErrors === null ? validateEventType.errors : vErrors.concat(validateEventType.errors);
+            errors = vErrors.length;
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookTestEventInput.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookTestEventInput.errors = vErrors;
   return errors === 0;
 }

@@ -183,7 +183,7 @@ const isLetThrough = `(health.until is null or health.until <= $4)`
 
 /** Each lane's oldest, as many as it has room for, ranked first in their lane, then in their tenant. */
 const ripe = `${paces}, open_lanes as materialized (
-    select known.tenant_id, known.endpoint_id, health.is_watched, least(
+    select known.tenant_id, known.endpoint_id, known.ordering, health.is_watched, least(
         least(known.in_flight_max, health.in_flight_limit, $3) - (
           select count(*) from delivery_due as leased
           where leased.tenant_id = known.tenant_id and leased.endpoint_id = known.endpoint_id
@@ -193,22 +193,8 @@ const ripe = `${paces}, open_lanes as materialized (
       ceil(2.0 * $5 / count(*) over (partition by known.tenant_id))::integer as share
     from known left join paces using (tenant_id, endpoint_id) ${healthOfKnown}
     where known.status = 'ENABLED' and known.deleted_at is null and ${isLetThrough}
-  ), ripe as (
-    select open_lanes.tenant_id, open_lanes.is_watched, due.*
-    select known.tenant_id, known.endpoint_id, known.ordering, least(
-        least(slow.in_flight_max, known.in_flight_max, $3) - (
-        select count(*) from delivery_due as leased
-        where leased.tenant_id = known.tenant_id and leased.endpoint_id = known.endpoint_id
-          and leased.lease_token is not null and leased.leased_until > clock_timestamp()
-      ), paces.tokens) as room,
-      -- Twice an even share of its tenant's lanes is enough to choose from; one alone may give all.
-      ceil(2.0 * $5 / count(*) over (partition by known.tenant_id))::integer as share
-    from known left join unnest($11::text[], $12::text[], $13::int[])
-      as slow (tenant_id, endpoint_id, in_flight_max) using (tenant_id, endpoint_id)
-    left join paces using (tenant_id, endpoint_id)
-    where known.status = 'ENABLED' and known.deleted_at is null
   ), ${looked}, ${putOff}, ripe as (
-    select open_lanes.tenant_id, due.*
+    select open_lanes.tenant_id, open_lanes.is_watched, due.*
     from open_lanes cross join lateral (
       select candidate.*, row_number() over (order by due_at, delivery_id) as endpoint_rank
       from (

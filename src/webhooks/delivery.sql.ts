@@ -228,18 +228,9 @@ const deliveryAgain = statement(
   (a: { tenantId: TenantId; id: string; createdOn: string; now: Date }) =>
     raw(sql`
       with pending as (
-        update webhook_delivery set status = 'PENDING', delivered_at = null
+        update webhook_delivery set status = 'PENDING', delivered_at = null, skipped_at = null
         where tenant_id = ${a.tenantId} and id = ${a.id} and created_on = ${a.createdOn}
         returning *
-    build
-      .with('pending', (db) =>
-        db
-          .updateTable('webhook_delivery')
-          .set({ status: 'PENDING', delivered_at: null, skipped_at: null })
-          .where('tenant_id', '=', a.tenantId)
-          .where('id', '=', a.id)
-          .where('created_on', '=', a.createdOn)
-          .returning(['id', ...shared]),
       )
       insert into delivery_due (tenant_id, endpoint_id, delivery_id, created_on, event_id,
         event_created_on, due_at, attempt_count, retry_count, message_id, order_key, position)

@@ -34,7 +34,7 @@ export interface RecordedAttempt {
  * claimed with is recorded, so a worker that was paused cannot overwrite a newer attempt.
  */
 export async function recordOutcomes(pool: pg.Pool, batch: readonly Recorded[]): Promise<void> {
-  await flushQueue(pool, [recordStatement(batch)])
+  await flushQueue(pool, [recordStatement(batch), ...nextInOrder(batch)])
 }
 
 /** The statement that records a batch; with `tell` it answers the ids of the deliveries recorded. */
@@ -68,35 +68,6 @@ export function recordStatement(batch: readonly Recorded[], tell?: 'tell'): pg.Q
       attempts.map(({ address }) => address),
     ],
   }
-  await flushQueue(pool, [
-    {
-      name: 'record_outcomes',
-      text: recordText,
-      values: [
-        batch.map(({ claimed }) => claimed.tenantId),
-        batch.map(({ claimed }) => claimed.deliveryId),
-        batch.map(({ claimed }) => claimed.createdOn),
-        batch.map(({ claimed }) => claimed.token),
-        batch.map(({ next }) => (next instanceof Date ? 'PENDING' : next)),
-        batch.map(({ next }) => (next instanceof Date ? next.toISOString() : null)),
-        batch.map(({ claimed, attempts: made }) => claimed.attemptCount + made.length),
-        batch.map(({ retryCount }) => retryCount),
-        batch.map(({ responseStatus }) => responseStatus),
-        batch.map(({ endedAt }) => endedAt.toISOString()),
-        attempts.map(({ place }) => place),
-        attempts.map(({ id }) => id),
-        attempts.map(({ number }) => number),
-        attempts.map(({ startedAt }) => startedAt.toISOString()),
-        attempts.map(({ durationMs }) => Math.round(durationMs)),
-        attempts.map(({ outcome }) => outcome),
-        attempts.map(({ responseStatus }) => responseStatus),
-        attempts.map(({ responseBody }) => responseBody),
-        attempts.map(({ error }) => error),
-        attempts.map(({ address }) => address),
-      ],
-    },
-    ...nextInOrder(batch),
-  ])
 }
 
 const recordText = `

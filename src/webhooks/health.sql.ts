@@ -19,6 +19,7 @@ import {
   noteOutcome,
   saysOfHealth,
 } from './health.ts'
+import { nextInOrder } from './order.sql.ts'
 
 /** Whether an outcome changes what is known of its endpoint; that of a healthy one does not. */
 export function isTelling({ claimed, attempts }: Recorded): boolean {
@@ -52,7 +53,8 @@ export async function recordTelling(pool: pg.Pool, batch: readonly Recorded[]): 
   await flushQueueInTwo<{ delivery_id: string } & Row>(pool, opening, ([told, , held]) => {
     const ours = new Set(told?.rows.map(({ delivery_id }) => delivery_id))
     const news = batch.filter(({ claimed }) => ours.has(claimed.deliveryId))
-    return writesOf((held?.rows ?? []).map((row) => noteAll(row, news)))
+    const noted = (held?.rows ?? []).map((row) => noteAll(row, news))
+    return [...writesOf(noted), ...nextInOrder(batch)]
   })
 }
 
