@@ -1573,6 +1573,31 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/webhook-endpoints/{webhookEndpointId}/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get metrics of a webhook endpoint
+         * @description How deliveries to this endpoint went: how many attempts, how they ended, and how long they took.
+         *
+         *     Every attempt counts in the moment at which it ended; figures are up to date within five seconds.
+         *     `from` and `to` are widened to whole five minutes, or to whole hours where more than a day is asked
+         *     for, hours are grouped, or it was more than 47 hours ago; the answer says what it covers, 31 days at
+         *     most. Figures are kept for 90 days.
+         */
+        get: operations["getWebhookEndpointMetrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/webhook-endpoints/{webhookEndpointId}/resumption-previews": {
         parameters: {
             query?: never;
@@ -1705,6 +1730,31 @@ export interface paths {
          * @description The public keys by which signatures `v1a` are verified, as a JWK Set. Former ones are among them for what was signed by them. Give them to whoever is to verify what we send and must not be able to make it up, and read the set again after a rotation.
          */
         get: operations["getWebhookKeySet"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhook-metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get metrics of your webhooks
+         * @description How deliveries to your endpoints went: how many attempts, how they ended, and how long they took.
+         *
+         *     Every attempt counts in the moment at which it ended; figures are up to date within five seconds.
+         *     `from` and `to` are widened to whole five minutes, or to whole hours where more than a day is asked
+         *     for, hours are grouped, or it was more than 47 hours ago; the answer says what it covers, 31 days at
+         *     most. Figures are kept for 90 days.
+         */
+        get: operations["getWebhookMetrics"];
         put?: never;
         post?: never;
         delete?: never;
@@ -8793,6 +8843,47 @@ export interface components {
             /** @description One for each endpoint, in the order asked for. */
             deliveries: components["schemas"]["WebhookDeliveryInfo"][];
         };
+        /** @description Figures over a number of attempts. Percentiles are by nearest rank, taken from histograms, and at most 1 % off the exact value; attempts at which nothing was sent are not in them. */
+        WebhookDeliveryFigures: {
+            /**
+             * Format: int64
+             * @description How many attempts were made.
+             */
+            attempts: number;
+            /** @description Attempts per minute over the time that is covered. */
+            attemptsPerMinute: number;
+            /** @description The share of attempts that were accepted, from 0 to 1; `null` without any. */
+            attemptSuccessRate: number | null;
+            /**
+             * Format: int64
+             * @description How many deliveries were accepted.
+             */
+            delivered: number;
+            /** @description Accepted deliveries per minute over the time that is covered. */
+            deliveriesPerMinute: number;
+            /** @description The share of deliveries that ended well of those that ended, from 0 to 1; `null` without any. */
+            deliverySuccessRate: number | null;
+            /**
+             * Format: int64
+             * @description How many deliveries were given up, all of their attempts having failed.
+             */
+            exhausted: number;
+            /** @description How the attempts ended, the most frequent outcome first. */
+            outcomes: {
+                /**
+                 * Format: int64
+                 * @description How many attempts ended so.
+                 */
+                count: number;
+                outcome: components["schemas"]["AttemptOutcome"];
+            }[];
+            /** @description Half of the attempts took at most this long, in milliseconds; `null` without any. */
+            p50Ms: number | null;
+            /** @description 95 in 100 attempts took at most this long. */
+            p95Ms: number | null;
+            /** @description 99 in 100 attempts took at most this long. */
+            p99Ms: number | null;
+        };
         /**
          * @description Identifies a webhook delivery. Ids are made by us, never reused, and sort by time of creation.
          * @example whd_01kgm1m2d8epmre9cgy6w6gpxe
@@ -8833,6 +8924,17 @@ export interface components {
             /** @description The page, in the order asked for. */
             data: components["schemas"]["WebhookDeliveryInfo"][];
             nextCursor: components["schemas"]["NextCursor"];
+        };
+        /** @description How deliveries of your webhooks went over a time. */
+        WebhookDeliveryMetrics: {
+            /** @description From when on attempts are counted. */
+            from: components["schemas"]["Timestamp"];
+            groupBy: components["schemas"]["WebhookMetricsGrouping"];
+            /** @description The groups in which there were attempts: by time, or the endpoints with the most attempts first. Empty with `NONE`. */
+            groups: components["schemas"]["WebhookMetricsGroup"][];
+            /** @description Until when attempts are counted. */
+            to: components["schemas"]["Timestamp"];
+            total: components["schemas"]["WebhookDeliveryFigures"];
         };
         /**
          * @description `HIGH` goes before all that waits for the same endpoint; `NORMAL`, which is the default, takes its turn.
@@ -9418,6 +9520,19 @@ export interface components {
             keys: components["schemas"]["WebhookKey"][];
             revision: components["schemas"]["Revision"];
         };
+        /** @description The figures of one endpoint or hour. */
+        WebhookMetricsGroup: {
+            /** @description Which endpoint, where they are grouped by it; elsewhere `null`. */
+            endpointId: components["schemas"]["WebhookEndpointId"] | null;
+            figures: components["schemas"]["WebhookDeliveryFigures"];
+            /** @description When the hour began, where they are grouped by it; elsewhere `null`. */
+            startsAt: components["schemas"]["TimestampOrNull"];
+        };
+        /**
+         * @description By what deliveries are grouped: not at all, by endpoint, or by the hour in which attempts ended.
+         * @enum {string}
+         */
+        WebhookMetricsGrouping: "NONE" | "ENDPOINT" | "HOUR";
         /**
          * @description In which order deliveries go out. `NONE`, the usual: the oldest first, several at once, and what fails is overtaken. `RESOURCE`: those about one resource go out one after another, in the order in which the events have their positions in the log; while one is sent or waits for its retry, later ones about the same resource wait (`ORDER`), and no others. Once it is `DELIVERED`, `EXHAUSTED` or `CANCELLED`, the next goes out. A resource is what has the `id` in `data` (its first 100 characters); events without such a text have no order. It can be changed at any time: what waits takes its place by the new setting, up to 10,000 deliveries of those that wait longest; what is being sent at that moment, and an event of that very moment, may still be overtaken.
          * @enum {string}
@@ -16150,6 +16265,61 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    getWebhookEndpointMetrics: {
+        parameters: {
+            query?: {
+                /** @description From when on; one hour before `to` unless told otherwise. */
+                from?: components["schemas"]["Timestamp"];
+                /** @description By what the deliveries are grouped. */
+                groupBy?: "NONE" | "HOUR";
+                /** @description Until when; now unless told otherwise. */
+                to?: components["schemas"]["Timestamp"];
+            };
+            header?: {
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which webhook endpoint. */
+                webhookEndpointId: components["parameters"]["WebhookEndpointId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The metrics. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookDeliveryMetrics"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     createWebhookResumptionPreview: {
         parameters: {
             query?: never;
@@ -16546,6 +16716,57 @@ export interface operations {
                 };
             };
             304: components["responses"]["NotModified"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getWebhookMetrics: {
+        parameters: {
+            query?: {
+                /** @description From when on; one hour before `to` unless told otherwise. */
+                from?: components["schemas"]["Timestamp"];
+                /** @description By what the deliveries are grouped. */
+                groupBy?: "NONE" | "ENDPOINT" | "HOUR";
+                /** @description Until when; now unless told otherwise. */
+                to?: components["schemas"]["Timestamp"];
+            };
+            header?: {
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The metrics. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookDeliveryMetrics"];
+                };
+            };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];

@@ -127,6 +127,7 @@ import type {
   WebhookDeliveryId,
   WebhookDeliveryInfo,
   WebhookDeliveryList,
+  WebhookDeliveryMetrics,
   WebhookDeliveryRequest,
   WebhookEndpointBalance,
   WebhookEndpointCreated,
@@ -1933,6 +1934,36 @@ export interface GetWebhookEndpointHealth200 {
   body: WebhookEndpointHealth
 }
 
+/** GET /api/v1/webhook-endpoints/{webhookEndpointId}/metrics */
+export interface GetWebhookEndpointMetricsRequest {
+  path: {
+    /** Which webhook endpoint. */
+    webhookEndpointId: WebhookEndpointId
+  }
+  query: {
+    /** From when on; one hour before `to` unless told otherwise. */
+    from?: Timestamp
+    /** Until when; now unless told otherwise. */
+    to?: Timestamp
+    /** By what the deliveries are grouped. */
+    groupBy: 'NONE' | 'HOUR'
+  }
+  headers: {
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetWebhookEndpointMetricsReply = GetWebhookEndpointMetrics200
+
+export interface GetWebhookEndpointMetrics200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: WebhookDeliveryMetrics
+}
+
 /** GET /api/v1/webhook-key-set */
 export interface GetWebhookKeySetRequest {
   path: Record<never, never>
@@ -1953,6 +1984,33 @@ export interface GetWebhookKeySet200 {
   status: 200
   headers?: { traceparent?: string }
   body: WebhookKeySet
+}
+
+/** GET /api/v1/webhook-metrics */
+export interface GetWebhookMetricsRequest {
+  path: Record<never, never>
+  query: {
+    /** From when on; one hour before `to` unless told otherwise. */
+    from?: Timestamp
+    /** Until when; now unless told otherwise. */
+    to?: Timestamp
+    /** By what the deliveries are grouped. */
+    groupBy: 'NONE' | 'ENDPOINT' | 'HOUR'
+  }
+  headers: {
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetWebhookMetricsReply = GetWebhookMetrics200
+
+export interface GetWebhookMetrics200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: WebhookDeliveryMetrics
 }
 
 /** GET /api/v1/webhook-sender */
@@ -3864,9 +3922,21 @@ export interface Operations {
     kind: 'read'
     access: 'key'
   }
+  getWebhookEndpointMetrics: {
+    request: GetWebhookEndpointMetricsRequest
+    reply: GetWebhookEndpointMetricsReply
+    kind: 'read'
+    access: 'key'
+  }
   getWebhookKeySet: {
     request: GetWebhookKeySetRequest
     reply: GetWebhookKeySetReply
+    kind: 'read'
+    access: 'key'
+  }
+  getWebhookMetrics: {
+    request: GetWebhookMetricsRequest
+    reply: GetWebhookMetricsReply
     kind: 'read'
     access: 'key'
   }

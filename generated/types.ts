@@ -777,6 +777,9 @@ export type WebhookCustomHeader = components['schemas']['WebhookCustomHeader']
 /** Deliveries that were asked for together. */
 export type WebhookDeliveryBatch = components['schemas']['WebhookDeliveryBatch']
 
+/** Figures over a number of attempts. Percentiles are by nearest rank, taken from histograms, and at most 1 % off the exact value; attempts at which nothing was sent are not in them. */
+export type WebhookDeliveryFigures = components['schemas']['WebhookDeliveryFigures']
+
 /** Identifies a webhook delivery. Ids are made by us, never reused, and sort by time of creation. */
 export type WebhookDeliveryId = components['schemas']['WebhookDeliveryId']
 
@@ -785,6 +788,9 @@ export type WebhookDeliveryInfo = components['schemas']['WebhookDeliveryInfo']
 
 /** One page of webhook deliveries. */
 export type WebhookDeliveryList = components['schemas']['WebhookDeliveryList']
+
+/** How deliveries of your webhooks went over a time. */
+export type WebhookDeliveryMetrics = components['schemas']['WebhookDeliveryMetrics']
 
 /** `HIGH` goes before all that waits for the same endpoint; `NORMAL`, which is the default, takes its turn. */
 export type WebhookDeliveryPriority = components['schemas']['WebhookDeliveryPriority']
@@ -881,6 +887,12 @@ export type WebhookKeyRotationInput = components['schemas']['WebhookKeyRotationI
 
 /** The public keys of your tenant, current and former, the newest first: a JWK Set (RFC 7517). It is empty until an endpoint chooses `V1A`, or until you rotate. */
 export type WebhookKeySet = components['schemas']['WebhookKeySet']
+
+/** The figures of one endpoint or hour. */
+export type WebhookMetricsGroup = components['schemas']['WebhookMetricsGroup']
+
+/** By what deliveries are grouped: not at all, by endpoint, or by the hour in which attempts ended. */
+export type WebhookMetricsGrouping = components['schemas']['WebhookMetricsGrouping']
 
 /** In which order deliveries go out. `NONE`, the usual: the oldest first, several at once, and what fails is overtaken. `RESOURCE`: those about one resource go out one after another, in the order in which the events have their positions in the log; while one is sent or waits for its retry, later ones about the same resource wait (`ORDER`), and no others. Once it is `DELIVERED`, `EXHAUSTED` or `CANCELLED`, the next goes out. A resource is what has the `id` in `data` (its first 100 characters); events without such a text have no order. It can be changed at any time: what waits takes its place by the new setting, up to 10,000 deliveries of those that wait longest; what is being sent at that moment, and an event of that very moment, may still be overtaken. */
 export type WebhookOrdering = components['schemas']['WebhookOrdering']

@@ -58,3 +58,39 @@ grant select, insert, update, delete on webhook_endpoint_health to ubos_worker;
 alter table webhook_delivery add column skipped_at timestamptz;
 comment on column webhook_delivery.skipped_at is
   'When it was cancelled because its endpoint was resumed without it; null where that was not so.';
+
+-- How deliveries went, added up by each worker as it records them: what it overwrites are totals of
+-- its own, in spans of five minutes and of an hour at once.
+create table webhook_metric (
+  tenant_id text collate "C" not null,
+  span_seconds integer not null,
+  starts_at timestamptz not null,
+  endpoint_id text collate "C" not null,
+  process_id text collate "C" not null,
+  outcomes text[] not null,
+  outcome_counts integer[] not null,
+  delivered integer not null,
+  exhausted integer not null,
+  latency_buckets integer[] not null,
+  latency_counts integer[] not null,
+  constraint webhook_metric_pkey
+    primary key (tenant_id, span_seconds, starts_at, endpoint_id, process_id)
+) with (fillfactor = 70);
+create index webhook_metric_age_idx on webhook_metric (span_seconds, starts_at);
+comment on table webhook_metric is
+  'What one worker recorded of one endpoint within one span of time: its totals so far.';
+comment on column webhook_metric.tenant_id is 'Whose endpoint.';
+comment on column webhook_metric.span_seconds is 'How long the span is: 300 or 3600.';
+comment on column webhook_metric.starts_at is 'When the span began in which attempts ended.';
+comment on column webhook_metric.endpoint_id is 'Which endpoint.';
+comment on column webhook_metric.process_id is 'Which worker; new for each start.';
+comment on column webhook_metric.outcomes is 'How attempts ended, …';
+comment on column webhook_metric.outcome_counts is '… and how many did so.';
+comment on column webhook_metric.delivered is 'Deliveries that were accepted.';
+comment on column webhook_metric.exhausted is 'Deliveries that were given up.';
+comment on column webhook_metric.latency_buckets is
+  'The histogram of how long attempts took, as in api_call_minute.';
+comment on column webhook_metric.latency_counts is 'How many attempts each of those buckets holds.';
+call ubos_fence('webhook_metric');
+grant select on webhook_metric to ubos_api;
+grant select, insert, update, delete on webhook_metric to ubos_worker;

@@ -103,6 +103,7 @@ import {
 } from './webhooks/endpoint.http.ts'
 import { getWebhookEndpointHealth } from './webhooks/health.http.ts'
 import { getWebhookKeySet, rotateWebhookKeySet } from './webhooks/key-set.http.ts'
+import { getWebhookEndpointMetrics, getWebhookMetrics } from './webhooks/metrics.http.ts'
 import { createWebhookPreview } from './webhooks/preview.http.ts'
 import { createWebhookReplay, createWebhookReplayPreview } from './webhooks/replay.http.ts'
 import { createWebhookDeliveries } from './webhooks/request.http.ts'
@@ -191,6 +192,8 @@ export const operations = {
   getWebhookSettings,
   getWebhookEndpointBalance,
   getWebhookEndpointHealth,
+  getWebhookEndpointMetrics,
+  getWebhookMetrics,
   issueInvoice,
   listApiKeys,
   listApiSecurityEvents,

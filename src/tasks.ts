@@ -9,7 +9,12 @@ import { fireSchedules } from './jobs/fire.task.ts'
 import type { Task } from './jobs/task.ts'
 import type { Recurring } from './jobs/timetable.ts'
 import { expireProposals } from './proposals/expiry.task.ts'
-import { pruneBeats, pruneCallHours, pruneCallMinutes } from './retention/figures.sql.ts'
+import {
+  pruneBeats,
+  pruneCallHours,
+  pruneCallMinutes,
+  pruneWebhookMetrics,
+} from './retention/figures.sql.ts'
 import {
   pruneKeyChanges,
   pruneKeyRecords,
@@ -54,6 +59,7 @@ export const timetable: readonly Recurring[] = [
   { name: 'prune-call-minutes', everyMs: hour, run: pruneCallMinutes },
   { name: 'prune-call-hours', everyMs: hour, run: pruneCallHours },
   { name: 'prune-beats', everyMs: hour, run: pruneBeats },
+  { name: 'prune-webhook-metrics', everyMs: hour, run: pruneWebhookMetrics },
   // Days end at midnight in UTC, and whoever waits for it should not wait for long.
   { name: 'expire-proposals', everyMs: 5 * minute, run: expireProposals },
   { name: 'check-webhook-balance', everyMs: hour, run: checkBalance },

@@ -7,6 +7,8 @@ export declare const deleteWebhookEndpointHeaders: Validate
 export declare const getWebhookDeliveryHeaders: Validate
 export declare const getWebhookDeliveryPath: Validate
 export declare const getWebhookEndpointHeaders: Validate
+export declare const getWebhookEndpointMetricsQuery: Validate
+export declare const getWebhookMetricsQuery: Validate
 export declare const listDeliveryAttemptsQuery: Validate
 export declare const listWebhookDeliveriesQuery: Validate
 export declare const listWebhookEndpointsQuery: Validate
@@ -16,8 +18,10 @@ export declare const validateUndeliveredReason: Validate
 export declare const validateWebhookAttemptInfo: Validate
 export declare const validateWebhookAttemptList: Validate
 export declare const validateWebhookDeliveryBatch: Validate
+export declare const validateWebhookDeliveryFigures: Validate
 export declare const validateWebhookDeliveryInfo: Validate
 export declare const validateWebhookDeliveryList: Validate
+export declare const validateWebhookDeliveryMetrics: Validate
 export declare const validateWebhookDeliveryPriority: Validate
 export declare const validateWebhookDeliveryRequest: Validate
 export declare const validateWebhookEndpointBalance: Validate
@@ -30,6 +34,8 @@ export declare const validateWebhookKey: Validate
 export declare const validateWebhookKeyId: Validate
 export declare const validateWebhookKeyRotationInput: Validate
 export declare const validateWebhookKeySet: Validate
+export declare const validateWebhookMetricsGroup: Validate
+export declare const validateWebhookMetricsGrouping: Validate
 export declare const validateWebhookPreview: Validate
 export declare const validateWebhookPreviewInput: Validate
 export declare const validateWebhookRateLimitInput: Validate

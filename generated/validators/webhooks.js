@@ -34,6 +34,8 @@ import {
 const createTestEventHeaders_0 = new RegExp("^[!-~]+$", "u")
 const createTestEventHeaders_1 = new RegExp("^[A-Za-z0-9_.:/=+@-]+$", "u")
 const deleteWebhookEndpointHeaders_0 = new RegExp("^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$", "u")
+const getWebhookEndpointMetricsQuery_0 = ["NONE","HOUR"]
+const getWebhookMetricsQuery_0 = ["NONE","ENDPOINT","HOUR"]
 const listDeliveryAttemptsQuery_0 = formats["int32"]
 const listDeliveryAttemptsQuery_1 = new RegExp("^[A-Za-z0-9_-]+$", "u")
 const listDeliveryAttemptsQuery_2 = ["number","-number"]
@@ -44,9 +46,10 @@ const validateDeliveryStatus_0 = ["PENDING","SENDING","DELIVERED","HELD","EXHAUS
 const validateUndeliveredInfo_1 = ["integer","null"]
 const validateUndeliveredReason_0 = ["DUE","ENDPOINT_BUSY","RATE_LIMITED","ORDER","CIRCUIT_OPEN","RETRY_AFTER","SENDING","RETRY","HELD","EXHAUSTED","CANCELLED","SKIPPED"]
 const validateWebhookAttemptInfo_2 = ["string","null"]
+const validateWebhookDeliveryFigures_0 = formats["int64"]
+const validateWebhookDeliveryFigures_1 = ["number","null"]
 const validateWebhookDeliveryInfo_1 = new RegExp("^[a-z]+_[0-9a-z]+$", "u")
 const validateWebhookDeliveryPriority_0 = ["HIGH","NORMAL"]
-const validateWebhookEndpointBalance_0 = formats["int64"]
 const validateWebhookEndpointCreated_0 = formats["uri"]
 const validateWebhookEndpointCreated_2 = new RegExp("^whsec_[A-Za-z0-9+/]+={0,2}$", "u")
 const validateWebhookEndpointInput_2 = new RegExp("^https?://[!-~]+$", "u")
@@ -553,6 +556,140 @@ export function getWebhookEndpointHeaders(data, {instancePath="", parentData, pa
     }
   }
   getWebhookEndpointHeaders.errors = vErrors;
+  return errors === 0;
+}
+
+export function getWebhookEndpointMetricsQuery(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      const _errs1 = errors;
+      for(const key0 in data){
+        if(!(((key0 === "from") || (key0 === "to")) || (key0 === "groupBy"))){
+          getWebhookEndpointMetricsQuery.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+          return false;
+          break;
+        }
+      }
+      if(_errs1 === errors){
+        if(data.from !== undefined){
+          const _errs2 = errors;
+          if(!(validateTimestamp(data.from, {instancePath:instancePath+"/from",parentData:data,parentDataProperty:"from",rootData}))){
+            vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+            errors = vErrors.length;
+          }
+          var valid0 = _errs2 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.to !== undefined){
+            const _errs3 = errors;
+            if(!(validateTimestamp(data.to, {instancePath:instancePath+"/to",parentData:data,parentDataProperty:"to",rootData}))){
+              vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs3 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.groupBy !== undefined){
+              let data2 = data.groupBy;
+              const _errs4 = errors;
+              if(typeof data2 !== "string"){
+                getWebhookEndpointMetricsQuery.errors = [{instancePath:instancePath+"/groupBy",schemaPath:"#/properties/groupBy/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                return false;
+              }
+              if(!((data2 === "NONE") || (data2 === "HOUR"))){
+                getWebhookEndpointMetricsQuery.errors = [{instancePath:instancePath+"/groupBy",schemaPath:"#/properties/groupBy/enum",keyword:"enum",params:{allowedValues: getWebhookEndpointMetricsQuery_0},message:"must be equal to one of the allowed values"}];
+                return false;
+              }
+              var valid0 = _errs4 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+          }
+        }
+      }
+    }
+    else {
+      getWebhookEndpointMetricsQuery.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  getWebhookEndpointMetricsQuery.errors = vErrors;
+  return errors === 0;
+}
+
+export function getWebhookMetricsQuery(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      const _errs1 = errors;
+      for(const key0 in data){
+        if(!(((key0 === "from") || (key0 === "to")) || (key0 === "groupBy"))){
+          getWebhookMetricsQuery.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+          return false;
+          break;
+        }
+      }
+      if(_errs1 === errors){
+        if(data.from !== undefined){
+          const _errs2 = errors;
+          if(!(validateTimestamp(data.from, {instancePath:instancePath+"/from",parentData:data,parentDataProperty:"from",rootData}))){
+            vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+            errors = vErrors.length;
+          }
+          var valid0 = _errs2 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.to !== undefined){
+            const _errs3 = errors;
+            if(!(validateTimestamp(data.to, {instancePath:instancePath+"/to",parentData:data,parentDataProperty:"to",rootData}))){
+              vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs3 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.groupBy !== undefined){
+              let data2 = data.groupBy;
+              const _errs4 = errors;
+              if(typeof data2 !== "string"){
+                getWebhookMetricsQuery.errors = [{instancePath:instancePath+"/groupBy",schemaPath:"#/properties/groupBy/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                return false;
+              }
+              if(!(((data2 === "NONE") || (data2 === "ENDPOINT")) || (data2 === "HOUR"))){
+                getWebhookMetricsQuery.errors = [{instancePath:instancePath+"/groupBy",schemaPath:"#/properties/groupBy/enum",keyword:"enum",params:{allowedValues: getWebhookMetricsQuery_0},message:"must be equal to one of the allowed values"}];
+                return false;
+              }
+              var valid0 = _errs4 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+          }
+        }
+      }
+    }
+    else {
+      getWebhookMetricsQuery.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  getWebhookMetricsQuery.errors = vErrors;
   return errors === 0;
 }
 
@@ -1466,6 +1603,418 @@ export function validateWebhookDeliveryBatch(data, {instancePath="", parentData,
   return errors === 0;
 }
 
+export function validateWebhookDeliveryFigures(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((((((((((((data.attempts === undefined) && (missing0 = "attempts")) || ((data.attemptSuccessRate === undefined) && (missing0 = "attemptSuccessRate"))) || ((data.delivered === undefined) && (missing0 = "delivered"))) || ((data.exhausted === undefined) && (missing0 = "exhausted"))) || ((data.deliverySuccessRate === undefined) && (missing0 = "deliverySuccessRate"))) || ((data.attemptsPerMinute === undefined) && (missing0 = "attemptsPerMinute"))) || ((data.deliveriesPerMinute === undefined) && (missing0 = "deliveriesPerMinute"))) || ((data.p50Ms === undefined) && (missing0 = "p50Ms"))) || ((data.p95Ms === undefined) && (missing0 = "p95Ms"))) || ((data.p99Ms === undefined) && (missing0 = "p99Ms"))) || ((data.outcomes === undefined) && (missing0 = "outcomes"))){
+        validateWebhookDeliveryFigures.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.attempts !== undefined){
+          let data0 = data.attempts;
+          const _errs1 = errors;
+          if(!(((typeof data0 == "number") && (!(data0 % 1) && !isNaN(data0))) && (isFinite(data0)))){
+            validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/attempts",schemaPath:"#/properties/attempts/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+            return false;
+          }
+          if(errors === _errs1){
+            if((typeof data0 == "number") && (isFinite(data0))){
+              if(data0 > 9007199254740991 || isNaN(data0)){
+                validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/attempts",schemaPath:"#/properties/attempts/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                return false;
+              }
+              else {
+                if(data0 < 0 || isNaN(data0)){
+                  validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/attempts",schemaPath:"#/properties/attempts/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                  return false;
+                }
+                else {
+                  if(!(validateWebhookDeliveryFigures_0.validate(data0))){
+                    validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/attempts",schemaPath:"#/properties/attempts/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                    return false;
+                  }
+                }
+              }
+            }
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.attemptSuccessRate !== undefined){
+            let data1 = data.attemptSuccessRate;
+            const _errs3 = errors;
+            if((!((typeof data1 == "number") && (isFinite(data1)))) && (data1 !== null)){
+              validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/attemptSuccessRate",schemaPath:"#/properties/attemptSuccessRate/type",keyword:"type",params:{type: validateWebhookDeliveryFigures_1},message:"must be number,null"}];
+              return false;
+            }
+            if(errors === _errs3){
+              if((typeof data1 == "number") && (isFinite(data1))){
+                if(data1 > 1 || isNaN(data1)){
+                  validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/attemptSuccessRate",schemaPath:"#/properties/attemptSuccessRate/maximum",keyword:"maximum",params:{comparison: "<=", limit: 1},message:"must be <= 1"}];
+                  return false;
+                }
+                else {
+                  if(data1 < 0 || isNaN(data1)){
+                    validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/attemptSuccessRate",schemaPath:"#/properties/attemptSuccessRate/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                    return false;
+                  }
+                }
+              }
+            }
+            var valid0 = _errs3 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.delivered !== undefined){
+              let data2 = data.delivered;
+              const _errs5 = errors;
+              if(!(((typeof data2 == "number") && (!(data2 % 1) && !isNaN(data2))) && (isFinite(data2)))){
+                validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/delivered",schemaPath:"#/properties/delivered/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                return false;
+              }
+              if(errors === _errs5){
+                if((typeof data2 == "number") && (isFinite(data2))){
+                  if(data2 > 9007199254740991 || isNaN(data2)){
+                    validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/delivered",schemaPath:"#/properties/delivered/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                    return false;
+                  }
+                  else {
+                    if(data2 < 0 || isNaN(data2)){
+                      validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/delivered",schemaPath:"#/properties/delivered/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                      return false;
+                    }
+                    else {
+                      if(!(validateWebhookDeliveryFigures_0.validate(data2))){
+                        validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/delivered",schemaPath:"#/properties/delivered/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                        return false;
+                      }
+                    }
+                  }
+                }
+              }
+              var valid0 = _errs5 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.exhausted !== undefined){
+                let data3 = data.exhausted;
+                const _errs7 = errors;
+                if(!(((typeof data3 == "number") && (!(data3 % 1) && !isNaN(data3))) && (isFinite(data3)))){
+                  validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/exhausted",schemaPath:"#/properties/exhausted/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                  return false;
+                }
+                if(errors === _errs7){
+                  if((typeof data3 == "number") && (isFinite(data3))){
+                    if(data3 > 9007199254740991 || isNaN(data3)){
+                      validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/exhausted",schemaPath:"#/properties/exhausted/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                      return false;
+                    }
+                    else {
+                      if(data3 < 0 || isNaN(data3)){
+                        validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/exhausted",schemaPath:"#/properties/exhausted/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                        return false;
+                      }
+                      else {
+                        if(!(validateWebhookDeliveryFigures_0.validate(data3))){
+                          validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/exhausted",schemaPath:"#/properties/exhausted/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                          return false;
+                        }
+                      }
+                    }
+                  }
+                }
+                var valid0 = _errs7 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+              if(valid0){
+                if(data.deliverySuccessRate !== undefined){
+                  let data4 = data.deliverySuccessRate;
+                  const _errs9 = errors;
+                  if((!((typeof data4 == "number") && (isFinite(data4)))) && (data4 !== null)){
+                    validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/deliverySuccessRate",schemaPath:"#/properties/deliverySuccessRate/type",keyword:"type",params:{type: validateWebhookDeliveryFigures_1},message:"must be number,null"}];
+                    return false;
+                  }
+                  if(errors === _errs9){
+                    if((typeof data4 == "number") && (isFinite(data4))){
+                      if(data4 > 1 || isNaN(data4)){
+                        validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/deliverySuccessRate",schemaPath:"#/properties/deliverySuccessRate/maximum",keyword:"maximum",params:{comparison: "<=", limit: 1},message:"must be <= 1"}];
+                        return false;
+                      }
+                      else {
+                        if(data4 < 0 || isNaN(data4)){
+                          validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/deliverySuccessRate",schemaPath:"#/properties/deliverySuccessRate/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                          return false;
+                        }
+                      }
+                    }
+                  }
+                  var valid0 = _errs9 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
+                if(valid0){
+                  if(data.attemptsPerMinute !== undefined){
+                    let data5 = data.attemptsPerMinute;
+                    const _errs11 = errors;
+                    if(errors === _errs11){
+                      if((typeof data5 == "number") && (isFinite(data5))){
+                        if(data5 > 1000000000 || isNaN(data5)){
+                          validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/attemptsPerMinute",schemaPath:"#/properties/attemptsPerMinute/maximum",keyword:"maximum",params:{comparison: "<=", limit: 1000000000},message:"must be <= 1000000000"}];
+                          return false;
+                        }
+                        else {
+                          if(data5 < 0 || isNaN(data5)){
+                            validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/attemptsPerMinute",schemaPath:"#/properties/attemptsPerMinute/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                            return false;
+                          }
+                        }
+                      }
+                      else {
+                        validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/attemptsPerMinute",schemaPath:"#/properties/attemptsPerMinute/type",keyword:"type",params:{type: "number"},message:"must be number"}];
+                        return false;
+                      }
+                    }
+                    var valid0 = _errs11 === errors;
+                  }
+                  else {
+                    var valid0 = true;
+                  }
+                  if(valid0){
+                    if(data.deliveriesPerMinute !== undefined){
+                      let data6 = data.deliveriesPerMinute;
+                      const _errs13 = errors;
+                      if(errors === _errs13){
+                        if((typeof data6 == "number") && (isFinite(data6))){
+                          if(data6 > 1000000000 || isNaN(data6)){
+                            validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/deliveriesPerMinute",schemaPath:"#/properties/deliveriesPerMinute/maximum",keyword:"maximum",params:{comparison: "<=", limit: 1000000000},message:"must be <= 1000000000"}];
+                            return false;
+                          }
+                          else {
+                            if(data6 < 0 || isNaN(data6)){
+                              validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/deliveriesPerMinute",schemaPath:"#/properties/deliveriesPerMinute/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                              return false;
+                            }
+                          }
+                        }
+                        else {
+                          validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/deliveriesPerMinute",schemaPath:"#/properties/deliveriesPerMinute/type",keyword:"type",params:{type: "number"},message:"must be number"}];
+                          return false;
+                        }
+                      }
+                      var valid0 = _errs13 === errors;
+                    }
+                    else {
+                      var valid0 = true;
+                    }
+                    if(valid0){
+                      if(data.p50Ms !== undefined){
+                        let data7 = data.p50Ms;
+                        const _errs15 = errors;
+                        if((!((typeof data7 == "number") && (isFinite(data7)))) && (data7 !== null)){
+                          validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/p50Ms",schemaPath:"#/properties/p50Ms/type",keyword:"type",params:{type: validateWebhookDeliveryFigures_1},message:"must be number,null"}];
+                          return false;
+                        }
+                        if(errors === _errs15){
+                          if((typeof data7 == "number") && (isFinite(data7))){
+                            if(data7 > 86400000 || isNaN(data7)){
+                              validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/p50Ms",schemaPath:"#/properties/p50Ms/maximum",keyword:"maximum",params:{comparison: "<=", limit: 86400000},message:"must be <= 86400000"}];
+                              return false;
+                            }
+                            else {
+                              if(data7 < 0 || isNaN(data7)){
+                                validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/p50Ms",schemaPath:"#/properties/p50Ms/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                                return false;
+                              }
+                            }
+                          }
+                        }
+                        var valid0 = _errs15 === errors;
+                      }
+                      else {
+                        var valid0 = true;
+                      }
+                      if(valid0){
+                        if(data.p95Ms !== undefined){
+                          let data8 = data.p95Ms;
+                          const _errs17 = errors;
+                          if((!((typeof data8 == "number") && (isFinite(data8)))) && (data8 !== null)){
+                            validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/p95Ms",schemaPath:"#/properties/p95Ms/type",keyword:"type",params:{type: validateWebhookDeliveryFigures_1},message:"must be number,null"}];
+                            return false;
+                          }
+                          if(errors === _errs17){
+                            if((typeof data8 == "number") && (isFinite(data8))){
+                              if(data8 > 86400000 || isNaN(data8)){
+                                validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/p95Ms",schemaPath:"#/properties/p95Ms/maximum",keyword:"maximum",params:{comparison: "<=", limit: 86400000},message:"must be <= 86400000"}];
+                                return false;
+                              }
+                              else {
+                                if(data8 < 0 || isNaN(data8)){
+                                  validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/p95Ms",schemaPath:"#/properties/p95Ms/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                                  return false;
+                                }
+                              }
+                            }
+                          }
+                          var valid0 = _errs17 === errors;
+                        }
+                        else {
+                          var valid0 = true;
+                        }
+                        if(valid0){
+                          if(data.p99Ms !== undefined){
+                            let data9 = data.p99Ms;
+                            const _errs19 = errors;
+                            if((!((typeof data9 == "number") && (isFinite(data9)))) && (data9 !== null)){
+                              validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/p99Ms",schemaPath:"#/properties/p99Ms/type",keyword:"type",params:{type: validateWebhookDeliveryFigures_1},message:"must be number,null"}];
+                              return false;
+                            }
+                            if(errors === _errs19){
+                              if((typeof data9 == "number") && (isFinite(data9))){
+                                if(data9 > 86400000 || isNaN(data9)){
+                                  validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/p99Ms",schemaPath:"#/properties/p99Ms/maximum",keyword:"maximum",params:{comparison: "<=", limit: 86400000},message:"must be <= 86400000"}];
+                                  return false;
+                                }
+                                else {
+                                  if(data9 < 0 || isNaN(data9)){
+                                    validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/p99Ms",schemaPath:"#/properties/p99Ms/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                                    return false;
+                                  }
+                                }
+                              }
+                            }
+                            var valid0 = _errs19 === errors;
+                          }
+                          else {
+                            var valid0 = true;
+                          }
+                          if(valid0){
+                            if(data.outcomes !== undefined){
+                              let data10 = data.outcomes;
+                              const _errs21 = errors;
+                              if(errors === _errs21){
+                                if(Array.isArray(data10)){
+                                  if(data10.length > 50){
+                                    validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/outcomes",schemaPath:"#/properties/outcomes/maxItems",keyword:"maxItems",params:{limit: 50},message:"must NOT have more than 50 items"}];
+                                    return false;
+                                  }
+                                  else {
+                                    var valid1 = true;
+                                    const len0 = data10.length;
+                                    for(let i0=0; i0<len0; i0++){
+                                      let data11 = data10[i0];
+                                      const _errs23 = errors;
+                                      if(errors === _errs23){
+                                        if(data11 && typeof data11 == "object" && !Array.isArray(data11)){
+                                          let missing1;
+                                          if(((data11.outcome === undefined) && (missing1 = "outcome")) || ((data11.count === undefined) && (missing1 = "count"))){
+                                            validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/outcomes/" + i0,schemaPath:"#/properties/outcomes/items/required",keyword:"required",params:{missingProperty: missing1},message:"must have required property '"+missing1+"'"}];
+                                            return false;
+                                          }
+                                          else {
+                                            if(data11.outcome !== undefined){
+                                              const _errs25 = errors;
+                                              if(!(validateAttemptOutcome(data11.outcome, {instancePath:instancePath+"/outcomes/" + i0+"/outcome",parentData:data11,parentDataProperty:"outcome",rootData}))){
+                                                vErrors = vErrors === null ? validateAttemptOutcome.errors : vErrors.concat(validateAttemptOutcome.errors);
+                                                errors = vErrors.length;
+                                              }
+                                              var valid2 = _errs25 === errors;
+                                            }
+                                            else {
+                                              var valid2 = true;
+                                            }
+                                            if(valid2){
+                                              if(data11.count !== undefined){
+                                                let data13 = data11.count;
+                                                const _errs26 = errors;
+                                                if(!(((typeof data13 == "number") && (!(data13 % 1) && !isNaN(data13))) && (isFinite(data13)))){
+                                                  validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/outcomes/" + i0+"/count",schemaPath:"#/properties/outcomes/items/properties/count/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                                                  return false;
+                                                }
+                                                if(errors === _errs26){
+                                                  if((typeof data13 == "number") && (isFinite(data13))){
+                                                    if(data13 > 9007199254740991 || isNaN(data13)){
+                                                      validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/outcomes/" + i0+"/count",schemaPath:"#/properties/outcomes/items/properties/count/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                                                      return false;
+                                                    }
+                                                    else {
+                                                      if(data13 < 0 || isNaN(data13)){
+                                                        validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/outcomes/" + i0+"/count",schemaPath:"#/properties/outcomes/items/properties/count/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                                                        return false;
+                                                      }
+                                                      else {
+                                                        if(!(validateWebhookDeliveryFigures_0.validate(data13))){
+                                                          validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/outcomes/" + i0+"/count",schemaPath:"#/properties/outcomes/items/properties/count/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                                                          return false;
+                                                        }
+                                                      }
+                                                    }
+                                                  }
+                                                }
+                                                var valid2 = _errs26 === errors;
+                                              }
+                                              else {
+                                                var valid2 = true;
+                                              }
+                                            }
+                                          }
+                                        }
+                                        else {
+                                          validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/outcomes/" + i0,schemaPath:"#/properties/outcomes/items/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+                                          return false;
+                                        }
+                                      }
+                                      var valid1 = _errs23 === errors;
+                                      if(!valid1){
+                                        break;
+                                      }
+                                    }
+                                  }
+                                }
+                                else {
+                                  validateWebhookDeliveryFigures.errors = [{instancePath:instancePath+"/outcomes",schemaPath:"#/properties/outcomes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                  return false;
+                                }
+                              }
+                              var valid0 = _errs21 === errors;
+                            }
+                            else {
+                              var valid0 = true;
+                            }
+                          }
+                        }
+                      }
+                    }
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookDeliveryFigures.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookDeliveryFigures.errors = vErrors;
+  return errors === 0;
+}
+
 export function validateWebhookDeliveryInfo(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
@@ -1832,6 +2381,115 @@ export function validateWebhookDeliveryList(data, {instancePath="", parentData, 
   return errors === 0;
 }
 
+export function validateWebhookDeliveryMetrics(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((((((data.from === undefined) && (missing0 = "from")) || ((data.to === undefined) && (missing0 = "to"))) || ((data.groupBy === undefined) && (missing0 = "groupBy"))) || ((data.total === undefined) && (missing0 = "total"))) || ((data.groups === undefined) && (missing0 = "groups"))){
+        validateWebhookDeliveryMetrics.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.from !== undefined){
+          const _errs1 = errors;
+          if(!(validateTimestamp(data.from, {instancePath:instancePath+"/from",parentData:data,parentDataProperty:"from",rootData}))){
+            vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+            errors = vErrors.length;
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.to !== undefined){
+            const _errs2 = errors;
+            if(!(validateTimestamp(data.to, {instancePath:instancePath+"/to",parentData:data,parentDataProperty:"to",rootData}))){
+              vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.groupBy !== undefined){
+              const _errs3 = errors;
+              if(!(validateWebhookMetricsGrouping(data.groupBy, {instancePath:instancePath+"/groupBy",parentData:data,parentDataProperty:"groupBy",rootData}))){
+                vErrors = vErrors === null ? validateWebhookMetricsGrouping.errors : vErrors.concat(validateWebhookMetricsGrouping.errors);
+                errors = vErrors.length;
+              }
+              var valid0 = _errs3 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.total !== undefined){
+                const _errs4 = errors;
+                if(!(validateWebhookDeliveryFigures(data.total, {instancePath:instancePath+"/total",parentData:data,parentDataProperty:"total",rootData}))){
+                  vErrors = vErrors === null ? validateWebhookDeliveryFigures.errors : vErrors.concat(validateWebhookDeliveryFigures.errors);
+                  errors = vErrors.length;
+                }
+                var valid0 = _errs4 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+              if(valid0){
+                if(data.groups !== undefined){
+                  let data4 = data.groups;
+                  const _errs5 = errors;
+                  if(errors === _errs5){
+                    if(Array.isArray(data4)){
+                      if(data4.length > 10000){
+                        validateWebhookDeliveryMetrics.errors = [{instancePath:instancePath+"/groups",schemaPath:"#/properties/groups/maxItems",keyword:"maxItems",params:{limit: 10000},message:"must NOT have more than 10000 items"}];
+                        return false;
+                      }
+                      else {
+                        var valid1 = true;
+                        const len0 = data4.length;
+                        for(let i0=0; i0<len0; i0++){
+                          const _errs7 = errors;
+                          if(!(validateWebhookMetricsGroup(data4[i0], {instancePath:instancePath+"/groups/" + i0,parentData:data4,parentDataProperty:i0,rootData}))){
+                            vErrors = vErrors === null ? validateWebhookMetricsGroup.errors : vErrors.concat(validateWebhookMetricsGroup.errors);
+                            errors = vErrors.length;
+                          }
+                          var valid1 = _errs7 === errors;
+                          if(!valid1){
+                            break;
+                          }
+                        }
+                      }
+                    }
+                    else {
+                      validateWebhookDeliveryMetrics.errors = [{instancePath:instancePath+"/groups",schemaPath:"#/properties/groups/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                      return false;
+                    }
+                  }
+                  var valid0 = _errs5 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookDeliveryMetrics.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookDeliveryMetrics.errors = vErrors;
+  return errors === 0;
+}
+
 export function validateWebhookDeliveryPriority(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
@@ -2037,7 +2695,7 @@ export function validateWebhookEndpointBalance(data, {instancePath="", parentDat
                       return false;
                     }
                     else {
-                      if(!(validateWebhookEndpointBalance_0.validate(data2))){
+                      if(!(validateWebhookDeliveryFigures_0.validate(data2))){
                         validateWebhookEndpointBalance.errors = [{instancePath:instancePath+"/matched",schemaPath:"#/properties/matched/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
                         return false;
                       }
@@ -2070,7 +2728,7 @@ export function validateWebhookEndpointBalance(data, {instancePath="", parentDat
                         return false;
                       }
                       else {
-                        if(!(validateWebhookEndpointBalance_0.validate(data3))){
+                        if(!(validateWebhookDeliveryFigures_0.validate(data3))){
                           validateWebhookEndpointBalance.errors = [{instancePath:instancePath+"/pending",schemaPath:"#/properties/pending/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
                           return false;
                         }
@@ -2103,7 +2761,7 @@ export function validateWebhookEndpointBalance(data, {instancePath="", parentDat
                           return false;
                         }
                         else {
-                          if(!(validateWebhookEndpointBalance_0.validate(data4))){
+                          if(!(validateWebhookDeliveryFigures_0.validate(data4))){
                             validateWebhookEndpointBalance.errors = [{instancePath:instancePath+"/sending",schemaPath:"#/properties/sending/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
                             return false;
                           }
@@ -2136,7 +2794,7 @@ export function validateWebhookEndpointBalance(data, {instancePath="", parentDat
                             return false;
                           }
                           else {
-                            if(!(validateWebhookEndpointBalance_0.validate(data5))){
+                            if(!(validateWebhookDeliveryFigures_0.validate(data5))){
                               validateWebhookEndpointBalance.errors = [{instancePath:instancePath+"/delivered",schemaPath:"#/properties/delivered/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
                               return false;
                             }
@@ -2169,7 +2827,7 @@ export function validateWebhookEndpointBalance(data, {instancePath="", parentDat
                               return false;
                             }
                             else {
-                              if(!(validateWebhookEndpointBalance_0.validate(data6))){
+                              if(!(validateWebhookDeliveryFigures_0.validate(data6))){
                                 validateWebhookEndpointBalance.errors = [{instancePath:instancePath+"/held",schemaPath:"#/properties/held/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
                                 return false;
                               }
@@ -2202,7 +2860,7 @@ export function validateWebhookEndpointBalance(data, {instancePath="", parentDat
                                 return false;
                               }
                               else {
-                                if(!(validateWebhookEndpointBalance_0.validate(data7))){
+                                if(!(validateWebhookDeliveryFigures_0.validate(data7))){
                                   validateWebhookEndpointBalance.errors = [{instancePath:instancePath+"/exhausted",schemaPath:"#/properties/exhausted/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
                                   return false;
                                 }
@@ -2235,7 +2893,7 @@ export function validateWebhookEndpointBalance(data, {instancePath="", parentDat
                                   return false;
                                 }
                                 else {
-                                  if(!(validateWebhookEndpointBalance_0.validate(data8))){
+                                  if(!(validateWebhookDeliveryFigures_0.validate(data8))){
                                     validateWebhookEndpointBalance.errors = [{instancePath:instancePath+"/cancelled",schemaPath:"#/properties/cancelled/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
                                     return false;
                                   }
@@ -4845,6 +5503,124 @@ export function validateWebhookKeySet(data, {instancePath="", parentData, parent
   return errors === 0;
 }
 
+export function validateWebhookMetricsGroup(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((((data.endpointId === undefined) && (missing0 = "endpointId")) || ((data.startsAt === undefined) && (missing0 = "startsAt"))) || ((data.figures === undefined) && (missing0 = "figures"))){
+        validateWebhookMetricsGroup.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.endpointId !== undefined){
+          let data0 = data.endpointId;
+          const _errs1 = errors;
+          const _errs2 = errors;
+          let valid1 = false;
+          const _errs3 = errors;
+          if(!(validateWebhookEndpointId(data0, {instancePath:instancePath+"/endpointId",parentData:data,parentDataProperty:"endpointId",rootData}))){
+            vErrors = vErrors === null ? validateWebhookEndpointId.errors : vErrors.concat(validateWebhookEndpointId.errors);
+            errors = vErrors.length;
+          }
+          var _valid0 = _errs3 === errors;
+          valid1 = valid1 || _valid0;
+          if(!valid1){
+            const _errs4 = errors;
+            if(data0 !== null){
+              const err0 = {instancePath:instancePath+"/endpointId",schemaPath:"#/properties/endpointId/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+              if(vErrors === null){
+                vErrors = [err0];
+              }
+              else {
+                vErrors.push(err0);
+              }
+              errors++;
+            }
+            var _valid0 = _errs4 === errors;
+            valid1 = valid1 || _valid0;
+          }
+          if(!valid1){
+            const err1 = {instancePath:instancePath+"/endpointId",schemaPath:"#/properties/endpointId/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+            if(vErrors === null){
+              vErrors = [err1];
+            }
+            else {
+              vErrors.push(err1);
+            }
+            errors++;
+            validateWebhookMetricsGroup.errors = vErrors;
+            return false;
+          }
+          else {
+            errors = _errs2;
+            if(vErrors !== null){
+              if(_errs2){
+                vErrors.length = _errs2;
+              }
+              else {
+                vErrors = null;
+              }
+            }
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.startsAt !== undefined){
+            const _errs6 = errors;
+            if(!(validateTimestampOrNull(data.startsAt, {instancePath:instancePath+"/startsAt",parentData:data,parentDataProperty:"startsAt",rootData}))){
+              vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs6 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.figures !== undefined){
+              const _errs7 = errors;
+              if(!(validateWebhookDeliveryFigures(data.figures, {instancePath:instancePath+"/figures",parentData:data,parentDataProperty:"figures",rootData}))){
+                vErrors = vErrors === null ? validateWebhookDeliveryFigures.errors : vErrors.concat(validateWebhookDeliveryFigures.errors);
+                errors = vErrors.length;
+              }
+              var valid0 = _errs7 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookMetricsGroup.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookMetricsGroup.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookMetricsGrouping(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(typeof data !== "string"){
+    validateWebhookMetricsGrouping.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+    return false;
+  }
+  if(!(((data === "NONE") || (data === "ENDPOINT")) || (data === "HOUR"))){
+    validateWebhookMetricsGrouping.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: getWebhookMetricsQuery_0},message:"must be equal to one of the allowed values"}];
+    return false;
+  }
+  validateWebhookMetricsGrouping.errors = vErrors;
+  return errors === 0;
+}
+
 export function validateWebhookPreview(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
@@ -5278,7 +6054,7 @@ export function validateWebhookReplayPreview(data, {instancePath="", parentData,
                   return false;
                 }
                 else {
-                  if(!(validateWebhookEndpointBalance_0.validate(data0))){
+                  if(!(validateWebhookDeliveryFigures_0.validate(data0))){
                     validateWebhookReplayPreview.errors = [{instancePath:instancePath+"/eventCount",schemaPath:"#/properties/eventCount/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
                     return false;
                   }
@@ -5311,7 +6087,7 @@ export function validateWebhookReplayPreview(data, {instancePath="", parentData,
                     return false;
                   }
                   else {
-                    if(!(validateWebhookEndpointBalance_0.validate(data1))){
+                    if(!(validateWebhookDeliveryFigures_0.validate(data1))){
                       validateWebhookReplayPreview.errors = [{instancePath:instancePath+"/deliveryCount",schemaPath:"#/properties/deliveryCount/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
                       return false;
                     }
@@ -5672,7 +6448,7 @@ export function validateWebhookReplayShare(data, {instancePath="", parentData, p
                     return false;
                   }
                   else {
-                    if(!(validateWebhookEndpointBalance_0.validate(data1))){
+                    if(!(validateWebhookDeliveryFigures_0.validate(data1))){
                       validateWebhookReplayShare.errors = [{instancePath:instancePath+"/deliveryCount",schemaPath:"#/properties/deliveryCount/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
                       return false;
                     }
@@ -5742,7 +6518,7 @@ export function validateWebhookResumptionPreview(data, {instancePath="", parentD
                   return false;
                 }
                 else {
-                  if(!(validateWebhookEndpointBalance_0.validate(data0))){
+                  if(!(validateWebhookDeliveryFigures_0.validate(data0))){
                     validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/heldCount",schemaPath:"#/properties/heldCount/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
                     return false;
                   }
@@ -5844,7 +6620,7 @@ export function validateWebhookResumptionPreview(data, {instancePath="", parentD
                                             return false;
                                           }
                                           else {
-                                            if(!(validateWebhookEndpointBalance_0.validate(data6))){
+                                            if(!(validateWebhookDeliveryFigures_0.validate(data6))){
                                               validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/ages/" + i0+"/count",schemaPath:"#/properties/ages/items/properties/count/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
                                               return false;
                                             }
@@ -5943,7 +6719,7 @@ export function validateWebhookResumptionPreview(data, {instancePath="", parentD
                                               return false;
                                             }
                                             else {
-                                              if(!(validateWebhookEndpointBalance_0.validate(data10))){
+                                              if(!(validateWebhookDeliveryFigures_0.validate(data10))){
                                                 validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/choices/" + i1+"/sentCount",schemaPath:"#/properties/choices/items/properties/sentCount/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
                                                 return false;
                                               }
@@ -5976,7 +6752,7 @@ export function validateWebhookResumptionPreview(data, {instancePath="", parentD
                                                 return false;
                                               }
                                               else {
-                                                if(!(validateWebhookEndpointBalance_0.validate(data11))){
+                                                if(!(validateWebhookDeliveryFigures_0.validate(data11))){
                                                   validateWebhookResumptionPreview.errors = [{instancePath:instancePath+"/choices/" + i1+"/cancelledCount",schemaPath:"#/properties/choices/items/properties/cancelledCount/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
                                                   return false;
                                                 }

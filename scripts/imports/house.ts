@@ -35,6 +35,7 @@ export const arrows: Readonly<Record<string, readonly string[]>> = {
   inbound: ['connections', 'providers', 'api-keys'],
   organizations: ['api-keys', 'retention'],
   retention: ['webhooks'],
+  webhooks: ['api-metrics'],
 }
 
 /** Files of rooms that touch the world without a suffix that says so, and why. */
@@ -66,6 +67,7 @@ export const worldly: Readonly<Record<string, string>> = {
   'src/webhooks/transform-thread.ts': 'runs in a thread of its own, and takes the world from it',
   'src/webhooks/transformation.ts': 'has an expression read by a thread',
   'src/webhooks/transformer.ts': 'keeps the threads in which expressions run, and kills them',
+  'src/webhooks/metric-writer.ts': 'the loop that writes figures down, and its queue of them',
   'src/webhooks/gone.ts': 'what the dispatcher does about a 410, in one transaction',
 }
 

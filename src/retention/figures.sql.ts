@@ -1,4 +1,5 @@
 import type { Context } from '#context.ts'
+import { metricPrune } from '#webhooks/metric.sql.ts'
 import { batchMax, eraseInBatches, inBatches, isFree } from './erase.sql.ts'
 
 const hourMs = 60 * 60 * 1_000
@@ -30,6 +31,10 @@ export async function pruneCallHours({ db, clock }: Worker): Promise<void> {
         where hour < $1 limit ${batchMax})`,
     values: [new Date(clock.now().getTime() - keptForMs.hours)],
   })
+}
+
+export async function pruneWebhookMetrics({ db, clock }: Worker): Promise<void> {
+  await inBatches(db.worker, metricPrune(clock.now(), batchMax))
 }
 
 /** Forgets old beats but for the first, since which minutes without one count as down. */

@@ -22,6 +22,7 @@ import { type Attempted, nameOutcome, nextStep, retryAfterMs } from './dispatch.
 import { headerKeeper } from './header-keeper.ts'
 import { isTelling, recordTelling } from './health.sql.ts'
 import { endpointInFlightMax } from './options.ts'
+import { runMetricWriter } from './metric-writer.ts'
 import { createPayloads } from './payload.ts'
 import { usualDelaysSeconds } from './retry-policy.ts'
 import { userAgent } from './sender.ts'
@@ -49,6 +50,8 @@ const claimsApartMs = 15
 const recordsApartMs = 5
 const recordMin = 50
 const recordMax = 200
+/** How long a worker that stops tries to write down its last figures. */
+const lastRowsMs = 2_000
 
 const attemptsTotal = new Counter({
   name: 'ubos_webhook_attempts_total',
@@ -79,6 +82,7 @@ export function runDispatcher(
   const cut = new AbortController()
   const signersOf = createSigners(ctx)
   const payloadOf = createPayloads(ctx)
+  const metrics = runMetricWriter(ctx)
   let after = noLane
   /** Of claims whose answer was lost: what they took, if anything, nobody will send. */
   let lost: string[] = []
@@ -185,6 +189,7 @@ export function runDispatcher(
     try {
       await recordBatch(ctx, batch)
       reach(faultPoints.deliveryAfterRecord)
+      metrics.note(batch)
     } catch (error) {
       if (!isUnwritable(error)) throw error
       if (batch.length > 1) {
@@ -218,6 +223,7 @@ export function runDispatcher(
       cut.abort()
       await recorder.stop()
       await finish().catch((error) => ctx.log.warn({ err: error }, 'leases were not given back'))
+      await metrics.stop(lastRowsMs)
     },
   }
 }

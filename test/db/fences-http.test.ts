@@ -107,6 +107,8 @@ const bodies: Record<string, object> = {
   updateServiceAccount: { status: 'DISABLED' },
   updateProposal: { title: 'Taken over' },
   updateWebhookEndpoint: { description: 'Taken over' },
+  createWebhookResumption: { backlog: 'ALL' },
+  createWebhookResumptionPreview: { backlog: 'ALL' },
 }
 
 async function attempt(route: Route, api: Api) {
@@ -128,7 +130,7 @@ async function attempt(route: Route, api: Api) {
   return { status: response.status, body: (await response.json()) as { code?: string } }
 }
 
-/** What a process writes down by itself of the calls that it answered, when it comes to it. */
+/** What a process writes down by itself of calls and deliveries, when it comes to it. */
 const writtenBehind = [
   'api_call_minute',
   'api_key_last_use',
@@ -138,6 +140,7 @@ const writtenBehind = [
   'audit_pending',
   'quota_spent',
   'request_log',
+  'webhook_metric',
 ]
 
 /** All that the database has of the other tenant, as one digest. */

@@ -31,6 +31,9 @@ const recordsOfCalls: Readonly<Record<string, string>> = {
   webhook_delivery: `event_type = 'api_key.suspicious'`,
   attempt: `delivery_id in (
     select id from webhook_delivery where event_type = 'api_key.suspicious')`,
+  // What came of attempts, written down behind them.
+  webhook_endpoint_health: 'true',
+  webhook_metric: 'true',
 }
 
 /** Every table, partitioned ones as a whole. */
