@@ -33,7 +33,7 @@ const listDeliveryAttemptsQuery_2 = ["number","-number"]
 const listWebhookDeliveriesQuery_1 = new RegExp("^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)+$", "u")
 const listWebhookDeliveriesQuery_3 = { "endpointId": 0, "eventId": 0, "eventType": 0, "status": 0, "isDelivered": 0, "createdAfter": 0, "createdBefore": 0, "limit": 0, "cursor": 0, "sort": 0 }
 const listWebhookDeliveriesQuery_4 = ["-createdAt","createdAt"]
-const validateAttemptOutcome_0 = ["DELIVERED","REFUSED","THROTTLED","GONE","REDIRECTED","TIMED_OUT","NAME_UNRESOLVED","CONNECTION_FAILED","TLS_FAILED","PROTOCOL_ERROR","ADDRESS_FORBIDDEN","INTERRUPTED","TRANSFORMATION_FAILED"]
+const validateAttemptOutcome_0 = ["DELIVERED","REFUSED","THROTTLED","GONE","REDIRECTED","TIMED_OUT","NAME_UNRESOLVED","CONNECTION_FAILED","TLS_FAILED","PROTOCOL_ERROR","ADDRESS_FORBIDDEN","HOST_NOT_ALLOWED","INTERRUPTED","TRANSFORMATION_FAILED"]
 const validateDeliveryStatus_0 = ["PENDING","SENDING","DELIVERED","HELD","EXHAUSTED","CANCELLED"]
 const validateUndeliveredInfo_1 = ["integer","null"]
 const validateUndeliveredReason_0 = ["DUE","ENDPOINT_BUSY","SENDING","RETRY","HELD","EXHAUSTED","CANCELLED"]
@@ -1003,7 +1003,7 @@ export function validateAttemptOutcome(data, {instancePath="", parentData, paren
     validateAttemptOutcome.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
     return false;
   }
-  if(!(((((((((((((data === "DELIVERED") || (data === "REFUSED")) || (data === "THROTTLED")) || (data === "GONE")) || (data === "REDIRECTED")) || (data === "TIMED_OUT")) || (data === "NAME_UNRESOLVED")) || (data === "CONNECTION_FAILED")) || (data === "TLS_FAILED")) || (data === "PROTOCOL_ERROR")) || (data === "ADDRESS_FORBIDDEN")) || (data === "INTERRUPTED")) || (data === "TRANSFORMATION_FAILED"))){
+  if(!((((((((((((((data === "DELIVERED") || (data === "REFUSED")) || (data === "THROTTLED")) || (data === "GONE")) || (data === "REDIRECTED")) || (data === "TIMED_OUT")) || (data === "NAME_UNRESOLVED")) || (data === "CONNECTION_FAILED")) || (data === "TLS_FAILED")) || (data === "PROTOCOL_ERROR")) || (data === "ADDRESS_FORBIDDEN")) || (data === "HOST_NOT_ALLOWED")) || (data === "INTERRUPTED")) || (data === "TRANSFORMATION_FAILED"))){
     validateAttemptOutcome.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateAttemptOutcome_0},message:"must be equal to one of the allowed values"}];
     return false;
   }

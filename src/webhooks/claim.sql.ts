@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { flushQueue } from '#db/worker.ts'
+import type { AllowedHosts } from '#egress/hosts.ts'
 import type { TenantId } from '#ids.ts'
 import type { CustomHeader } from './custom-header.ts'
 import type { KeyPair } from './key-set.ts'
@@ -24,6 +25,8 @@ export interface Claimed {
   /** When leases ended whose workers did not record what they did; none is the usual. */
   interruptedAt: readonly Date[]
   url: string
+  /** To which hosts anything may go out for the tenant. */
+  allowedHosts: AllowedHosts
   /** The newest, sealed. */
   secret: Buffer
   formerSecrets: readonly FormerSecret[] | null
@@ -226,7 +229,8 @@ const claimText = `
   ), complete as (
     select claimed.*, endpoint.url, endpoint.secret, endpoint.former_secrets,
       endpoint.signature_schemes, endpoint.key_pairs, endpoint.headers, endpoint.transformation,
-      endpoint.has_transformed, event.correlation_id, event.traceparent, event.body
+      endpoint.has_transformed, event.correlation_id, event.traceparent, event.body,
+      (select allowed_hosts from egress_policy where tenant_id = claimed.tenant_id) as allowed_hosts
     from claimed cross join lateral (
       select url, secret, former_secrets, signature_schemes, headers, transformation,
         has_transformed,
@@ -250,7 +254,7 @@ const claimText = `
     complete.attempt_count as "attemptCount",
     complete.retry_count as "retryCount", complete.due_at as "dueAt",
     complete.interrupted_at as "interruptedAt",
-    complete.url, complete.secret, complete.former_secrets as "formerSecrets",
+    complete.url, complete.allowed_hosts as "allowedHosts", complete.secret, complete.former_secrets as "formerSecrets",
     complete.signature_schemes as "signatureSchemes", complete.key_pairs as "keyPairs",
     complete.headers, complete.transformation, complete.has_transformed as "hasTransformed",
     complete.body
