@@ -316,6 +316,30 @@ export interface paths {
         patch: operations["updateClient"];
         trace?: never;
     };
+    "/api/v1/egress-policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the egress policy
+         * @description To which hosts anything goes out for you.
+         */
+        get: operations["getEgressPolicy"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change the egress policy
+         * @description Says to which hosts anything goes out for you: a merge patch. It holds at once, for endpoints and sources that there are already too: what is to be sent to another host is an attempt with the outcome `HOST_NOT_ALLOWED`, and tried again as any other.
+         */
+        patch: operations["updateEgressPolicy"];
+        trace?: never;
+    };
     "/api/v1/event-consumers": {
         parameters: {
             query?: never;
@@ -5857,7 +5881,7 @@ export interface components {
          * @description What a key may do: `noun:read` or `noun:write`. Writing does not include reading. `*` is everything within the tenant, and is meant for admin keys. `organizations:*` and `operators:*` belong to the operator of the installation alone.
          * @enum {string}
          */
-        ApiKeyScope: "*" | "api_keys:read" | "api_keys:write" | "api_metrics:read" | "audit:read" | "clients:read" | "clients:write" | "event_consumers:read" | "event_consumers:write" | "events:read" | "inbound:read" | "inbound:write" | "events:write" | "invoices:read" | "invoices:write" | "jobs:read" | "jobs:write" | "operators:read" | "operators:write" | "organizations:read" | "organizations:write" | "payments:read" | "payments:write" | "proposals:read" | "proposals:write" | "request_logs:read" | "request_logs:write" | "retention:read" | "retention:write" | "service_accounts:read" | "service_accounts:write" | "webhook_deliveries:read" | "webhook_deliveries:write" | "webhook_endpoints:read" | "webhook_endpoints:write";
+        ApiKeyScope: "*" | "api_keys:read" | "api_keys:write" | "api_metrics:read" | "audit:read" | "clients:read" | "clients:write" | "egress_policy:read" | "egress_policy:write" | "event_consumers:read" | "event_consumers:write" | "events:read" | "inbound:read" | "inbound:write" | "events:write" | "invoices:read" | "invoices:write" | "jobs:read" | "jobs:write" | "operators:read" | "operators:write" | "organizations:read" | "organizations:write" | "payments:read" | "payments:write" | "proposals:read" | "proposals:write" | "request_logs:read" | "request_logs:write" | "retention:read" | "retention:write" | "service_accounts:read" | "service_accounts:write" | "webhook_deliveries:read" | "webhook_deliveries:write" | "webhook_endpoints:read" | "webhook_endpoints:write";
         /**
          * @description `ACTIVE` keys work. `EXPIRED` ones have passed their `expiresAt`. `DISABLED` ones rest with their service account. `REVOKED` ones were withdrawn and never work again.
          * @enum {string}
@@ -6057,10 +6081,10 @@ export interface components {
          */
         ApiTargetWindow: "LAST_24_HOURS" | "LAST_7_DAYS" | "LAST_30_DAYS";
         /**
-         * @description `DELIVERED`: a 2xx answer. `REFUSED`: any other answer, but for these: `THROTTLED` (429), `GONE` (410, which disables the endpoint), `REDIRECTED` (3xx; we do not follow). `TIMED_OUT`: no complete answer in time. `NAME_UNRESOLVED`, `CONNECTION_FAILED`, `TLS_FAILED`: we did not get through. `TRANSFORMATION_FAILED`: nothing was sent, since the endpoint's transformation made nothing of the event; `error` says why. `PROTOCOL_ERROR`: what came back was not HTTP. `ADDRESS_FORBIDDEN`: the name led to a private or local address. `INTERRUPTED`: our own process stopped in between; the endpoint may have received it.
+         * @description `DELIVERED`: a 2xx answer. `REFUSED`: any other answer, but for these: `THROTTLED` (429), `GONE` (410, which disables the endpoint), `REDIRECTED` (3xx; we do not follow). `TIMED_OUT`: no complete answer in time. `NAME_UNRESOLVED`, `CONNECTION_FAILED`, `TLS_FAILED`: we did not get through. `TRANSFORMATION_FAILED`: nothing was sent, since the endpoint's transformation made nothing of the event; `error` says why. `PROTOCOL_ERROR`: what came back was not HTTP. `HOST_NOT_ALLOWED`: your egress policy does not allow the host. `ADDRESS_FORBIDDEN`: the name led to a private or local address. `INTERRUPTED`: our own process stopped in between; the endpoint may have received it.
          * @enum {string}
          */
-        AttemptOutcome: "DELIVERED" | "REFUSED" | "THROTTLED" | "GONE" | "REDIRECTED" | "TIMED_OUT" | "NAME_UNRESOLVED" | "CONNECTION_FAILED" | "TLS_FAILED" | "PROTOCOL_ERROR" | "ADDRESS_FORBIDDEN" | "INTERRUPTED" | "TRANSFORMATION_FAILED";
+        AttemptOutcome: "DELIVERED" | "REFUSED" | "THROTTLED" | "GONE" | "REDIRECTED" | "TIMED_OUT" | "NAME_UNRESOLVED" | "CONNECTION_FAILED" | "TLS_FAILED" | "PROTOCOL_ERROR" | "ADDRESS_FORBIDDEN" | "HOST_NOT_ALLOWED" | "INTERRUPTED" | "TRANSFORMATION_FAILED";
         /**
          * @description What was done, as `noun.verb`: the kind of resource, and what happened to it. `api_key.refused` is a key that was not let in; verbs such as `read` and `listed` are reads of confidential things.
          * @example client.updated
@@ -6333,6 +6357,17 @@ export interface components {
          * @enum {string}
          */
         DeliveryStatus: "PENDING" | "SENDING" | "DELIVERED" | "HELD" | "EXHAUSTED" | "CANCELLED";
+        /** @description To which hosts requests go out for a tenant. */
+        EgressPolicy: {
+            /** @description Names of hosts, or `*.` and a name for all below it: nothing goes out to others for you, neither webhooks nor the fetching of keys or confirmations for your sources. `null` is any public host, and an empty list is none. Ports do not matter. */
+            allowedHosts: string[] | null;
+            revision: components["schemas"]["Revision"];
+        };
+        /** @description Changes to the policy: what is absent stays. */
+        EgressPolicyPatch: {
+            /** @description Names of hosts, or `*.` and a name for all below it: nothing goes out to others for you, neither webhooks nor the fetching of keys or confirmations for your sources. `null` is any public host, and an empty list is none. Ports do not matter. */
+            allowedHosts?: string[] | null;
+        };
         /**
          * @description `PRODUCTION` is real business. `SANDBOX` is a separate world for trying things out; nothing crosses from one to the other.
          * @enum {string}
@@ -11310,6 +11345,120 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getEgressPolicy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The `ETag` of what you have. If it is still current you get 304 without a body.
+                 * @example "1"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The policy. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EgressPolicy"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    updateEgressPolicy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412.
+                 * @example "1"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EgressPolicyPatch"];
+                "application/merge-patch+json": components["schemas"]["EgressPolicyPatch"];
+            };
+        };
+        responses: {
+            /** @description The policy as it is now. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EgressPolicy"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             406: components["responses"]["NotAcceptable"];
             409: components["responses"]["Conflict"];
             412: components["responses"]["PreconditionFailed"];

@@ -30,6 +30,8 @@ import type {
   ClientPatch,
   CustomEventTypeName,
   DeliveryStatus,
+  EgressPolicy,
+  EgressPolicyPatch,
   EventBatch,
   EventBatchInput,
   EventCommitInput,
@@ -1225,6 +1227,28 @@ export interface GetClient200 {
   status: 200
   headers?: { traceparent?: string }
   body: ClientInfo
+}
+
+/** GET /api/v1/egress-policy */
+export interface GetEgressPolicyRequest {
+  path: Record<never, never>
+  query: Record<never, never>
+  headers: {
+    /** The `ETag` of what you have. If it is still current you get 304 without a body. */
+    'if-none-match'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetEgressPolicyReply = GetEgressPolicy200
+
+export interface GetEgressPolicy200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: EgressPolicy
 }
 
 /** GET /api/v1/events/{eventId} */
@@ -3128,6 +3152,31 @@ export interface UpdateClient200 {
   body: ClientInfo
 }
 
+/** PATCH /api/v1/egress-policy */
+export interface UpdateEgressPolicyRequest {
+  path: Record<never, never>
+  query: Record<never, never>
+  headers: {
+    /** The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412. */
+    'if-match'?: string
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: EgressPolicyPatch
+}
+
+export type UpdateEgressPolicyReply = UpdateEgressPolicy200
+
+export interface UpdateEgressPolicy200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: EgressPolicy
+}
+
 /** PATCH /api/v1/event-types/{eventType} */
 export interface UpdateEventTypeRequest {
   path: {
@@ -3742,6 +3791,12 @@ export interface Operations {
     kind: 'read'
     access: 'key'
   }
+  getEgressPolicy: {
+    request: GetEgressPolicyRequest
+    reply: GetEgressPolicyReply
+    kind: 'read'
+    access: 'key'
+  }
   getEvent: {
     request: GetEventRequest
     reply: GetEventReply
@@ -4159,6 +4214,12 @@ export interface Operations {
   updateClient: {
     request: UpdateClientRequest
     reply: UpdateClientReply
+    kind: 'write'
+    access: 'key'
+  }
+  updateEgressPolicy: {
+    request: UpdateEgressPolicyRequest
+    reply: UpdateEgressPolicyReply
     kind: 'write'
     access: 'key'
   }

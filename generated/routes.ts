@@ -5,6 +5,7 @@ import * as apiKeysValidators from './validators/api-keys.js'
 import * as apiMetricsValidators from './validators/api-metrics.js'
 import * as auditValidators from './validators/audit.js'
 import * as clientsValidators from './validators/clients.js'
+import * as egressValidators from './validators/egress.js'
 import * as eventsValidators from './validators/events.js'
 import * as inboundValidators from './validators/inbound.js'
 import * as invoicesValidators from './validators/invoices.js'
@@ -26,6 +27,8 @@ export type Scope =
   | 'audit:read'
   | 'clients:read'
   | 'clients:write'
+  | 'egress_policy:read'
+  | 'egress_policy:write'
   | 'event_consumers:read'
   | 'event_consumers:write'
   | 'events:read'
@@ -64,6 +67,8 @@ export const scopes: readonly Scope[] = [
   'audit:read',
   'clients:read',
   'clients:write',
+  'egress_policy:read',
+  'egress_policy:write',
   'event_consumers:read',
   'event_consumers:write',
   'events:read',
@@ -3612,6 +3617,54 @@ export const routes: Record<OperationId, Route> = {
         '401': sharedValidators.validateProblem,
         '403': sharedValidators.validateProblem,
         '404': sharedValidators.validateProblem,
+        '406': sharedValidators.validateProblem,
+        '429': sharedValidators.validateProblem,
+        '500': sharedValidators.validateProblem,
+        '503': sharedValidators.validateProblem,
+      },
+    },
+  },
+  getEgressPolicy: {
+    operationId: 'getEgressPolicy',
+    method: 'GET',
+    path: '/api/v1/egress-policy',
+    url: '/api/v1/egress-policy',
+    tag: 'egress',
+    kind: 'read',
+    scopes: ['egress_policy:read'],
+    idempotency: null,
+    cost: 1,
+    ifMatch: null,
+    deprecation: null,
+    auditedRead: null,
+    isRaw: false,
+    websocket: null,
+    body: null,
+    parameters: [ifNoneMatchInHeader, xCorrelationIdInHeader, traceparentInHeader],
+    secretNames: [],
+    statuses: [200, 304, 400, 401, 403, 406, 429, 500, 503],
+    replies: {
+      '200': jsonETagRateLimitRateLimitPolicy,
+      '304': noneETagRateLimitRateLimitPolicy,
+      '400': problemRateLimitRateLimitPolicy,
+      '401': problemWWWAuthenticate,
+      '403': problem,
+      '406': problemRateLimitRateLimitPolicy,
+      '429': problemRateLimitRateLimitPolicyRetryAfter,
+      '500': problemRateLimitRateLimitPolicy,
+      '503': problemRateLimitRateLimitPolicyRetryAfter,
+    },
+    validate: {
+      path: null,
+      query: null,
+      headers: egressValidators.getEgressPolicyHeaders,
+      body: null,
+      replies: {
+        '200': egressValidators.validateEgressPolicy,
+        '304': null,
+        '400': sharedValidators.validateProblem,
+        '401': sharedValidators.validateProblem,
+        '403': sharedValidators.validateProblem,
         '406': sharedValidators.validateProblem,
         '429': sharedValidators.validateProblem,
         '500': sharedValidators.validateProblem,
@@ -7334,6 +7387,67 @@ export const routes: Record<OperationId, Route> = {
         '401': sharedValidators.validateProblem,
         '403': sharedValidators.validateProblem,
         '404': sharedValidators.validateProblem,
+        '406': sharedValidators.validateProblem,
+        '409': sharedValidators.validateProblem,
+        '412': sharedValidators.validateProblem,
+        '413': sharedValidators.validateProblem,
+        '415': sharedValidators.validateProblem,
+        '422': sharedValidators.validateProblem,
+        '429': sharedValidators.validateProblem,
+        '500': sharedValidators.validateProblem,
+        '503': sharedValidators.validateProblem,
+      },
+    },
+  },
+  updateEgressPolicy: {
+    operationId: 'updateEgressPolicy',
+    method: 'PATCH',
+    path: '/api/v1/egress-policy',
+    url: '/api/v1/egress-policy',
+    tag: 'egress',
+    kind: 'write',
+    scopes: ['egress_policy:write'],
+    idempotency: 'optional',
+    cost: 2,
+    ifMatch: 'optional',
+    deprecation: null,
+    auditedRead: null,
+    isRaw: false,
+    websocket: null,
+    body: { isRequired: true, mediaTypes: ['application/merge-patch+json', 'application/json'] },
+    parameters: [
+      ifMatchInHeader,
+      idempotencyKeyInHeader,
+      xCorrelationIdInHeader,
+      traceparentInHeader,
+    ],
+    secretNames: [],
+    statuses: [200, 400, 401, 403, 406, 409, 412, 413, 415, 422, 429, 500, 503],
+    replies: {
+      '200': jsonETagIdempotentReplayedRateLimitRateLimitPolicy,
+      '400': problemRateLimitRateLimitPolicy,
+      '401': problemWWWAuthenticate,
+      '403': problem,
+      '406': problemRateLimitRateLimitPolicy,
+      '409': problemRateLimitRateLimitPolicy,
+      '412': problemRateLimitRateLimitPolicy,
+      '413': problemRateLimitRateLimitPolicy,
+      '415': problemRateLimitRateLimitPolicy,
+      '422': problemRateLimitRateLimitPolicy,
+      '429': problemRateLimitRateLimitPolicyRetryAfter,
+      '500': problemRateLimitRateLimitPolicy,
+      '503': problemRateLimitRateLimitPolicyRetryAfter,
+    },
+    validate: {
+      path: null,
+      query: null,
+      headers: egressValidators.updateEgressPolicyHeaders,
+      body: egressValidators.validateEgressPolicyPatch,
+      replies: {
+        '200': egressValidators.validateEgressPolicy,
+        '400': sharedValidators.validateProblem,
+        '401': sharedValidators.validateProblem,
+        '403': sharedValidators.validateProblem,
         '406': sharedValidators.validateProblem,
         '409': sharedValidators.validateProblem,
         '412': sharedValidators.validateProblem,

@@ -121,7 +121,7 @@ export type ApiTargetWindow = components['schemas']['ApiTargetWindow']
 /** The targets of the API over a time. */
 export type ApiTargets = components['schemas']['ApiTargets']
 
-/** `DELIVERED`: a 2xx answer. `REFUSED`: any other answer, but for these: `THROTTLED` (429), `GONE` (410, which disables the endpoint), `REDIRECTED` (3xx; we do not follow). `TIMED_OUT`: no complete answer in time. `NAME_UNRESOLVED`, `CONNECTION_FAILED`, `TLS_FAILED`: we did not get through. `TRANSFORMATION_FAILED`: nothing was sent, since the endpoint's transformation made nothing of the event; `error` says why. `PROTOCOL_ERROR`: what came back was not HTTP. `ADDRESS_FORBIDDEN`: the name led to a private or local address. `INTERRUPTED`: our own process stopped in between; the endpoint may have received it. */
+/** `DELIVERED`: a 2xx answer. `REFUSED`: any other answer, but for these: `THROTTLED` (429), `GONE` (410, which disables the endpoint), `REDIRECTED` (3xx; we do not follow). `TIMED_OUT`: no complete answer in time. `NAME_UNRESOLVED`, `CONNECTION_FAILED`, `TLS_FAILED`: we did not get through. `TRANSFORMATION_FAILED`: nothing was sent, since the endpoint's transformation made nothing of the event; `error` says why. `PROTOCOL_ERROR`: what came back was not HTTP. `HOST_NOT_ALLOWED`: your egress policy does not allow the host. `ADDRESS_FORBIDDEN`: the name led to a private or local address. `INTERRUPTED`: our own process stopped in between; the endpoint may have received it. */
 export type AttemptOutcome = components['schemas']['AttemptOutcome']
 
 /** What was done, as `noun.verb`: the kind of resource, and what happened to it. `api_key.refused` is a key that was not let in; verbs such as `read` and `listed` are reads of confidential things. */
@@ -206,6 +206,12 @@ export type DeliveryChannel = components['schemas']['DeliveryChannel']
 
 /** `PENDING`: waits for its next attempt. `SENDING`: an attempt is on its way. `DELIVERED`: the endpoint answered 2xx. `HELD`: the endpoint is disabled; we go on when it is enabled again. `EXHAUSTED`: all attempts failed. `CANCELLED`: the endpoint was deleted first, or the delivery had waited for 28 days. */
 export type DeliveryStatus = components['schemas']['DeliveryStatus']
+
+/** To which hosts requests go out for a tenant. */
+export type EgressPolicy = components['schemas']['EgressPolicy']
+
+/** Changes to the policy: what is absent stays. */
+export type EgressPolicyPatch = components['schemas']['EgressPolicyPatch']
 
 /** `PRODUCTION` is real business. `SANDBOX` is a separate world for trying things out; nothing crosses from one to the other. */
 export type Environment = components['schemas']['Environment']

@@ -20,6 +20,7 @@ import {
   listClients,
   updateClient,
 } from './clients/client.http.ts'
+import { getEgressPolicy, updateEgressPolicy } from './egress/policy.http.ts'
 import { createEventBatch, createEventCommit } from './event-consumers/batch.http.ts'
 import {
   createEventConsumer,
@@ -180,6 +181,8 @@ export const operations = {
   getRefund,
   getRequestLog,
   getRequestLogPolicy,
+  getEgressPolicy,
+  updateEgressPolicy,
   getRetentionPolicy,
   getServiceAccount,
   getTenantLegalHold,

@@ -5,6 +5,7 @@ const exempt = /^\/(livez|readyz|metrics|graphql|hooks\/\{sourceId\}|api\/v1\/ev
 const singletons = new Set([
   'me',
   'request-log-policy',
+  'egress-policy',
   'retention-policy',
   'legal-hold',
   'health',

@@ -4,6 +4,7 @@ export type FailureReason =
   | 'connection_failed'
   | 'tls_failed'
   | 'address_forbidden'
+  | 'host_not_allowed'
   | 'protocol_error'
   | 'aborted'
 

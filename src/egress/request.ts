@@ -1,8 +1,11 @@
 import type { Dispatcher } from 'undici'
+import type { AllowedHosts } from './hosts.ts'
 
 export interface EgressRequest {
   readonly method: Dispatcher.HttpMethod
   readonly url: string
+  /** Of the tenant that it goes out for; null where it has no list, or it is for none. */
+  readonly allowedHosts: AllowedHosts
   /** `host`, `content-length` and `connection` are ours to write. */
   readonly headers: Readonly<Record<string, string>>
   readonly body: Buffer

@@ -2,6 +2,7 @@ import { type EgressPolicy, judgeUrl } from './address.ts'
 import { createDial } from './dial.ts'
 import { exchange } from './exchange.ts'
 import { closing } from './explain.ts'
+import { allowsUrl } from './hosts.ts'
 import { createLines } from './lines.ts'
 import type { Failure, Outcome } from './outcome.ts'
 import type { EgressRequest } from './request.ts'
@@ -44,6 +45,10 @@ export function createEgress(policy: EgressPolicy, options: EgressOptions = {}):
         return failed({ reason: 'aborted', detail: 'The sender gave up.' })
       const verdict = judgeUrl(request.url, policy)
       if (!verdict.ok) return failed({ reason: 'address_forbidden', detail: verdict.reason })
+      if (!allowsUrl(request.allowedHosts, request.url)) {
+        const detail = `${verdict.url.hostname} ${notAmong}`
+        return failed({ reason: 'host_not_allowed', detail })
+      }
       return exchange(lines, request, verdict.url)
     },
     close() {
@@ -52,6 +57,8 @@ export function createEgress(policy: EgressPolicy, options: EgressOptions = {}):
     },
   }
 }
+
+const notAmong = 'is not among the hosts that your egress policy allows.'
 
 function failed(failure: Failure): Outcome {
   return { kind: 'failed', ...failure, durationMs: 0 }

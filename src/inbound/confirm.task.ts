@@ -1,4 +1,5 @@
 import type { Context } from '#context.ts'
+import { findAllowedHosts } from '#egress/policy.sql.ts'
 import { type JobRun, task } from '#jobs/task.ts'
 import { confirmation } from './confirmation.ts'
 
@@ -14,11 +15,12 @@ export const confirmSource = task(confirmation, {
 
 /** The scheme has vetted the address; egress looks once more where it leads. */
 async function confirm(
-  { egress }: Context,
-  { payload: { url }, signal }: JobRun<{ sourceId: string; url: string }>,
+  { egress, db }: Context,
+  { tenantId, payload: { url }, signal }: JobRun<{ sourceId: string; url: string }>,
 ): Promise<{ status: number }> {
+  const allowedHosts = await findAllowedHosts(db.readers.of(tenantId), tenantId)
   const outcome = await egress.send({
-    ...{ method: 'GET', url, headers: {}, body: Buffer.alloc(0), signal },
+    ...{ method: 'GET', url, allowedHosts, headers: {}, body: Buffer.alloc(0), signal },
     ...{ deadlineMs: 15 * second, connectMs: 5 * second, responseBytesMax: 16 * 1024 },
   })
   if (outcome.kind === 'failed') throw new Error(outcome.detail)

@@ -2,6 +2,8 @@ import { Counter } from 'prom-client'
 import { matcherOf } from '#api-keys/allow-list.ts'
 import type { Context } from '#context.ts'
 import { transact } from '#db/transact.ts'
+import { allowsUrl } from '#egress/hosts.ts'
+import { findAllowedHosts } from '#egress/policy.sql.ts'
 import { publish } from '#events/publish.ts'
 import type { ProblemCode } from '#generated/types.ts'
 import { quotaExceeded } from '#http/admit.ts'
@@ -41,6 +43,16 @@ function fetchTextOf(ctx: Context): FetchText {
   return fetchText
 }
 
+/** The same for a tenant, to the hosts that its policy allows. */
+function fetchTextFor(ctx: Context, tenantId: TenantId): FetchText {
+  const fetchText = fetchTextOf(ctx)
+  return async (url, wish) => {
+    const allowed = await findAllowedHosts(ctx.db.readers.of(tenantId), tenantId)
+    if (!allowsUrl(allowed, url)) throw new Error('The egress policy does not allow the host.')
+    return await fetchText(url, wish)
+  }
+}
+
 /** A webhook at the door, and whose it is. */
 interface Arrival {
   ctx: Context
@@ -65,7 +77,7 @@ export const submitWebhook: RawOperation = async (ctx, call, request, spend) => 
     now: call.now,
     secrets,
     settings: source.settings,
-    fetchText: fetchTextOf(ctx),
+    fetchText: fetchTextFor(ctx, arrival.tenantId),
   })
   switch (verdict.kind) {
     case 'accepted':

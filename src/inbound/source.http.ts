@@ -2,7 +2,10 @@ import { isDeepStrictEqual } from 'node:util'
 import { canonicalIps } from '#api-keys/input.ts'
 import { record } from '#audit/record.ts'
 import type { Context } from '#context.ts'
+import type { Tx } from '#db/transact.ts'
 import { judgeUrl } from '#egress/address.ts'
+import { type AllowedHosts, allowsUrl, notAllowed } from '#egress/hosts.ts'
+import { findAllowedHosts } from '#egress/policy.sql.ts'
 import { publish } from '#events/publish.ts'
 import type { InboundScheme } from '#generated/types.ts'
 import { changedFieldsOf, pick } from '#http/merge-patch.ts'
@@ -41,7 +44,7 @@ export const createInboundSource: Operation<'createInboundSource'> = async (
 ) => {
   const { scheme, settings = {}, secrets = [] } = body
   const allowedIps = canonicalIps(body.allowedIps)
-  requireFlawless(ctx, scheme, settings, secrets)
+  await requireFlawless(ctx, tx, scheme, settings, secrets)
   if ((await countSources(tx, call.tenantId)) >= sourcesMax) {
     throw problem('limit_reached', { detail: `A tenant has at most ${sourcesMax} sources.` })
   }
@@ -88,7 +91,7 @@ export const updateInboundSource: Operation<'updateInboundSource'> = async (
 
   const secrets = secretsOf(ctx, call.tenantId, source)
   const { secrets: wanted = secrets } = body
-  requireFlawless(ctx, source.scheme, patchedSettings(source, body), wanted)
+  await requireFlawless(ctx, tx, source.scheme, patchedSettings(source, body), wanted)
   const isOther = !isDeepStrictEqual(wanted, secrets)
   const sealed = isOther ? seal(ctx, call, source.id, wanted) : undefined
   const patched = patchSource(source, body, sealed, allowedIps, call.now)
@@ -135,13 +138,18 @@ function seal(
 }
 
 /** Refuses what could never verify anything, and names the field. */
-function requireFlawless(
+async function requireFlawless(
   ctx: Context,
+  tx: Tx,
   scheme: InboundScheme,
   settings: Settings,
   secrets: readonly string[],
-): void {
-  const flaws = [...schemes[scheme].flaws({ settings, secrets }), ...flawsOfKeysUrl(ctx, settings)]
+): Promise<void> {
+  const allowed = await findAllowedHosts(tx, tx.tenantId)
+  const flaws = [
+    ...schemes[scheme].flaws({ settings, secrets }),
+    ...flawsOfKeysUrl(ctx, settings, allowed),
+  ]
   const [first] = flaws
   if (first === undefined) return
   throw problem('invalid_request', {
@@ -151,8 +159,11 @@ function requireFlawless(
 }
 
 /** Keys are fetched for whoever sends something, so that the address is looked at once before. */
-function flawsOfKeysUrl({ config }: Context, { jwksUrl }: Settings): Flaw[] {
-  const verdict = typeof jwksUrl === 'string' ? judgeUrl(jwksUrl, config.egress) : undefined
-  if (verdict === undefined || verdict.ok) return []
-  return [{ pointer: '/settings/jwksUrl', message: 'is not a URL that we may fetch from' }]
+function flawsOfKeysUrl({ config }: Context, { jwksUrl }: Settings, allowed: AllowedHosts): Flaw[] {
+  if (typeof jwksUrl !== 'string') return []
+  const pointer = '/settings/jwksUrl'
+  if (!judgeUrl(jwksUrl, config.egress).ok) {
+    return [{ pointer, message: 'is not a URL that we may fetch from' }]
+  }
+  return allowsUrl(allowed, jwksUrl) ? [] : [{ pointer, message: notAllowed }]
 }

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { flushQueue } from '#db/worker.ts'
+import type { AllowedHosts } from '#egress/hosts.ts'
 import type { TenantId } from '#ids.ts'
 import type { CustomHeader } from './custom-header.ts'
 import type { KeyPair } from './key-set.ts'
@@ -32,6 +33,8 @@ export interface Claimed {
   /** Whether its endpoint failed lately, so that a success says something, too. */
   isWatched: boolean
   url: string
+  /** To which hosts anything may go out for the tenant. */
+  allowedHosts: AllowedHosts
   /** The newest, sealed. */
   secret: Buffer
   formerSecrets: readonly FormerSecret[] | null
@@ -242,6 +245,8 @@ const claimText = `
     select claimed.*, endpoint.url, endpoint.secret, endpoint.former_secrets,
       endpoint.signature_schemes, endpoint.key_pairs, endpoint.headers, endpoint.transformation,
       endpoint.has_transformed, endpoint.retry_delays, event.correlation_id, event.traceparent, event.body
+      endpoint.has_transformed, event.correlation_id, event.traceparent, event.body,
+      (select allowed_hosts from egress_policy where tenant_id = claimed.tenant_id) as allowed_hosts
     from claimed cross join lateral (
       select url, secret, former_secrets, signature_schemes, headers, transformation,
         has_transformed,
@@ -271,6 +276,7 @@ const claimText = `
     complete.interrupted_at as "interruptedAt",
     coalesce(complete.is_watched, false) as "isWatched",
     complete.url, complete.secret, complete.former_secrets as "formerSecrets",
+    complete.url, complete.allowed_hosts as "allowedHosts", complete.secret, complete.former_secrets as "formerSecrets",
     complete.signature_schemes as "signatureSchemes", complete.key_pairs as "keyPairs",
     complete.headers, complete.transformation, complete.has_transformed as "hasTransformed",
     complete.body

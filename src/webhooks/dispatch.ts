@@ -46,6 +46,7 @@ const failures: Record<Extract<Outcome, { kind: 'failed' }>['reason'], AttemptOu
   connection_failed: 'CONNECTION_FAILED',
   tls_failed: 'TLS_FAILED',
   address_forbidden: 'ADDRESS_FORBIDDEN',
+  host_not_allowed: 'HOST_NOT_ALLOWED',
   protocol_error: 'PROTOCOL_ERROR',
   aborted: 'INTERRUPTED',
 }

@@ -156,12 +156,12 @@ export function runDispatcher(
 
   /** Sends the stored bytes, signed for this very attempt. */
   async function attempt(claimed: Claimed, startedAt: Date): Promise<Attempted> {
-    const { endpointId, webhookId, traceparent, url } = claimed
+    const { endpointId, webhookId, traceparent, url, allowedHosts } = claimed
     const body = claimed.hasTransformed ? await payloadOf(claimed) : claimed.body
     if (!Buffer.isBuffer(body)) return body
     return await ctx.egress.send({
       method: 'POST',
-      url,
+      ...{ url, allowedHosts },
       body,
       headers: {
         ...ownHeadersOf(ctx, claimed),

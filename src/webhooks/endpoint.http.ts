@@ -1,6 +1,9 @@
 import { record } from '#audit/record.ts'
 import type { Context } from '#context.ts'
+import type { Tx } from '#db/transact.ts'
 import { judgeUrl } from '#egress/address.ts'
+import { type AllowedHosts, allowsUrl, notAllowed } from '#egress/hosts.ts'
+import { findAllowedHosts } from '#egress/policy.sql.ts'
 import { findSelectable } from '#events/own-type.sql.ts'
 import { publish, publishExample } from '#events/publish.ts'
 import type { WebhookEndpointPatch } from '#generated/types.ts'
@@ -38,6 +41,7 @@ export const createWebhookEndpoint: Operation<'createWebhookEndpoint'> = async (
 ) => {
   requireUrl(ctx, body.url)
   requireEnd(body.retryPolicy)
+  await requireUrl(ctx, tx, body.url)
   requireSense(body, await findSelectable(tx, call.tenantId, body.eventTypes))
   await requireReadable(call.tenantId, body.transformation)
   requireHeaderNames(body.headers)
@@ -96,7 +100,7 @@ export const updateWebhookEndpoint: Operation<'updateWebhookEndpoint'> = async (
   await requireReadable(call.tenantId, body.transformation)
   const endpoint = found(await lockEndpoint(tx, call.tenantId, path.webhookEndpointId))
   requireMatch(headers['if-match'], endpoint.revision)
-  if (body.url !== undefined) requireUrl(ctx, body.url)
+  if (body.url !== undefined) await requireUrl(ctx, tx, body.url)
   requireHeaderNames(body.headers)
   requireEnd(body.retryPolicy)
 
@@ -190,11 +194,19 @@ function requireHeaderNames(patch: WebhookEndpointPatch['headers']): void {
   throw problem('invalid_request', { detail: `${first.pointer} ${first.message}.`, errors })
 }
 
-function requireUrl(ctx: Context, url: string): void {
+async function requireUrl(ctx: Context, tx: Tx, url: string): Promise<void> {
   const verdict = judgeUrl(url, ctx.config.egress)
-  if (verdict.ok) return
+  if (verdict.ok) return requireAllowed(await findAllowedHosts(tx, tx.tenantId), url)
   throw problem('endpoint_url_forbidden', {
     detail: verdict.reason,
     errors: [{ pointer: '/url', code: 'forbidden', message: 'is not a URL that we may send to' }],
+  })
+}
+
+function requireAllowed(allowed: AllowedHosts, url: string): void {
+  if (allowsUrl(allowed, url)) return
+  throw problem('endpoint_url_forbidden', {
+    detail: `/url ${notAllowed}.`,
+    errors: [{ pointer: '/url', code: 'host_not_allowed', message: notAllowed }],
   })
 }

@@ -138,6 +138,13 @@ const deeds: Partial<Record<OperationId, Deed>> = {
     'tenant.hold_updated',
     'tenant.hold_updated',
   ),
+  updateEgressPolicy: deed(
+    () =>
+      admin.patch('/api/v1/egress-policy', {
+        allowedHosts: ['127.0.0.1', 'localhost', '*.com', '*.example'],
+      }),
+    'egress_policy.updated',
+  ),
   updateRetentionPolicy: deed(
     () => admin.patch('/api/v1/retention-policy', { eventPayloadDays: 60 }),
     'retention_policy.updated',

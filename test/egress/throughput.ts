@@ -44,7 +44,7 @@ async function compare(): Promise<void> {
   const [egress, wide] = [createEgress(policy), createEgress(policy, { connections: concurrency })]
   const [bare, capped] = [new Agent(), new Agent({ connections: 16 })]
   const limits = { deadlineMs: 15_000, connectMs: 5_000, responseBytesMax: 16 * 1024 }
-  const post = { method: 'POST' as const, url, headers, body, ...limits }
+  const post = { method: 'POST' as const, url, headers, body, ...limits, allowedHosts: null }
   const undici = async (dispatcher: Agent) => {
     const answer = await request(url, { method: 'POST', headers, body, dispatcher })
     await answer.body.dump()
