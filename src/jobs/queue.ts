@@ -1,4 +1,5 @@
-import type { LogLevel, WorkerPool } from 'graphile-worker'
+import { EventEmitter } from 'node:events'
+import type { LogLevel, WorkerEvents, WorkerPool } from 'graphile-worker'
 import type { Context } from '#context.ts'
 import { createPool } from '#db/pool.ts'
 import { runLoop } from './loop.ts'
@@ -9,7 +10,9 @@ import { forgetPool, registerPool } from './sweep.sql.ts'
 /**
  * graphile-worker, held up: it gives up for good when it loses its database at the wrong moment, so
  * whenever it ends without having been told to, another is begun. What the one before had locked is
- * unlocked by the sweeper, since its name is forgotten.
+ * unlocked by the sweeper, since its name is forgotten. Nor does it always end: which tasks there are it
+ * asks once, and keeps the answer for as long as it lives, a failure as well. One that has not fetched
+ * at all is therefore ended.
  */
 export interface Queue {
   /** Takes no more jobs, gives back those that have not begun, and waits for the others. */
@@ -26,6 +29,8 @@ export interface QueueOptions {
 
 const restMs = 500
 const registerEveryMs = 1_000
+/** It fetches as soon as it begins; one that has got no answer for so long will get none. */
+const firstFetchMsMax = 10_000
 /** The net under the notifications. */
 const pollMs = 500
 const connections = 4
@@ -68,12 +73,21 @@ export function runQueue(ctx: Context, options: QueueOptions): Queue {
       },
     }
     while (!isStopped) {
-      current = runTaskList(settings, list, pool)
-      const { id } = current
+      const events: WorkerEvents = new EventEmitter()
+      // Made anew: by this object it knows what it has asked before.
+      const begun = runTaskList({ ...settings, events }, list, pool)
+      current = begun
+      const { id } = begun
       registrar.wake()
-      await current.promise.catch((error) => {
+      const watch = setTimeout(() => {
+        ctx.log.warn('graphile-worker fetches nothing, and is begun again')
+        shutDown(begun)
+      }, firstFetchMsMax)
+      events.once('localQueue:getJobs:complete', () => clearTimeout(watch))
+      await begun.promise.catch((error) => {
         ctx.log.error({ err: error }, 'graphile-worker ended, and is begun again')
       })
+      clearTimeout(watch)
       current = undefined
       await forgetPool(ctx.db.worker, id).catch(() => undefined)
       if (!isStopped) await new Promise((resolve) => setTimeout(resolve, restMs))
@@ -82,8 +96,7 @@ export function runQueue(ctx: Context, options: QueueOptions): Queue {
 
   async function end(): Promise<void> {
     isStopped = true
-    // That it fails is told by its promise, on which `live` waits.
-    void Promise.resolve(current?.gracefulShutdown()).catch(() => undefined)
+    if (current) shutDown(current)
     await ended
     await registrar.stop()
     await pool.end()
@@ -98,4 +111,9 @@ export function runQueue(ctx: Context, options: QueueOptions): Queue {
       return stopped
     },
   }
+}
+
+/** That it fails is told by its promise, on which `live` waits. */
+function shutDown(pool: WorkerPool): void {
+  void Promise.resolve(pool.gracefulShutdown()).catch(() => undefined)
 }

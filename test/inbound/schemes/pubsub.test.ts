@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
-import { test } from 'vitest'
+import { createPublicKey, type JsonWebKey } from 'node:crypto'
+import { OAuth2Client } from 'google-auth-library'
+import { describe, test } from 'vitest'
 import { schemes } from '#inbound/schemes.ts'
 import { accepted, now, nowSeconds, reasonOf, refusesWhatWasChanged } from './fixture.ts'
 import { createIssuer, publish } from './issuer.ts'
@@ -55,6 +57,66 @@ test("a push with Google's token is accepted, by Google's keys alone", async () 
     isDrift: false,
   })
   assert.deepEqual(asked, [jwksUrl])
+})
+
+describe("Google's own library and we agree", () => {
+  const realNow = Math.floor(Date.now() / 1_000)
+  const inForce = { iat: realNow, exp: realNow + 3_600 }
+
+  /** Verifies by the same keys, where it would fetch Google's. */
+  class OwnKeys extends OAuth2Client {
+    override async getFederatedSignonCertsAsync() {
+      const key = createPublicKey({ key: google.jwk as JsonWebKey, format: 'jwk' })
+      const pem = String(key.export({ format: 'pem', type: 'spki' }))
+      return { certs: { g1: pem }, format: 'PEM' } as Awaited<
+        ReturnType<OAuth2Client['getFederatedSignonCertsAsync']>
+      >
+    }
+  }
+
+  async function isTaken(token: string) {
+    const theirs = await new OwnKeys()
+      .verifyIdToken({ idToken: token, audience: settings.audience })
+      .then(() => true)
+      .catch(() => false)
+    const sent = { body: JSON.stringify(push), headers: { authorization: `Bearer ${token}` } }
+    const reason = await reasonOf(scheme, sent, { ...context, now: new Date(realNow * 1_000) })
+    return { theirs, ours: reason === 'accepted' }
+  }
+  const both = (isSo: boolean) => ({ theirs: isSo, ours: isSo })
+
+  test('that a token is good', async () => {
+    assert.deepEqual(await isTaken(await google.token({ ...claims, ...inForce })), both(true))
+    const older = await google.token({ ...claims, ...inForce, iss: 'accounts.google.com' })
+    assert.deepEqual(await isTaken(older), both(true))
+  })
+
+  test.each([
+    ['is for another audience', { aud: 'https://other.example' }],
+    ['is of another issuer', { iss: 'https://issuer.example' }],
+    ['has expired', { exp: realNow - 3_600, iat: realNow - 7_200 }],
+    ['is of the future', { iat: realNow + 3_600, exp: realNow + 7_200 }],
+  ])('that one is not which %s', async (_, changes) => {
+    assert.deepEqual(
+      await isTaken(await google.token({ ...claims, ...inForce, ...changes })),
+      both(false),
+    )
+  })
+
+  test('that one is not which was signed by somebody else, or names another key', async () => {
+    const stranger = await createIssuer('g1')
+    assert.deepEqual(await isTaken(await stranger.token({ ...claims, ...inForce })), both(false))
+    const other = await google.token({ ...claims, ...inForce }, { kid: 'g2' })
+    assert.deepEqual(await isTaken(other), both(false))
+  })
+
+  test('that one is not which was changed after it was signed, wherever', async () => {
+    const token = await google.token({ ...claims, ...inForce })
+    for (let at = 0; at < token.length - 1; at += 7) {
+      const changed = token.slice(0, at) + (token[at] === 'A' ? 'B' : 'A') + token.slice(at + 1)
+      assert.deepEqual(await isTaken(changed), both(false), `at ${at}`)
+    }
+  })
 })
 
 test('a token that Google signed for somebody else is refused', async () => {

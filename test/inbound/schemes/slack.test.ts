@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
+import { isValidSlackRequest } from '@slack/bolt/dist/receivers/verify-request.js'
+import fc from 'fast-check'
 import { describe, test } from 'vitest'
 import { accepted, now, nowSeconds, reasonOf, refusesWhatWasChanged, verdictOn } from './fixture.ts'
 
@@ -23,6 +25,13 @@ function signed(text = body, seconds = nowSeconds, by = secret, contentType = 'a
 const form = (fields: Record<string, string>) =>
   signed(String(new URLSearchParams(fields)), nowSeconds, secret, formType)
 const formType = 'application/x-www-form-urlencoded'
+
+interface Try {
+  text: string
+  seconds: number
+  by: string
+  change: string
+}
 
 refusesWhatWasChanged({
   name: scheme,
@@ -61,6 +70,42 @@ test('the published vector is accepted', async () => {
       isDrift: false,
     },
   )
+})
+
+test("what Slack's own library takes we take, and what it refuses we refuse, but for the future", async () => {
+  const anything = fc.record({
+    text: fc.oneof(fc.json(), fc.string({ unit: 'grapheme' })),
+    seconds: fc.constantFrom(-301, -300, -299, 0, 299, 300),
+    by: fc.constantFrom(secret, 'foreign'),
+    change: fc.constantFrom('nothing', 'body', 'time', 'signature'),
+  })
+  const judge = async ({ text, seconds, by, change }: Try) => {
+    const sent = signed(text, nowSeconds + seconds, by)
+    const signature = sent.headers['X-Slack-Signature']
+    const flipped = signature.replace(/.$/, (last) => (last === '0' ? '1' : '0'))
+    const at = nowSeconds + seconds + (change === 'time' ? 1 : 0)
+    const arrived = {
+      body: change === 'body' ? `${text} ` : text,
+      headers: {
+        ...sent.headers,
+        'X-Slack-Signature': change === 'signature' ? flipped : signature,
+        'X-Slack-Request-Timestamp': String(at),
+      },
+    }
+    const theirs = isValidSlackRequest({
+      signingSecret: secret,
+      body: arrived.body,
+      headers: {
+        'x-slack-signature': arrived.headers['X-Slack-Signature'],
+        'x-slack-request-timestamp': at,
+      },
+      nowMilliseconds: now.getTime(),
+    })
+    const ours = await verdictOn(scheme, arrived, context)
+    assert.equal(ours.kind === 'accepted', theirs, JSON.stringify(ours))
+    assert.equal(theirs, by === secret && change === 'nothing' && seconds >= -300)
+  }
+  await fc.assert(fc.asyncProperty(anything, judge))
 })
 
 test('an event is accepted with its id, time and type', async () => {
