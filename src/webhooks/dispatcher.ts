@@ -43,6 +43,8 @@ const responseBytesMax = 16 * 1024
 /** Longer than any attempt, with room for its record. */
 const leaseMs = 60_000
 const begunAtOnce = 20
+/** What becomes due meanwhile waits until a claim is made and what it holds is begun. */
+const claimMax = 100
 const idleMs = 50
 /** Slots that became free wait so long for others, since a claim costs most by being made. */
 const claimsApartMs = 15
@@ -99,7 +101,8 @@ export function runDispatcher(
   })
 
   async function claim(): Promise<boolean> {
-    const limit = slotsMax - inFlight.size
+    const free = slotsMax - inFlight.size
+    const limit = Math.min(free, claimMax)
     if (limit === 0 || !presence.isHeld()) return false
     if (lost.length > 0) await releaseClaims(ctx.db.worker, lost)
     const token = leaseToken(presence.id, ctx.clock.randomBytes(16))
@@ -109,6 +112,9 @@ export function runDispatcher(
       // Half of what the others leave: however many hang, the tenants behind them find slots.
       tenantRoom: Math.ceil(limit / 2),
       tenantRooms: roomsOf(inFlight, limit),
+      tenantRoom: Math.ceil(free / 2),
+      tenantRooms: roomsOf(inFlight, free),
+      slow: patience.slow(),
     })
     lost = []
     after = result.after
@@ -116,7 +122,7 @@ export function runDispatcher(
     for (const claimed of result.claimed) inFlight.add(claimed)
     await sendAll(result.claimed)
     if (result.deleted.length > 0) await cancelDeliveries(ctx.db.worker, result.deleted)
-    return after !== noLane
+    return after !== noLane || result.claimed.length === limit
   }
 
   /** Begins a few at a time: everybody else in this process waits until they have begun. */
@@ -127,9 +133,10 @@ export function runDispatcher(
     }
   }
 
-  /** Records at once what is enough, and the rest when it has waited. */
+  /** Records at once what is enough or all that there is, and the rest when it has waited. */
   function recordSoon(): void {
-    if (concluded.length >= recordMin) recorder.wake()
+    const isAll = concluded.length === inFlight.size
+    if (isAll || concluded.length >= recordMin) recorder.wake()
     else recorder.wakeSoon()
   }
 
@@ -203,8 +210,9 @@ export function runDispatcher(
     // Taken off only now: what could not be recorded is recorded by the next pass.
     concluded.splice(0, batch.length)
     for (const { claimed } of batch) inFlight.delete(claimed)
-    // Other slots are about to be free, too.
-    claimer.wakeSoon()
+    // Other slots are about to be free, too, unless there are none.
+    if (inFlight.size === 0) claimer.wake()
+    else claimer.wakeSoon()
     if (concluded.length > 0) recordSoon()
     return suspects > 0
   }

@@ -80,3 +80,20 @@ test('a tenant with a backlog over endpoints of which some hang holds nobody els
     tried?.count ?? 0,
   )
 })
+
+test('however much is due at once, no claim takes so much that what becomes due meanwhile waits for it', async () => {
+  const api = await world.newTenant()
+  const hanging = await aReceiver()
+  hanging.behaves('hang')
+  for (let count = 0; count < 25; count += 1) await anEndpoint(api, hanging.url)
+  const [tenant, client] = [await tenantOf(api), await aClient(api)]
+  await publishAtOnce(world, tenant, client, 10)
+  const claims = () =>
+    world.query<{ size: number }>(
+      `select count(*)::int as size from delivery_due
+       where tenant_id = $1 and lease_token is not null group by lease_token`,
+      [tenant],
+    )
+  await until(async () => (await claims()).reduce((sum, { size }) => sum + size, 0) >= 200)
+  expect(Math.max(...(await claims()).map(({ size }) => size))).toBeLessThanOrEqual(100)
+})
