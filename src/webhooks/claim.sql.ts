@@ -244,8 +244,8 @@ const claimText = `
   ), ${paced}, complete as (
     select claimed.*, endpoint.url, endpoint.secret, endpoint.former_secrets,
       endpoint.signature_schemes, endpoint.key_pairs, endpoint.headers, endpoint.transformation,
-      endpoint.has_transformed, endpoint.retry_delays, event.correlation_id, event.traceparent, event.body
-      endpoint.has_transformed, event.correlation_id, event.traceparent, event.body,
+      endpoint.has_transformed, endpoint.retry_delays, event.correlation_id, event.traceparent,
+      event.body,
       (select allowed_hosts from egress_policy where tenant_id = claimed.tenant_id) as allowed_hosts
     from claimed cross join lateral (
       select url, secret, former_secrets, signature_schemes, headers, transformation,
@@ -272,11 +272,11 @@ const claimText = `
     coalesce(complete.message_id, complete.event_id) as "webhookId",
     complete.correlation_id as "correlationId", complete.traceparent,
     complete.attempt_count as "attemptCount",
-    complete.retry_count as "retryCount", complete.retry_delays as "retryDelaysSeconds", complete.due_at as "dueAt",
-    complete.interrupted_at as "interruptedAt",
+    complete.retry_count as "retryCount", complete.retry_delays as "retryDelaysSeconds",
+    complete.due_at as "dueAt", complete.interrupted_at as "interruptedAt",
     coalesce(complete.is_watched, false) as "isWatched",
-    complete.url, complete.secret, complete.former_secrets as "formerSecrets",
-    complete.url, complete.allowed_hosts as "allowedHosts", complete.secret, complete.former_secrets as "formerSecrets",
+    complete.url, complete.allowed_hosts as "allowedHosts",
+    complete.secret, complete.former_secrets as "formerSecrets",
     complete.signature_schemes as "signatureSchemes", complete.key_pairs as "keyPairs",
     complete.headers, complete.transformation, complete.has_transformed as "hasTransformed",
     complete.body

@@ -21,8 +21,8 @@ import {
 import { type Attempted, nameOutcome, nextStep, retryAfterMs } from './dispatch.ts'
 import { headerKeeper } from './header-keeper.ts'
 import { isTelling, recordTelling } from './health.sql.ts'
-import { endpointInFlightMax } from './options.ts'
 import { runMetricWriter } from './metric-writer.ts'
+import { endpointInFlightMax } from './options.ts'
 import { createPayloads } from './payload.ts'
 import { usualDelaysSeconds } from './retry-policy.ts'
 import { userAgent } from './sender.ts'
@@ -110,11 +110,8 @@ export function runDispatcher(
     const result = await claimDeliveries(ctx.db.worker, {
       ...{ token, limit, endpointInFlightMax, leaseMs, after, now: ctx.clock.now() },
       // Half of what the others leave: however many hang, the tenants behind them find slots.
-      tenantRoom: Math.ceil(limit / 2),
-      tenantRooms: roomsOf(inFlight, limit),
       tenantRoom: Math.ceil(free / 2),
       tenantRooms: roomsOf(inFlight, free),
-      slow: patience.slow(),
     })
     lost = []
     after = result.after

@@ -39,9 +39,8 @@ export const createWebhookEndpoint: Operation<'createWebhookEndpoint'> = async (
   { body },
   tx,
 ) => {
-  requireUrl(ctx, body.url)
-  requireEnd(body.retryPolicy)
   await requireUrl(ctx, tx, body.url)
+  requireEnd(body.retryPolicy)
   requireSense(body, await findSelectable(tx, call.tenantId, body.eventTypes))
   await requireReadable(call.tenantId, body.transformation)
   requireHeaderNames(body.headers)
