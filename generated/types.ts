@@ -714,7 +714,7 @@ export type Totals = components['schemas']['Totals']
 /** Why a delivery was not accepted so far. */
 export type UndeliveredInfo = components['schemas']['UndeliveredInfo']
 
-/** Why a delivery was not accepted. `DUE`: a worker is about to send it. `ENDPOINT_BUSY`: as many attempts at its endpoint are under way as may be, so it waits for one to end. `RATE_LIMITED`: the rate of its endpoint is spent, so it waits for its turn. `ORDER`: an earlier delivery about the same resource comes first. `SENDING`: it is being sent. `RETRY`: it failed, and waits for `nextAttemptAt`. `HELD`: its endpoint is disabled. `EXHAUSTED`: it failed in all attempts. `CANCELLED`: its endpoint was deleted, it waited for too long, or the payload of its event was erased. */
+/** Why a delivery was not accepted. `DUE`: a worker is about to send it. `ENDPOINT_BUSY`: as many attempts at its endpoint are under way as may be, so it waits for one to end. `RATE_LIMITED`: the rate of its endpoint is spent, so it waits for its turn. `ORDER`: an earlier delivery about the same resource comes first. `BATCH`: it waits for others to go with it. `SENDING`: it is being sent. `RETRY`: it failed, and waits for `nextAttemptAt`. `HELD`: its endpoint is disabled. `EXHAUSTED`: it failed in all attempts. `CANCELLED`: its endpoint was deleted, it waited for too long, or the payload of its event was erased. */
 export type UndeliveredReason = components['schemas']['UndeliveredReason']
 
 /** What you used in a period. What is no longer kept (calls after 400 days, events after 90, deliveries after 30, unless you have other policies) is not counted. */
@@ -737,6 +737,12 @@ export type WebhookAttemptInfo = components['schemas']['WebhookAttemptInfo']
 
 /** One page of attempts. */
 export type WebhookAttemptList = components['schemas']['WebhookAttemptList']
+
+/** Several events in one request: its body is a JSON array of what would have been sent each by itself, also where there is only one, in the order of their positions in the log, byte for byte, 256 KiB at most in all (but for one event that is larger by itself). `webhook-id` names the batch, `whb_…`: what once was sent together comes together again under the same id until it is accepted, so that a batch is known by its id as an event is by its own; it is smaller where one of its events was cancelled meanwhile, and what is redelivered goes with a new one. `X-Correlation-Id` is that of the first event. A batch is accepted or fails as a whole, and counts as one request in `inFlightMax` and `rateLimit`; each delivery has attempts of its own. With `ordering` `RESOURCE` there is one event of a resource in a batch. What waits when this is taken away comes one by one, each under the id of its event. */
+export type WebhookBatching = components['schemas']['WebhookBatching']
+
+/** Several events in one request: its body is a JSON array of what would have been sent each by itself, also where there is only one, in the order of their positions in the log, byte for byte, 256 KiB at most in all (but for one event that is larger by itself). `webhook-id` names the batch, `whb_…`: what once was sent together comes together again under the same id until it is accepted, so that a batch is known by its id as an event is by its own; it is smaller where one of its events was cancelled meanwhile, and what is redelivered goes with a new one. `X-Correlation-Id` is that of the first event. A batch is accepted or fails as a whole, and counts as one request in `inFlightMax` and `rateLimit`; each delivery has attempts of its own. With `ordering` `RESOURCE` there is one event of a resource in a batch. What waits when this is taken away comes one by one, each under the id of its event. */
+export type WebhookBatchingInput = components['schemas']['WebhookBatchingInput']
 
 /** A header of your own that goes with each webhook, without its value. */
 export type WebhookCustomHeader = components['schemas']['WebhookCustomHeader']

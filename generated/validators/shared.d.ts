@@ -89,6 +89,7 @@ export declare const validateTotals: Validate
 export declare const validateUsageReport: Validate
 export declare const validateUsageReportGroup: Validate
 export declare const validateUsageReportGrouping: Validate
+export declare const validateWebhookBatching: Validate
 export declare const validateWebhookCustomHeader: Validate
 export declare const validateWebhookEndpointDisabledReason: Validate
 export declare const validateWebhookEndpointId: Validate
