@@ -1,5 +1,5 @@
 -- How an endpoint wants to be told: when again after a failure, and how much at once, in which
--- order.
+-- order, and whether several events come together.
 
 alter table webhook_endpoint add column retry_delays_seconds integer[];
 comment on column webhook_endpoint.retry_delays_seconds is
@@ -103,3 +103,18 @@ create function ubos_order_of(tenant text, endpoint text, event text, event_day 
   end $$;
 comment on function ubos_order_of(text, text, text, date) is
   'What a delivery is about and the position of its event, where its endpoint wants order.';
+
+alter table webhook_endpoint
+  add column batch_events_max integer,
+  add column batch_wait_seconds integer;
+comment on column webhook_endpoint.batch_events_max is
+  'How many events come in one request at most; null is one each, and not as an array.';
+comment on column webhook_endpoint.batch_wait_seconds is
+  'For how long an event that is due waits for others; null without batches.';
+
+alter table delivery_due add column batch_id text collate "C";
+create index delivery_due_batch_idx on delivery_due (tenant_id, endpoint_id, batch_id)
+  where batch_id is not null;
+comment on column delivery_due.batch_id is
+  'whb_…: what is sent together, again and again until it is accepted; null until it was claimed, and '
+  'where each is sent by itself.';

@@ -17,6 +17,7 @@ export declare const validateUndeliveredInfo: Validate
 export declare const validateUndeliveredReason: Validate
 export declare const validateWebhookAttemptInfo: Validate
 export declare const validateWebhookAttemptList: Validate
+export declare const validateWebhookBatchingInput: Validate
 export declare const validateWebhookDeliveryBatch: Validate
 export declare const validateWebhookDeliveryFigures: Validate
 export declare const validateWebhookDeliveryInfo: Validate

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { flushQueue } from '#db/worker.ts'
 import type { AllowedHosts } from '#egress/hosts.ts'
 import type { TenantId } from '#ids.ts'
+import { batched, inFlightOf } from './batch.sql.ts'
 import type { CustomHeader } from './custom-header.ts'
 import type { KeyPair } from './key-set.ts'
 import { looked, putOff } from './order.sql.ts'
@@ -17,6 +18,10 @@ export interface Claimed {
   /** Of this very claim: what came of it is recorded only while the row still bears it. */
   token: string
   eventId: string
+  /** What it is sent together with; null is nothing. */
+  batchId: string | null
+  /** Of its event, for one in a batch. */
+  position: number | null
   /** What it is about, for an endpoint that wants order. */
   orderKey: string | null
   /** What the endpoint hears as `webhook-id`. */
@@ -157,14 +162,15 @@ const lanes = `
     from waiting offset ${lanesMax - 1}
   ), abandoned as materialized (
     select tenant_id, endpoint_id, delivery_id, due_at, lease_token, leased_until, order_key,
-      position
+      position, batch_id
     from delivery_due where lease_token is not null and leased_until <= clock_timestamp()
   ), lanes as materialized (
     select tenant_id, endpoint_id from waiting
     union select tenant_id, endpoint_id from abandoned
   ), known as materialized (
     select lanes.*, endpoint.* from lanes cross join lateral (
-      select status, deleted_at, in_flight_max, rate_count, rate_seconds, ordering
+      select status, deleted_at, in_flight_max, rate_count, rate_seconds, ordering, batch_events_max,
+        batch_wait_seconds
       from webhook_endpoint
       where tenant_id = lanes.tenant_id and id = lanes.endpoint_id offset 0
     ) as endpoint
@@ -198,6 +204,17 @@ const ripe = `${paces}, open_lanes as materialized (
     where known.status = 'ENABLED' and known.deleted_at is null and ${isLetThrough}
   ), ${looked}, ${putOff}, ripe as (
     select open_lanes.tenant_id, open_lanes.is_watched, due.*
+    select known.tenant_id, known.endpoint_id, known.ordering, known.batch_events_max,
+      known.batch_wait_seconds, least(
+        least(slow.in_flight_max, known.in_flight_max, $3) - ${inFlightOf}, paces.tokens) as room,
+      -- Twice an even share of its tenant's lanes is enough to choose from; one alone may give all.
+      ceil(2.0 * $5 / count(*) over (partition by known.tenant_id))::integer as share
+    from known left join unnest($11::text[], $12::text[], $13::int[])
+      as slow (tenant_id, endpoint_id, in_flight_max) using (tenant_id, endpoint_id)
+    left join paces using (tenant_id, endpoint_id)
+    where known.status = 'ENABLED' and known.deleted_at is null
+  ), ${looked}, ${putOff}, ${batched}, ripe as (
+    select open_lanes.tenant_id, due.*, null as batch_id, 1 as batch_size
     from open_lanes cross join lateral (
       select candidate.*, row_number() over (order by due_at, delivery_id) as endpoint_rank
       from (
@@ -205,19 +222,25 @@ const ripe = `${paces}, open_lanes as materialized (
           where delivery_due.tenant_id = open_lanes.tenant_id
             and delivery_due.endpoint_id = open_lanes.endpoint_id
             and lease_token is null and due_at <= $4 and open_lanes.ordering = 'NONE'
+            and open_lanes.batch_events_max is null
           order by due_at, delivery_id limit greatest(least(open_lanes.room, open_lanes.share), 0))
         union all
         select delivery_id, due_at, lease_token, leased_until from abandoned
         where abandoned.tenant_id = open_lanes.tenant_id
           and abandoned.endpoint_id = open_lanes.endpoint_id and due_at <= $4
-          and open_lanes.ordering = 'NONE'
+          and open_lanes.ordering = 'NONE' and open_lanes.batch_events_max is null
         union all
         select delivery_id, due_at, lease_token, leased_until from looked
         where looked.tenant_id = open_lanes.tenant_id
           and looked.endpoint_id = open_lanes.endpoint_id and first_due_at is null
+          and open_lanes.batch_events_max is null
       ) as candidate
       order by due_at, delivery_id limit greatest(least(open_lanes.room, open_lanes.share), 0)
     ) as due
+    union all
+    select tenant_id, delivery_id, due_at, lease_token, leased_until, batch_rank, batch_id,
+      batch_size
+    from batched where batch_rank <= room
   ), ranked as (
     select ripe.*, row_number() over (
       partition by tenant_id order by endpoint_rank, due_at, delivery_id) as tenant_rank
@@ -226,17 +249,23 @@ const ripe = `${paces}, open_lanes as materialized (
 
 /** `offset 0` keeps the planner from looking for a tenant's rows first and for the row afterwards. */
 const claimText = `
-  with ${lanes}, ${ripe}, picked as (
+  with ${lanes}, ${ripe}, chosen as (
     select ranked.* from ranked
     left join unnest($9::text[], $10::int[]) as holder (tenant_id, room) using (tenant_id)
     where tenant_rank <= coalesce(holder.room, $8)
     order by tenant_rank, due_at, delivery_id limit $5
+  ), picked as (
+    -- A batch that was cut comes as a whole another time.
+    select * from (
+      select chosen.*, count(*) over (partition by tenant_id, batch_id) as chosen_size from chosen
+    ) as counted where batch_id is null or chosen_size = batch_size
   ), claimed as (
     update delivery_due as due
     set lease_token = $6,
       leased_until = clock_timestamp() + make_interval(secs => $7::double precision / 1000),
       interrupted_at = case when picked.lease_token is null then due.interrupted_at
-        else due.interrupted_at || picked.leased_until end
+        else due.interrupted_at || picked.leased_until end,
+      batch_id = picked.batch_id
     from picked
     where due.tenant_id = picked.tenant_id and due.delivery_id = picked.delivery_id
       and due.lease_token is not distinct from picked.lease_token
@@ -247,6 +276,7 @@ const claimText = `
       endpoint.has_transformed, endpoint.retry_delays, event.correlation_id, event.traceparent,
       event.body,
       (select allowed_hosts from egress_policy where tenant_id = claimed.tenant_id) as allowed_hosts
+      endpoint.has_transformed, endpoint.retry_delays, place.event_position, event.correlation_id, event.traceparent, event.body
     from claimed cross join lateral (
       select url, secret, former_secrets, signature_schemes, headers, transformation,
         has_transformed,
@@ -262,14 +292,19 @@ const claimText = `
       select correlation_id, traceparent, body from event
       where tenant_id = claimed.tenant_id and id = claimed.event_id
         and created_on = claimed.event_created_on offset 0
-    ) as event
+    ) as event left join lateral (
+      select position as event_position from event_position
+      where claimed.batch_id is not null and tenant_id = claimed.tenant_id
+        and event_id = claimed.event_id offset 0
+    ) as place on true
   )
   select last_lane.place as "lastLane", deleted_lanes.places as "deletedLanes",
     complete.tenant_id as "tenantId", complete.endpoint_id as "endpointId",
     complete.delivery_id as "deliveryId", complete.created_on as "createdOn",
     complete.lease_token as "token", complete.event_id as "eventId",
+    complete.batch_id as "batchId", complete.event_position::float8 as "position",
     complete.order_key as "orderKey",
-    coalesce(complete.message_id, complete.event_id) as "webhookId",
+    coalesce(complete.batch_id, complete.message_id, complete.event_id) as "webhookId",
     complete.correlation_id as "correlationId", complete.traceparent,
     complete.attempt_count as "attemptCount",
     complete.retry_count as "retryCount", complete.retry_delays as "retryDelaysSeconds",

@@ -44,6 +44,7 @@ function selectDeliveries(db: Db, tenantId: TenantId) {
       sql<number>`coalesce(endpoint.in_flight_max, 0)`.as('inFlightMax'),
       rateSpentAtEndpoint.as('isRateSpent'),
       isBehindAnother.as('isBehind'),
+      batchWaitOfDelivery.as('batchWaitSeconds'),
       'endpoint.disabled_at as endpointDisabledAt',
       'endpoint.deleted_at as endpointDeletedAt',
       'delivery.skipped_at as skippedAt',
@@ -68,9 +69,14 @@ const statusOfDelivery = sql<string>`case
 
 /** Attempts at the endpoint that are under way; only what waits asks. */
 const inFlightAtEndpoint = sql<number>`case when due.delivery_id is null then 0 else (
-  select count(*)::int from delivery_due as leased
+  select count(distinct coalesce(leased.batch_id, leased.delivery_id))::int
+  from delivery_due as leased
   where leased.tenant_id = due.tenant_id and leased.endpoint_id = due.endpoint_id
     and leased.lease_token is not null and leased.leased_until > clock_timestamp()) end`
+
+/** For how long it waits for others; a batch that was made already waits no more. */
+const batchWaitOfDelivery = sql<number | null>`case
+  when due.batch_id is null then endpoint.batch_wait_seconds end`
 
 /** Whether the endpoint's rate is spent for now; only what waits for one that has a rate asks. */
 const rateSpentAtEndpoint = sql<boolean>`case

@@ -20,6 +20,7 @@ export interface Delivery {
   inFlightMax: number
   isRateSpent: boolean
   isBehind: boolean
+  batchWaitSeconds: number | null
   endpointDisabledAt: Date | null
   endpointDeletedAt: Date | null
   skippedAt: Date | null

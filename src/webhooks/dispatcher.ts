@@ -8,6 +8,8 @@ import { settled } from '#jobs/drain.ts'
 import { runLoop } from '#jobs/loop.ts'
 import { leaseToken, type Presence } from '#jobs/presence.ts'
 import { signatureHeaders } from '#secrets/signature.ts'
+import { leaveBatch } from './batch.sql.ts'
+import { type Packed, pack, togetherOf } from './batch.ts'
 import { type Claimed, claimDeliveries, noLane } from './claim.sql.ts'
 import { headersToSend } from './custom-header.ts'
 import {
@@ -124,9 +126,10 @@ export function runDispatcher(
 
   /** Begins a few at a time: everybody else in this process waits until they have begun. */
   async function sendAll(claims: readonly Claimed[]): Promise<void> {
-    for (const [at, claimed] of claims.entries()) {
+    for (const [at, together] of togetherOf(claims).entries()) {
       if (at > 0 && at % begunAtOnce === 0) await setImmediate()
-      void deliver(claimed)
+      const [claimed] = together
+      if (claimed !== undefined) void (claimed.batchId ? deliverBatch(together) : deliver(claimed))
     }
   }
 
@@ -137,10 +140,39 @@ export function runDispatcher(
     else recorder.wakeSoon()
   }
 
-  async function deliver(claimed: Claimed): Promise<void> {
+  /** Of a batch, the first delivery stands for all: its mates share what comes of it. */
+  async function deliverBatch(claims: readonly Claimed[]): Promise<void> {
+    const packed = await packUp(claims).catch(async (error) => {
+      // Nothing has left under the id of the batch, which stays as it is.
+      ctx.log.error({ err: error, batchId: claims[0]?.batchId }, 'a batch could not be made')
+      await releaseLeases(ctx.db.worker, claims).catch(() => undefined)
+      for (const claimed of claims) inFlight.delete(claimed)
+    })
+    const [first, ...mates] = packed?.sent ?? []
+    if (packed && first) await deliver(first, { mates, body: packed.body })
+  }
+
+  /** What goes; what does not is out of the batch before anything is sent under its id. */
+  async function packUp(claims: readonly Claimed[]): Promise<Packed<Claimed>> {
+    const startedAt = ctx.clock.now()
+    const made = claims.map(async (claimed) => ({ claimed, body: await bodyOf(claimed) }))
+    const packed = pack(await Promise.all(made))
+    const { left, failed } = packed
+    const failures = failed.map(({ claimed }) => claimed)
+    await leaveBatch(ctx.db.worker, left, failures)
+    for (const claimed of left) inFlight.delete(claimed)
+    for (const { claimed, outcome } of failed) {
+      attemptsTotal.inc({ outcome: nameOutcome(outcome) })
+      concluded.push(conclude(ctx, claimed, outcome, startedAt))
+    }
+    if (failed.length > 0) recordSoon()
+    return packed
+  }
+
+  async function deliver(claimed: Claimed, batch?: Batch): Promise<void> {
     const { endpointId, deliveryId } = claimed
     const startedAt = ctx.clock.now()
-    const outcome = await attempt(claimed, startedAt).catch((error): Attempted => {
+    const outcome = await attempt(claimed, startedAt, batch?.body).catch((error): Attempted => {
       ctx.log.error({ err: error, deliveryId }, 'a delivery could not be sent')
       return { kind: 'failed', reason: 'aborted', detail: 'We could not send it.', durationMs: 0 }
     })
@@ -154,14 +186,21 @@ export function runDispatcher(
         ctx.log.error({ err: error, endpointId }, 'an endpoint that is gone was not disabled'),
       )
     }
-    concluded.push(conclude(ctx, claimed, outcome, startedAt))
+    const mates = batch?.mates ?? []
+    concluded.push(...concludeAll(ctx, [claimed, ...mates], outcome, startedAt))
     recordSoon()
   }
+
+  const bodyOf = async (claimed: Claimed) =>
+    claimed.hasTransformed ? await payloadOf(claimed) : claimed.body
 
   /** Sends the stored bytes, signed for this very attempt. */
   async function attempt(claimed: Claimed, startedAt: Date): Promise<Attempted> {
     const { endpointId, webhookId, traceparent, url, allowedHosts } = claimed
     const body = claimed.hasTransformed ? await payloadOf(claimed) : claimed.body
+  async function attempt(claimed: Claimed, startedAt: Date, whole?: Buffer): Promise<Attempted> {
+    const { endpointId, webhookId, traceparent, url } = claimed
+    const body = whole ?? (await bodyOf(claimed))
     if (!Buffer.isBuffer(body)) return body
     return await ctx.egress.send({
       method: 'POST',
@@ -254,6 +293,31 @@ function roomsOf(claims: Iterable<Claimed>, free: number): Map<TenantId, number>
     counts.set(tenantId, Math.max(0, Math.ceil((free - count) / 2)))
   }
   return counts
+}
+
+/** What goes with the first delivery of a batch. */
+interface Batch {
+  mates: readonly Claimed[]
+  /** What is sent of all of them. */
+  body: Buffer
+}
+
+/** Turns an outcome into what is recorded of it, for each that it is shared by: they go on together. */
+function concludeAll(
+  ctx: Context,
+  claims: readonly Claimed[],
+  outcome: Attempted,
+  startedAt: Date,
+): Recorded[] {
+  const retryCount = Math.max(...claims.map((claimed) => claimed.retryCount))
+  const all = claims.map((claimed) => conclude(ctx, { ...claimed, retryCount }, outcome, startedAt))
+  const [first] = all
+  return all.map((recorded, at) => ({
+    ...recorded,
+    next: first?.next ?? recorded.next,
+    // The very claim, by which it is known to be in flight.
+    claimed: claims[at] ?? recorded.claimed,
+  }))
 }
 
 /** Turns an outcome into what is recorded of it. */

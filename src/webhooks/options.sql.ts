@@ -9,28 +9,40 @@ export const optionColumns = [
   'rate_count',
   'rate_seconds',
   'ordering',
+  'batch_events_max',
+  'batch_wait_seconds',
 ] as const
 
 type Row = Pick<Selectable<Tables['webhook_endpoint']>, (typeof optionColumns)[number]>
 
 export function optionsFromRow(row: Row): DeliveryOptions {
   const { rate_count: count, rate_seconds: seconds } = row
+  const { batch_events_max: maxEvents, batch_wait_seconds: maxWaitSeconds } = row
   return {
     retryDelaysSeconds: row.retry_delays_seconds,
     inFlightMax: row.in_flight_max,
     rate: count === null || seconds === null ? null : { count, seconds },
     ordering: row.ordering as DeliveryOptions['ordering'],
+    batching: maxEvents === null || maxWaitSeconds === null ? null : { maxEvents, maxWaitSeconds },
   }
 }
 
 /** Flat, as a statement takes its values. */
-export function optionsToRow({ retryDelaysSeconds, inFlightMax, rate, ordering }: DeliveryOptions) {
+export function optionsToRow({
+  retryDelaysSeconds,
+  inFlightMax,
+  rate,
+  ordering,
+  batching,
+}: DeliveryOptions) {
   return {
     retryDelaysSeconds: retryDelaysSeconds && [...retryDelaysSeconds],
     inFlightMax,
     rateCount: rate?.count ?? null,
     rateSeconds: rate?.seconds ?? null,
     ordering,
+    batchEventsMax: batching?.maxEvents ?? null,
+    batchWaitSeconds: batching?.maxWaitSeconds ?? null,
   }
 }
 
@@ -41,5 +53,7 @@ export function optionColumnsOf(a: ReturnType<typeof optionsToRow>) {
     rate_count: a.rateCount,
     rate_seconds: a.rateSeconds,
     ordering: a.ordering,
+    batch_events_max: a.batchEventsMax,
+    batch_wait_seconds: a.batchWaitSeconds,
   }
 }

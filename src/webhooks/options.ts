@@ -18,6 +18,13 @@ export interface DeliveryOptions {
   /** Requests that it may get in a time; null is as many as come. */
   rate: Rate | null
   ordering: WebhookOrdering
+  /** Several events in one request; null is one each. */
+  batching: Batching | null
+}
+
+export interface Batching {
+  maxEvents: number
+  maxWaitSeconds: number
 }
 
 export const usualOptions: DeliveryOptions = {
@@ -25,15 +32,16 @@ export const usualOptions: DeliveryOptions = {
   inFlightMax: 10,
   rate: null,
   ordering: 'NONE',
+  batching: null,
 }
 
 /** The fields of the contract that say it. */
-type Said = 'retryPolicy' | 'inFlightMax' | 'rateLimit' | 'ordering'
+type Said = 'retryPolicy' | 'inFlightMax' | 'rateLimit' | 'ordering' | 'batching'
 
 /** What a new endpoint says, or a change; what is absent stays. */
 export function patchOptions(
   options: DeliveryOptions,
-  { retryPolicy, inFlightMax, rateLimit, ordering }: Pick<WebhookEndpointPatch, Said>,
+  { retryPolicy, inFlightMax, rateLimit, ordering, batching }: Pick<WebhookEndpointPatch, Said>,
 ): DeliveryOptions {
   return {
     retryDelaysSeconds:
@@ -41,6 +49,7 @@ export function patchOptions(
     inFlightMax: inFlightMax ?? options.inFlightMax,
     rate: rateLimit === undefined ? options.rate : rateOf(rateLimit),
     ordering: ordering ?? options.ordering,
+    batching: batching === undefined ? options.batching : batching,
   }
 }
 
@@ -50,5 +59,6 @@ export function toOptions(options: DeliveryOptions): Pick<WebhookEndpointInfo, S
     inFlightMax: options.inFlightMax,
     rateLimit: toRateLimit(options.rate),
     ordering: options.ordering,
+    batching: options.batching,
   }
 }

@@ -23,14 +23,14 @@ export const looked = `
   looked as materialized (
     select lane.tenant_id, lane.endpoint_id, due.*, first.due_at as first_due_at
     from open_lanes as lane cross join lateral (
-      (select delivery_id, due_at, lease_token, leased_until, order_key, position
+      (select delivery_id, due_at, lease_token, leased_until, order_key, position, batch_id
         from delivery_due
         where delivery_due.tenant_id = lane.tenant_id
           and delivery_due.endpoint_id = lane.endpoint_id
           and lease_token is null and due_at <= $4
         order by due_at, delivery_id limit ${lookedMax})
       union all
-      select delivery_id, due_at, lease_token, leased_until, order_key, position
+      select delivery_id, due_at, lease_token, leased_until, order_key, position, batch_id
       from abandoned
       where abandoned.tenant_id = lane.tenant_id
         and abandoned.endpoint_id = lane.endpoint_id and due_at <= $4

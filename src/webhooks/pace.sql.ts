@@ -38,7 +38,8 @@ export const paced = `
   paced as (
     insert into webhook_pace (tenant_id, endpoint_id, next_at)
     select tenant_id, endpoint_id,
-      statement_timestamp() + make_interval(secs => ahead + count(*) * gap)
+      statement_timestamp() + make_interval(
+        secs => ahead + count(distinct coalesce(batch_id, delivery_id)) * gap)
     from claimed join paces using (tenant_id, endpoint_id)
     group by tenant_id, endpoint_id, ahead, gap
     on conflict (tenant_id, endpoint_id) do update set next_at = excluded.next_at

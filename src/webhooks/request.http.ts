@@ -84,6 +84,7 @@ function toRequested({ dueAt, isTransformed: _, ...requested }: Requested, now: 
       inFlightMax: 1,
       isRateSpent: false,
       isBehind: false,
+      batchWaitSeconds: null,
       endpointDisabledAt: null,
       endpointDeletedAt: null,
     },

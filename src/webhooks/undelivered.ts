@@ -11,6 +11,8 @@ export type Waiting = Pick<Delivery, 'status' | 'nextAttemptAt' | 'lastAttemptAt
   inFlightMax: number
   /** Whether its endpoint has a rate, and has spent it. */
   isRateSpent: boolean
+  /** For how long it waits for others to go with it; null is not at all. */
+  batchWaitSeconds: number | null
   /** Whether another one about the same resource comes first. */
   isBehind: boolean
   endpointDisabledAt: Date | null
@@ -56,6 +58,11 @@ export function undeliveredOf(waiting: Waiting, now: Date): UndeliveredInfo | nu
       const most = Math.min(waiting.endpointInFlightLimit ?? Infinity, waiting.inFlightMax)
       if (waiting.inFlight >= most) return told('ENDPOINT_BUSY', nextAttemptAt)
       return told(waiting.isRateSpent ? 'RATE_LIMITED' : 'DUE', nextAttemptAt)
+      if (waiting.inFlight >= waiting.inFlightMax) return told('ENDPOINT_BUSY', nextAttemptAt)
+      if (waiting.isRateSpent) return told('RATE_LIMITED', nextAttemptAt)
+      const dueMs = nextAttemptAt?.getTime() ?? now.getTime()
+      const goesMs = dueMs + (waiting.batchWaitSeconds ?? 0) * 1_000
+      return told(goesMs > now.getTime() ? 'BATCH' : 'DUE', nextAttemptAt)
     }
     default:
       return status satisfies never

@@ -5,7 +5,14 @@ const at = (minute: number) => new Date(Date.UTC(2026, 1, 4, 10, minute))
 const now = at(30)
 const waiting: Waiting = {
   ...{ status: 'PENDING', createdAt: at(0), nextAttemptAt: at(1), lastAttemptAt: null },
-  ...{ retryCount: 0, inFlight: 0, inFlightMax: 10, isRateSpent: false, isBehind: false },
+  ...{
+    retryCount: 0,
+    inFlight: 0,
+    inFlightMax: 10,
+    isRateSpent: false,
+    isBehind: false,
+    batchWaitSeconds: null,
+  },
   ...{ endpointDisabledAt: null, endpointDeletedAt: null },
   ...{ endpointStateSince: null, endpointOpenUntil: null, endpointPausedUntil: null },
   ...{ endpointInFlightLimit: null, skippedAt: null },
@@ -25,6 +32,12 @@ test.each<[string, Partial<Waiting>, ReturnType<typeof undeliveredOf>]>([
     { isBehind: true, isRateSpent: true, nextAttemptAt: at(31) },
     told('ORDER', null),
   ],
+  [
+    'what waits for others to go with it is told so',
+    { batchWaitSeconds: 1_741 },
+    told('BATCH', at(1)),
+  ],
+  ['… until it goes anyway', { batchWaitSeconds: 1_740 }, told('DUE', at(1))],
   [
     'what has spent its rate waits for its turn',
     { isRateSpent: true },
