@@ -1,10 +1,15 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { ensureDatabase } from '../../src/db/migrate.ts'
 import { startFlags } from './flags.ts'
 import { openPostgres } from './postgres.ts'
+import type { Trace } from './webhooks/trace.ts'
 
 /** An installation as a user has it: the product's own processes over a database that waits for its disk. */
 export interface Installation {
@@ -13,8 +18,10 @@ export interface Installation {
   /** A database beside it, for what one would take instead: a NOTIFY there wakes nobody here. */
   readonly rivals: pg.Client
   readonly rivalsUrl: string
+  /** How far processes came when with timed deliveries since this was asked last. */
+  takeTraces(): Trace[]
   /** Starts a process in one of the product's roles, as `npm start` does; ready when it answers. */
-  start(role: 'all' | 'worker'): Promise<Product>
+  start(role: 'all' | 'worker', isTraced?: boolean): Promise<Product>
   stop(): Promise<void>
 }
 
@@ -37,8 +44,12 @@ export async function startInstallation(): Promise<Installation> {
   const rivals = new pg.Client({ connectionString: rivalsUrl })
   await rivals.connect()
   const products = new Set<Product>()
+  const traces = mkdtempSync(join(tmpdir(), 'ubos-traces-'))
+  const tracing = [`--import=${fileURLToPath(new URL('./webhooks/trace.ts', import.meta.url))}`]
+  const traceFile = join(traces, 'traces')
   const env = {
     ...process.env,
+    BENCH_TRACE: traceFile,
     ...{ DATABASE_URL: database.url, UBOS_PROFILE: 'development' },
     ...{ UBOS_MASTER_KEY: randomBytes(32).toString('base64'), PORT: '0', ADMIN_PORT: '0' },
   }
@@ -46,8 +57,19 @@ export async function startInstallation(): Promise<Installation> {
     owner,
     rivals,
     rivalsUrl,
-    async start(role) {
-      const args = [...startFlags, ...profiling(), 'src/doorstep.js', role]
+    takeTraces() {
+      const lines = existsSync(traceFile) ? readFileSync(traceFile, 'utf8').trim().split('\n') : []
+      rmSync(traceFile, { force: true })
+      return lines.filter(Boolean).map((line) => JSON.parse(line) as Trace)
+    },
+    async start(role, isTraced = false) {
+      const args = [
+        ...startFlags,
+        ...profiling(),
+        ...(isTraced ? tracing : []),
+        'src/doorstep.js',
+        role,
+      ]
       const stdio: ['ignore', 'pipe', 'inherit'] = ['ignore', 'pipe', 'inherit']
       const child = spawn(process.execPath, args, { cwd: root, env, stdio })
       const said = await saidUntilReady(child)
@@ -70,6 +92,7 @@ export async function startInstallation(): Promise<Installation> {
       for (const product of products) await product.stop()
       await owner.end()
       await rivals.end()
+      rmSync(traces, { recursive: true, force: true })
       await database[Symbol.asyncDispose]()
     },
   }

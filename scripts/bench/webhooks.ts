@@ -1,14 +1,26 @@
 import { type Asked, sharedMs, startChild } from './child.ts'
 import { type Installation, type Product, startInstallation } from './installation.ts'
-import { bounded, compared, type Row } from './rows.ts'
+import { bounded, compared, figure, type Row, spreadOf } from './rows.ts'
 import { fillBacklog, fillPending, isDrained, isSequenced } from './webhooks/backlog.ts'
 import { aCustomer, aNewCustomer, type Customer } from './webhooks/customer.ts'
 import { fanOutByJobs } from './webhooks/fan.ts'
+import type { Trace } from './webhooks/trace.ts'
 
 const rounds = 3
 const sizes = { each: 240, endpoints: 50, jobs: 1_500, events: 1_000, jobEvents: 60, waits: 100 }
 /** One kilobyte, the size of an event with a client in it. */
-const body = JSON.stringify({ type: 'client.created', data: { note: 'x'.repeat(970) } })
+const data = { currency: 'GBP', note: 'x'.repeat(950) }
+const body = JSON.stringify({ type: 'client.created', data })
+/** Lets it through, once both rules have been looked at. */
+const filter = [
+  { path: '/data/currency', in: ['EUR', 'GBP', 'USD'] },
+  {
+    any: [
+      { path: '/data/draft', exists: true },
+      { path: '/data/note', prefix: 'x' },
+    ],
+  },
+]
 
 interface Bench {
   installation: Installation
@@ -16,6 +28,8 @@ interface Bench {
   base: string
   operatorKey: string
   sandboxKey: string
+  /** When the calls of the last waits had their replies. */
+  replies: number[]
 }
 
 /** Webhooks beside what one would take instead, in turns, in one run. */
@@ -26,10 +40,10 @@ export async function measureWebhooks(): Promise<Row[]> {
     const receiver = await startChild('./webhooks/receiver.ts')
     children.push(receiver)
     const base = `http://127.0.0.1:${await receiver.ask<number>({ ask: 'port' })}`
-    const first = await installation.start('all')
+    const first = await installation.start('all', true)
     const operatorKey = /ubk_op_\S+/.exec(first.said)?.[0] ?? ''
     const sandboxKey = /ubk_test_\S+/.exec(first.said)?.[0] ?? ''
-    const bench = { installation, receiver, base, operatorKey, sandboxKey }
+    const bench = { installation, receiver, base, operatorKey, sandboxKey, replies: [] }
     const posts = await startChild('./webhooks/posts.ts')
     const jobs = await startChild('./webhooks/jobs.ts', {
       BENCH_RIVALS_URL: installation.rivalsUrl,
@@ -57,9 +71,11 @@ export async function measureWebhooks(): Promise<Row[]> {
 /** What a customer waits for: from the reply of the call to its webhook, while nothing else happens. */
 async function waitsOf(bench: Bench, customer: Customer, path: string, count: number) {
   const waits: number[] = []
+  bench.replies.length = 0
   for (let at = 0; at < count; at += 1) {
     await customer.call('POST', '/clients', { name: 'Ada', currency: 'GBP' })
     const repliedMs = sharedMs()
+    bench.replies.push(repliedMs)
     for (;;) {
       const arrivals = await bench.receiver.ask<Record<string, number[]>>({ ask: 'arrivals' })
       const arrivedMs = arrivals[path]?.[at]
@@ -125,9 +141,11 @@ async function measureNeighbours(bench: Bench, all: Product): Promise<Row[]> {
   const backlog = { tenantId, endpointIds: [...healthy, ...hanging], each: 1_000, body }
   await fillBacklog(installation.owner, [backlog])
   await receiver.ask({ ask: 'reset' })
+  installation.takeTraces()
   const busyWaits = await waitsOf(bench, other, '/timed/0', 150)
   busy.push(atQuantile(busyWaits, 0.99))
   const { count, hung } = await receiver.ask<{ count: number; hung: number }>({ ask: 'counts' })
+  const note = stagesOf(bench.replies, installation.takeTraces())
   const p50 = (waits: number[]) => atQuantile(waits, 0.5).toFixed(1)
   console.log(
     `neighbours p50 ${p50(busyWaits)} beside ${p50(quietWaits)} ms; ${count} sent, ${hung} hung`,
@@ -137,9 +155,30 @@ async function measureNeighbours(bench: Bench, all: Product): Promise<Row[]> {
     compared({
       what: "others' commit to first attempt, p99, beside 100,000 of a tenant, a fifth hanging",
       ...{ beside: 'the same, quiet', unit: 'ms' },
-      ...{ ours: busy, theirs: quiet, demand: { atMost: 2 } },
+      ...{ ours: busy, theirs: quiet, demand: { atMost: 2 }, note },
     }),
   ]
+}
+
+/** What a delivery waited for, from the reply of its call on: the p99 of each stage, in ms. */
+function stagesOf(replies: readonly number[], traces: readonly Trace[]): string {
+  const stages: Record<string, number[]> = {}
+  const note = (name: string, ms: number) => {
+    stages[name] ??= []
+    stages[name].push(Math.max(0, ms))
+  }
+  for (const [at, trace] of traces.entries()) {
+    const { sequencedMs, claimedMs, begunMs, sentMs, lateMs } = trace
+    note('sequenced', sequencedMs - (replies[at] ?? Number.NaN))
+    note('claimed', claimedMs - sequencedMs)
+    note('begun', begunMs - claimedMs)
+    note('first byte', sentMs - begunMs)
+    note('loop late', lateMs)
+  }
+  const texts = Object.entries(stages).map(([name, all]) => {
+    return `${name} ${figure(atQuantile(all, 0.5))}, ${figure(atQuantile(all, 0.99))}`
+  })
+  return `p50, p99 of stages: ${texts.join('; ')}`
 }
 
 /** Deliveries, with and without a hanging neighbour, and fan-out; the dispatcher is a worker's. */
@@ -153,6 +192,11 @@ async function measureRates(bench: Bench, all: Product, posts: Asked, jobs: Aske
   for (const id of await listener.endpoints(`${base}/f`, 10)) {
     await listener.call('PATCH', `/webhook-endpoints/${id}`, { status: 'DISABLED' })
   }
+  const filtering = await aNewCustomer(all.url, operatorKey)
+  await filtering.endpoints(`${base}/h`, sizes.endpoints, { filter })
+  const publicly = await aNewCustomer(all.url, operatorKey)
+  const schemes = { signatureSchemes: ['V1', 'V1A'] }
+  await publicly.endpoints(`${base}/h`, sizes.endpoints, { filter, ...schemes })
   await all.stop()
   const worker = await installation.start('worker')
   const { tenantId } = customer
@@ -164,10 +208,17 @@ async function measureRates(bench: Bench, all: Product, posts: Asked, jobs: Aske
     const healthy = { tenantId, endpointIds, each: sizes.each, body }
     const beside = hangs ? [{ tenantId, endpointIds: [hanging], each: total, body }] : []
     const startMs = await fillBacklog(owner, [healthy, ...beside])
-    await isDrained(owner, receiver, healthy)
+    await isDrained(owner, receiver, { ...healthy, total })
     const rate = (1_000 * total) / (performance.now() - startMs)
     if (hangs) await owner.query('delete from delivery_due where endpoint_id = $1', [hanging])
     return rate
+  }
+  /** From the commit of the events on: numbered, read and filtered, made, signed, sent and recorded. */
+  async function published({ tenantId: publisherId }: Customer): Promise<number> {
+    await receiver.ask({ ask: 'reset' })
+    const startMs = await fillPending(owner, publisherId, sizes.each, body)
+    await isDrained(owner, receiver, { tenantId: publisherId, total })
+    return (1_000 * total) / (performance.now() - startMs)
   }
   async function fannedOut(): Promise<number> {
     const startMs = await fillPending(owner, listener.tenantId, sizes.events, body)
@@ -186,6 +237,8 @@ async function measureRates(bench: Bench, all: Product, posts: Asked, jobs: Aske
       const question = { ask: 'deliver', urls, body, count: sizes.jobs }
       return (1_000 * sizes.jobs) / (await jobs.ask<number>(question))
     },
+    filtered: () => published(filtering),
+    filteredPublicly: () => published(publicly),
     besideHanging: () => delivered(true),
     fanOut: fannedOut,
     fanOutJobs: async () =>
@@ -202,6 +255,10 @@ async function measureRates(bench: Bench, all: Product, posts: Asked, jobs: Aske
   const of = (name: keyof typeof contenders) => rates[name] ?? []
   const signed = 'signed deliveries with recorded attempts, 50 endpoints'
   const unit = 'per s'
+  const publicRate = spreadOf(of('filteredPublicly')).median
+  const publicRatio = spreadOf(
+    of('filteredPublicly').map((rate, at) => rate / (of('posts')[at] ?? Number.NaN)),
+  ).median
   return [
     compared({
       ...{ what: signed, beside: 'raw undici posts', unit },
@@ -210,6 +267,12 @@ async function measureRates(bench: Bench, all: Product, posts: Asked, jobs: Aske
     compared({
       ...{ what: signed, beside: 'a graphile-worker job each', unit },
       ...{ ours: of('ours'), theirs: of('jobs'), demand: { atLeast: 3 } },
+    }),
+    compared({
+      what: 'published events to signed, filtered deliveries with recorded attempts, 50 endpoints',
+      ...{ beside: 'raw undici posts', unit, demand: { atLeast: 0.35 } },
+      ...{ ours: of('filtered'), theirs: of('posts') },
+      note: `with v1a too ${figure(publicRate)}, ratio ${figure(publicRatio)}`,
     }),
     compared({
       what: 'healthy endpoints while one hangs with half the traffic',
@@ -234,7 +297,8 @@ async function measureMemory(bench: Bench): Promise<Row[]> {
     await receiver.ask({ ask: 'reset' })
     const backlog = { tenantId: customer.tenantId, endpointIds, each: 1_000, body }
     await fillBacklog(installation.owner, [backlog])
-    await isDrained(installation.owner, receiver, backlog)
+    const total = backlog.each * endpointIds.length
+    await isDrained(installation.owner, receiver, { ...backlog, total })
     measured.push(all.rssMiB())
   }
   await all.stop()

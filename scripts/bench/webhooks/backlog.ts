@@ -46,6 +46,13 @@ export async function fillBacklog(owner: pg.Client, backlogs: readonly Backlog[]
   return performance.now()
 }
 
+interface Drained {
+  tenantId: string
+  /** All of the tenant unless told. */
+  endpointIds?: readonly string[]
+  total: number
+}
+
 /**
  * Waits until the receiver has had all of a backlog and nothing of it is due any more. Postgres is
  * asked at the end only: it has other things to do.
@@ -53,15 +60,15 @@ export async function fillBacklog(owner: pg.Client, backlogs: readonly Backlog[]
 export async function isDrained(
   owner: pg.Client,
   receiver: Asked,
-  { tenantId, endpointIds, each }: Backlog,
+  { tenantId, endpointIds, total }: Drained,
 ): Promise<void> {
-  const total = each * endpointIds.length
   const sent = () => receiver.ask<{ count: number }>({ ask: 'counts' })
   while ((await sent()).count < total) await setTimeout(10)
   for (;;) {
     const { rows } = await owner.query(
-      'select from delivery_due where tenant_id = $1 and endpoint_id = any($2) limit 1',
-      [tenantId, endpointIds],
+      `select from delivery_due
+        where tenant_id = $1 and ($2::text[] is null or endpoint_id = any($2)) limit 1`,
+      [tenantId, endpointIds ?? null],
     )
     if (rows.length === 0) return
     await setTimeout(5)

@@ -15,11 +15,11 @@ export async function aCustomer(url: string, key: string) {
   return {
     tenantId: tenant.id,
     call,
-    /** So many endpoints that are told of new clients, each at a path of its own. */
-    async endpoints(base: string, count: number): Promise<string[]> {
+    /** So many endpoints that are told of new clients, each at a path of its own, and with these settings. */
+    async endpoints(base: string, count: number, settings: object = {}): Promise<string[]> {
       const ids: string[] = []
       for (let at = 0; at < count; at += 1) {
-        const endpoint = { url: `${base}/${at}`, eventTypes: ['client.created'] }
+        const endpoint = { url: `${base}/${at}`, eventTypes: ['client.created'], ...settings }
         ids.push((await call('POST', '/webhook-endpoints', endpoint)).id)
       }
       return ids
