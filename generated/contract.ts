@@ -8760,10 +8760,10 @@ export interface components {
             since: components["schemas"]["TimestampOrNull"];
         };
         /**
-         * @description Why a delivery was not accepted. `DUE`: a worker is about to send it. `ENDPOINT_BUSY`: as many attempts at its endpoint are under way as may be, so it waits for one to end. `RATE_LIMITED`: the rate of its endpoint is spent, so it waits for its turn. `ORDER`: an earlier delivery about the same resource comes first. `CIRCUIT_OPEN`: its endpoint failed many times in a row, so it waits until one delivery is let through to see whether that has changed. `RETRY_AFTER`: its endpoint asked to be left alone for a while. `SENDING`: it is being sent. `RETRY`: it failed, and waits for `nextAttemptAt`. `HELD`: its endpoint is disabled. `EXHAUSTED`: it failed in all attempts. `CANCELLED`: its endpoint was deleted, it waited for too long, or the payload of its event was erased. `SKIPPED`: its endpoint was resumed without it.
+         * @description Why a delivery was not accepted. `DUE`: a worker is about to send it. `ENDPOINT_BUSY`: as many attempts at its endpoint are under way as may be, so it waits for one to end. `RATE_LIMITED`: the rate of its endpoint is spent, so it waits for its turn. `ORDER`: an earlier delivery about the same resource comes first. `BATCH`: it waits for others to go with it. `CIRCUIT_OPEN`: its endpoint failed many times in a row, so it waits until one delivery is let through to see whether that has changed. `RETRY_AFTER`: its endpoint asked to be left alone for a while. `SENDING`: it is being sent. `RETRY`: it failed, and waits for `nextAttemptAt`. `HELD`: its endpoint is disabled. `EXHAUSTED`: it failed in all attempts. `CANCELLED`: its endpoint was deleted, it waited for too long, or the payload of its event was erased. `SKIPPED`: its endpoint was resumed without it.
          * @enum {string}
          */
-        UndeliveredReason: "DUE" | "ENDPOINT_BUSY" | "RATE_LIMITED" | "ORDER" | "CIRCUIT_OPEN" | "RETRY_AFTER" | "SENDING" | "RETRY" | "HELD" | "EXHAUSTED" | "CANCELLED" | "SKIPPED";
+        UndeliveredReason: "DUE" | "ENDPOINT_BUSY" | "RATE_LIMITED" | "ORDER" | "BATCH" | "CIRCUIT_OPEN" | "RETRY_AFTER" | "SENDING" | "RETRY" | "HELD" | "EXHAUSTED" | "CANCELLED" | "SKIPPED";
         /** @description What you used in a period. What is no longer kept (calls after 400 days, events after 90, deliveries after 30, unless you have other policies) is not counted. */
         UsageReport: {
             calls: components["schemas"]["ApiFigures"];
@@ -8865,6 +8865,36 @@ export interface components {
             /** @description The page, in the order asked for. */
             data: components["schemas"]["WebhookAttemptInfo"][];
             nextCursor: components["schemas"]["NextCursor"];
+        };
+        /** @description Several events in one request: its body is a JSON array of what would have been sent each by itself, also where there is only one, in the order of their positions in the log, byte for byte, 256 KiB at most in all (but for one event that is larger by itself). `webhook-id` names the batch, `whb_…`: what once was sent together comes together again under the same id until it is accepted, so that a batch is known by its id as an event is by its own; it is smaller where one of its events was cancelled meanwhile, and what is redelivered goes with a new one. `X-Correlation-Id` is that of the first event. A batch is accepted or fails as a whole, and counts as one request in `inFlightMax` and `rateLimit`; each delivery has attempts of its own. With `ordering` `RESOURCE` there is one event of a resource in a batch. What waits when this is taken away comes one by one, each under the id of its event. */
+        WebhookBatching: {
+            /**
+             * Format: int32
+             * @description So many events at most; a batch that is full goes out at once.
+             * @example 50
+             */
+            maxEvents: number;
+            /**
+             * Format: int32
+             * @description For so long an event that is due waits for others. What has high priority comes first in the next batch.
+             * @example 5
+             */
+            maxWaitSeconds: number;
+        };
+        /** @description Several events in one request: its body is a JSON array of what would have been sent each by itself, also where there is only one, in the order of their positions in the log, byte for byte, 256 KiB at most in all (but for one event that is larger by itself). `webhook-id` names the batch, `whb_…`: what once was sent together comes together again under the same id until it is accepted, so that a batch is known by its id as an event is by its own; it is smaller where one of its events was cancelled meanwhile, and what is redelivered goes with a new one. `X-Correlation-Id` is that of the first event. A batch is accepted or fails as a whole, and counts as one request in `inFlightMax` and `rateLimit`; each delivery has attempts of its own. With `ordering` `RESOURCE` there is one event of a resource in a batch. What waits when this is taken away comes one by one, each under the id of its event. */
+        WebhookBatchingInput: {
+            /**
+             * Format: int32
+             * @description So many events at most; a batch that is full goes out at once.
+             * @example 50
+             */
+            maxEvents: number;
+            /**
+             * Format: int32
+             * @description For so long an event that is due waits for others. What has high priority comes first in the next batch.
+             * @example 5
+             */
+            maxWaitSeconds: number;
         };
         /** @description A header of your own that goes with each webhook, without its value. */
         WebhookCustomHeader: {
@@ -9031,6 +9061,8 @@ export interface components {
         };
         /** @description A webhook endpoint with its signing secret, shown this once and never again. */
         WebhookEndpointCreated: {
+            /** @description Whether several events come in one request; `null` is one event each. */
+            batching: components["schemas"]["WebhookBatching"] | null;
             channel: components["schemas"]["DeliveryChannel"];
             /** @description When the endpoint was created. */
             createdAt: components["schemas"]["Timestamp"];
@@ -9202,6 +9234,8 @@ export interface components {
         WebhookEndpointId: string;
         /** @description A URL of yours to which we send events. */
         WebhookEndpointInfo: {
+            /** @description Whether several events come in one request; `null` is one event each. */
+            batching: components["schemas"]["WebhookBatching"] | null;
             channel: components["schemas"]["DeliveryChannel"];
             /** @description When the endpoint was created. */
             createdAt: components["schemas"]["Timestamp"];
@@ -9251,6 +9285,8 @@ export interface components {
         };
         /** @description A new webhook endpoint. */
         WebhookEndpointInput: {
+            /** @description Whether several events come in one request. Without it, one event each. */
+            batching?: components["schemas"]["WebhookBatchingInput"];
             channel?: components["schemas"]["DeliveryChannel"];
             /** @description What the endpoint is for. */
             description?: string;
@@ -9310,6 +9346,8 @@ export interface components {
         };
         /** @description Changes to a webhook endpoint, as a JSON merge patch: what is absent stays, `null` clears. */
         WebhookEndpointPatch: {
+            /** @description Whether several events come in one request, in place of what held so far; `null` is one event each. */
+            batching?: components["schemas"]["WebhookBatchingInput"] | null;
             channel?: components["schemas"]["DeliveryChannel"];
             /** @description What the endpoint is for. */
             description?: string | null;

@@ -92,6 +92,7 @@ export declare const validateUsageReport: Validate
 export declare const validateUsageReportGroup: Validate
 export declare const validateUsageReportGrouping: Validate
 export declare const validateWebhookAttemptId: Validate
+export declare const validateWebhookBatching: Validate
 export declare const validateWebhookCustomHeader: Validate
 export declare const validateWebhookDeliveryId: Validate
 export declare const validateWebhookEndpointDisabledReason: Validate

@@ -7754,6 +7754,94 @@ export function validateWebhookAttemptId(data, {instancePath="", parentData, par
   return errors === 0;
 }
 
+export function validateWebhookBatching(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((data.maxEvents === undefined) && (missing0 = "maxEvents")) || ((data.maxWaitSeconds === undefined) && (missing0 = "maxWaitSeconds"))){
+        validateWebhookBatching.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.maxEvents !== undefined){
+          let data0 = data.maxEvents;
+          const _errs1 = errors;
+          if(!(((typeof data0 == "number") && (!(data0 % 1) && !isNaN(data0))) && (isFinite(data0)))){
+            validateWebhookBatching.errors = [{instancePath:instancePath+"/maxEvents",schemaPath:"#/properties/maxEvents/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+            return false;
+          }
+          if(errors === _errs1){
+            if((typeof data0 == "number") && (isFinite(data0))){
+              if(data0 > 100 || isNaN(data0)){
+                validateWebhookBatching.errors = [{instancePath:instancePath+"/maxEvents",schemaPath:"#/properties/maxEvents/maximum",keyword:"maximum",params:{comparison: "<=", limit: 100},message:"must be <= 100"}];
+                return false;
+              }
+              else {
+                if(data0 < 2 || isNaN(data0)){
+                  validateWebhookBatching.errors = [{instancePath:instancePath+"/maxEvents",schemaPath:"#/properties/maxEvents/minimum",keyword:"minimum",params:{comparison: ">=", limit: 2},message:"must be >= 2"}];
+                  return false;
+                }
+                else {
+                  if(!(validateInboundReceiptInfo_0.validate(data0))){
+                    validateWebhookBatching.errors = [{instancePath:instancePath+"/maxEvents",schemaPath:"#/properties/maxEvents/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                    return false;
+                  }
+                }
+              }
+            }
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.maxWaitSeconds !== undefined){
+            let data1 = data.maxWaitSeconds;
+            const _errs3 = errors;
+            if(!(((typeof data1 == "number") && (!(data1 % 1) && !isNaN(data1))) && (isFinite(data1)))){
+              validateWebhookBatching.errors = [{instancePath:instancePath+"/maxWaitSeconds",schemaPath:"#/properties/maxWaitSeconds/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+              return false;
+            }
+            if(errors === _errs3){
+              if((typeof data1 == "number") && (isFinite(data1))){
+                if(data1 > 60 || isNaN(data1)){
+                  validateWebhookBatching.errors = [{instancePath:instancePath+"/maxWaitSeconds",schemaPath:"#/properties/maxWaitSeconds/maximum",keyword:"maximum",params:{comparison: "<=", limit: 60},message:"must be <= 60"}];
+                  return false;
+                }
+                else {
+                  if(data1 < 0 || isNaN(data1)){
+                    validateWebhookBatching.errors = [{instancePath:instancePath+"/maxWaitSeconds",schemaPath:"#/properties/maxWaitSeconds/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                    return false;
+                  }
+                  else {
+                    if(!(validateInboundReceiptInfo_0.validate(data1))){
+                      validateWebhookBatching.errors = [{instancePath:instancePath+"/maxWaitSeconds",schemaPath:"#/properties/maxWaitSeconds/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                      return false;
+                    }
+                  }
+                }
+              }
+            }
+            var valid0 = _errs3 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookBatching.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookBatching.errors = vErrors;
+  return errors === 0;
+}
+
 export function validateWebhookCustomHeader(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
@@ -8282,7 +8370,7 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
   if(errors === 0){
     if(data && typeof data == "object" && !Array.isArray(data)){
       let missing0;
-      if((((((((((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.filter === undefined) && (missing0 = "filter"))) || ((data.transformation === undefined) && (missing0 = "transformation"))) || ((data.payloadVersion === undefined) && (missing0 = "payloadVersion"))) || ((data.channel === undefined) && (missing0 = "channel"))) || ((data.retryPolicy === undefined) && (missing0 = "retryPolicy"))) || ((data.inFlightMax === undefined) && (missing0 = "inFlightMax"))) || ((data.rateLimit === undefined) && (missing0 = "rateLimit"))) || ((data.ordering === undefined) && (missing0 = "ordering"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.customHeaders === undefined) && (missing0 = "customHeaders"))) || ((data.signatureSchemes === undefined) && (missing0 = "signatureSchemes"))) || ((data.signingSecrets === undefined) && (missing0 = "signingSecrets"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))){
+      if(((((((((((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.filter === undefined) && (missing0 = "filter"))) || ((data.transformation === undefined) && (missing0 = "transformation"))) || ((data.payloadVersion === undefined) && (missing0 = "payloadVersion"))) || ((data.channel === undefined) && (missing0 = "channel"))) || ((data.retryPolicy === undefined) && (missing0 = "retryPolicy"))) || ((data.inFlightMax === undefined) && (missing0 = "inFlightMax"))) || ((data.rateLimit === undefined) && (missing0 = "rateLimit"))) || ((data.ordering === undefined) && (missing0 = "ordering"))) || ((data.batching === undefined) && (missing0 = "batching"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.customHeaders === undefined) && (missing0 = "customHeaders"))) || ((data.signatureSchemes === undefined) && (missing0 = "signatureSchemes"))) || ((data.signingSecrets === undefined) && (missing0 = "signingSecrets"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))){
         validateWebhookEndpointInfo.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
         return false;
       }
@@ -8650,11 +8738,55 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                                 var valid0 = true;
                               }
                               if(valid0){
-                                if(data.status !== undefined){
+                                if(data.batching !== undefined){
+                                  let data14 = data.batching;
                                   const _errs30 = errors;
-                                  if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
-                                    vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
+                                  const _errs31 = errors;
+                                  let valid5 = false;
+                                  const _errs32 = errors;
+                                  if(!(validateWebhookBatching(data14, {instancePath:instancePath+"/batching",parentData:data,parentDataProperty:"batching",rootData}))){
+                                    vErrors = vErrors === null ? validateWebhookBatching.errors : vErrors.concat(validateWebhookBatching.errors);
                                     errors = vErrors.length;
+                                  }
+                                  var _valid2 = _errs32 === errors;
+                                  valid5 = valid5 || _valid2;
+                                  if(!valid5){
+                                    const _errs33 = errors;
+                                    if(data14 !== null){
+                                      const err4 = {instancePath:instancePath+"/batching",schemaPath:"#/properties/batching/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                                      if(vErrors === null){
+                                        vErrors = [err4];
+                                      }
+                                      else {
+                                        vErrors.push(err4);
+                                      }
+                                      errors++;
+                                    }
+                                    var _valid2 = _errs33 === errors;
+                                    valid5 = valid5 || _valid2;
+                                  }
+                                  if(!valid5){
+                                    const err5 = {instancePath:instancePath+"/batching",schemaPath:"#/properties/batching/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                                    if(vErrors === null){
+                                      vErrors = [err5];
+                                    }
+                                    else {
+                                      vErrors.push(err5);
+                                    }
+                                    errors++;
+                                    validateWebhookEndpointInfo.errors = vErrors;
+                                    return false;
+                                  }
+                                  else {
+                                    errors = _errs31;
+                                    if(vErrors !== null){
+                                      if(_errs31){
+                                        vErrors.length = _errs31;
+                                      }
+                                      else {
+                                        vErrors = null;
+                                      }
+                                    }
                                   }
                                   var valid0 = _errs30 === errors;
                                 }
@@ -8662,67 +8794,67 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                                   var valid0 = true;
                                 }
                                 if(valid0){
-                                  if(data.disabledReason !== undefined){
-                                    let data15 = data.disabledReason;
-                                    const _errs31 = errors;
-                                    const _errs32 = errors;
-                                    let valid5 = false;
-                                    const _errs33 = errors;
-                                    if(!(validateWebhookEndpointDisabledReason(data15, {instancePath:instancePath+"/disabledReason",parentData:data,parentDataProperty:"disabledReason",rootData}))){
-                                      vErrors = vErrors === null ? validateWebhookEndpointDisabledReason.errors : vErrors.concat(validateWebhookEndpointDisabledReason.errors);
+                                  if(data.status !== undefined){
+                                    const _errs35 = errors;
+                                    if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
+                                      vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
                                       errors = vErrors.length;
                                     }
-                                    var _valid2 = _errs33 === errors;
-                                    valid5 = valid5 || _valid2;
-                                    if(!valid5){
-                                      const _errs34 = errors;
-                                      if(data15 !== null){
-                                        const err4 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
-                                        if(vErrors === null){
-                                          vErrors = [err4];
-                                        }
-                                        else {
-                                          vErrors.push(err4);
-                                        }
-                                        errors++;
-                                      }
-                                      var _valid2 = _errs34 === errors;
-                                      valid5 = valid5 || _valid2;
-                                    }
-                                    if(!valid5){
-                                      const err5 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
-                                      if(vErrors === null){
-                                        vErrors = [err5];
-                                      }
-                                      else {
-                                        vErrors.push(err5);
-                                      }
-                                      errors++;
-                                      validateWebhookEndpointInfo.errors = vErrors;
-                                      return false;
-                                    }
-                                    else {
-                                      errors = _errs32;
-                                      if(vErrors !== null){
-                                        if(_errs32){
-                                          vErrors.length = _errs32;
-                                        }
-                                        else {
-                                          vErrors = null;
-                                        }
-                                      }
-                                    }
-                                    var valid0 = _errs31 === errors;
+                                    var valid0 = _errs35 === errors;
                                   }
                                   else {
                                     var valid0 = true;
                                   }
                                   if(valid0){
-                                    if(data.disabledAt !== undefined){
+                                    if(data.disabledReason !== undefined){
+                                      let data16 = data.disabledReason;
                                       const _errs36 = errors;
-                                      if(!(validateTimestampOrNull(data.disabledAt, {instancePath:instancePath+"/disabledAt",parentData:data,parentDataProperty:"disabledAt",rootData}))){
-                                        vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                                      const _errs37 = errors;
+                                      let valid6 = false;
+                                      const _errs38 = errors;
+                                      if(!(validateWebhookEndpointDisabledReason(data16, {instancePath:instancePath+"/disabledReason",parentData:data,parentDataProperty:"disabledReason",rootData}))){
+                                        vErrors = vErrors === null ? validateWebhookEndpointDisabledReason.errors : vErrors.concat(validateWebhookEndpointDisabledReason.errors);
                                         errors = vErrors.length;
+                                      }
+                                      var _valid3 = _errs38 === errors;
+                                      valid6 = valid6 || _valid3;
+                                      if(!valid6){
+                                        const _errs39 = errors;
+                                        if(data16 !== null){
+                                          const err6 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                                          if(vErrors === null){
+                                            vErrors = [err6];
+                                          }
+                                          else {
+                                            vErrors.push(err6);
+                                          }
+                                          errors++;
+                                        }
+                                        var _valid3 = _errs39 === errors;
+                                        valid6 = valid6 || _valid3;
+                                      }
+                                      if(!valid6){
+                                        const err7 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                                        if(vErrors === null){
+                                          vErrors = [err7];
+                                        }
+                                        else {
+                                          vErrors.push(err7);
+                                        }
+                                        errors++;
+                                        validateWebhookEndpointInfo.errors = vErrors;
+                                        return false;
+                                      }
+                                      else {
+                                        errors = _errs37;
+                                        if(vErrors !== null){
+                                          if(_errs37){
+                                            vErrors.length = _errs37;
+                                          }
+                                          else {
+                                            vErrors = null;
+                                          }
+                                        }
                                       }
                                       var valid0 = _errs36 === errors;
                                     }
@@ -8730,108 +8862,78 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                                       var valid0 = true;
                                     }
                                     if(valid0){
-                                      if(data.customHeaders !== undefined){
-                                        let data17 = data.customHeaders;
-                                        const _errs37 = errors;
-                                        if(errors === _errs37){
-                                          if(Array.isArray(data17)){
-                                            if(data17.length > 10){
-                                              validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
-                                              return false;
-                                            }
-                                            else {
-                                              var valid6 = true;
-                                              const len2 = data17.length;
-                                              for(let i2=0; i2<len2; i2++){
-                                                const _errs39 = errors;
-                                                if(!(validateWebhookCustomHeader(data17[i2], {instancePath:instancePath+"/customHeaders/" + i2,parentData:data17,parentDataProperty:i2,rootData}))){
-                                                  vErrors = vErrors === null ? validateWebhookCustomHeader.errors : vErrors.concat(validateWebhookCustomHeader.errors);
-                                                  errors = vErrors.length;
-                                                }
-                                                var valid6 = _errs39 === errors;
-                                                if(!valid6){
-                                                  break;
-                                                }
-                                              }
-                                            }
-                                          }
-                                          else {
-                                            validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/type",keyword:"type",params:{type: "array"},message:"must be array"}];
-                                            return false;
-                                          }
+                                      if(data.disabledAt !== undefined){
+                                        const _errs41 = errors;
+                                        if(!(validateTimestampOrNull(data.disabledAt, {instancePath:instancePath+"/disabledAt",parentData:data,parentDataProperty:"disabledAt",rootData}))){
+                                          vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                                          errors = vErrors.length;
                                         }
-                                        var valid0 = _errs37 === errors;
+                                        var valid0 = _errs41 === errors;
                                       }
                                       else {
                                         var valid0 = true;
                                       }
                                       if(valid0){
-                                        if(data.signatureSchemes !== undefined){
-                                          let data19 = data.signatureSchemes;
-                                          const _errs40 = errors;
-                                          if(errors === _errs40){
-                                            if(Array.isArray(data19)){
-                                              if(data19.length > 2){
-                                                validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
+                                        if(data.customHeaders !== undefined){
+                                          let data18 = data.customHeaders;
+                                          const _errs42 = errors;
+                                          if(errors === _errs42){
+                                            if(Array.isArray(data18)){
+                                              if(data18.length > 10){
+                                                validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
                                                 return false;
                                               }
                                               else {
-                                                if(data19.length < 1){
-                                                  validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
-                                                  return false;
-                                                }
-                                                else {
-                                                  var valid7 = true;
-                                                  const len3 = data19.length;
-                                                  for(let i3=0; i3<len3; i3++){
-                                                    const _errs42 = errors;
-                                                    if(!(validateWebhookSignatureScheme(data19[i3], {instancePath:instancePath+"/signatureSchemes/" + i3,parentData:data19,parentDataProperty:i3,rootData}))){
-                                                      vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
-                                                      errors = vErrors.length;
-                                                    }
-                                                    var valid7 = _errs42 === errors;
-                                                    if(!valid7){
-                                                      break;
-                                                    }
+                                                var valid7 = true;
+                                                const len2 = data18.length;
+                                                for(let i2=0; i2<len2; i2++){
+                                                  const _errs44 = errors;
+                                                  if(!(validateWebhookCustomHeader(data18[i2], {instancePath:instancePath+"/customHeaders/" + i2,parentData:data18,parentDataProperty:i2,rootData}))){
+                                                    vErrors = vErrors === null ? validateWebhookCustomHeader.errors : vErrors.concat(validateWebhookCustomHeader.errors);
+                                                    errors = vErrors.length;
+                                                  }
+                                                  var valid7 = _errs44 === errors;
+                                                  if(!valid7){
+                                                    break;
                                                   }
                                                 }
                                               }
                                             }
                                             else {
-                                              validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                              validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/type",keyword:"type",params:{type: "array"},message:"must be array"}];
                                               return false;
                                             }
                                           }
-                                          var valid0 = _errs40 === errors;
+                                          var valid0 = _errs42 === errors;
                                         }
                                         else {
                                           var valid0 = true;
                                         }
                                         if(valid0){
-                                          if(data.signingSecrets !== undefined){
-                                            let data21 = data.signingSecrets;
-                                            const _errs43 = errors;
-                                            if(errors === _errs43){
-                                              if(Array.isArray(data21)){
-                                                if(data21.length > 10){
-                                                  validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                                          if(data.signatureSchemes !== undefined){
+                                            let data20 = data.signatureSchemes;
+                                            const _errs45 = errors;
+                                            if(errors === _errs45){
+                                              if(Array.isArray(data20)){
+                                                if(data20.length > 2){
+                                                  validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
                                                   return false;
                                                 }
                                                 else {
-                                                  if(data21.length < 1){
-                                                    validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                                  if(data20.length < 1){
+                                                    validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
                                                     return false;
                                                   }
                                                   else {
                                                     var valid8 = true;
-                                                    const len4 = data21.length;
-                                                    for(let i4=0; i4<len4; i4++){
-                                                      const _errs45 = errors;
-                                                      if(!(validateWebhookSigningSecretInfo(data21[i4], {instancePath:instancePath+"/signingSecrets/" + i4,parentData:data21,parentDataProperty:i4,rootData}))){
-                                                        vErrors = vErrors === null ? validateWebhookSigningSecretInfo.errors : vErrors.concat(validateWebhookSigningSecretInfo.errors);
+                                                    const len3 = data20.length;
+                                                    for(let i3=0; i3<len3; i3++){
+                                                      const _errs47 = errors;
+                                                      if(!(validateWebhookSignatureScheme(data20[i3], {instancePath:instancePath+"/signatureSchemes/" + i3,parentData:data20,parentDataProperty:i3,rootData}))){
+                                                        vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
                                                         errors = vErrors.length;
                                                       }
-                                                      var valid8 = _errs45 === errors;
+                                                      var valid8 = _errs47 === errors;
                                                       if(!valid8){
                                                         break;
                                                       }
@@ -8840,50 +8942,93 @@ export function validateWebhookEndpointInfo(data, {instancePath="", parentData, 
                                                 }
                                               }
                                               else {
-                                                validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                                validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
                                                 return false;
                                               }
                                             }
-                                            var valid0 = _errs43 === errors;
+                                            var valid0 = _errs45 === errors;
                                           }
                                           else {
                                             var valid0 = true;
                                           }
                                           if(valid0){
-                                            if(data.createdAt !== undefined){
-                                              const _errs46 = errors;
-                                              if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
-                                                vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
-                                                errors = vErrors.length;
+                                            if(data.signingSecrets !== undefined){
+                                              let data22 = data.signingSecrets;
+                                              const _errs48 = errors;
+                                              if(errors === _errs48){
+                                                if(Array.isArray(data22)){
+                                                  if(data22.length > 10){
+                                                    validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                                                    return false;
+                                                  }
+                                                  else {
+                                                    if(data22.length < 1){
+                                                      validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                                      return false;
+                                                    }
+                                                    else {
+                                                      var valid9 = true;
+                                                      const len4 = data22.length;
+                                                      for(let i4=0; i4<len4; i4++){
+                                                        const _errs50 = errors;
+                                                        if(!(validateWebhookSigningSecretInfo(data22[i4], {instancePath:instancePath+"/signingSecrets/" + i4,parentData:data22,parentDataProperty:i4,rootData}))){
+                                                          vErrors = vErrors === null ? validateWebhookSigningSecretInfo.errors : vErrors.concat(validateWebhookSigningSecretInfo.errors);
+                                                          errors = vErrors.length;
+                                                        }
+                                                        var valid9 = _errs50 === errors;
+                                                        if(!valid9){
+                                                          break;
+                                                        }
+                                                      }
+                                                    }
+                                                  }
+                                                }
+                                                else {
+                                                  validateWebhookEndpointInfo.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                                  return false;
+                                                }
                                               }
-                                              var valid0 = _errs46 === errors;
+                                              var valid0 = _errs48 === errors;
                                             }
                                             else {
                                               var valid0 = true;
                                             }
                                             if(valid0){
-                                              if(data.updatedAt !== undefined){
-                                                const _errs47 = errors;
-                                                if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                                              if(data.createdAt !== undefined){
+                                                const _errs51 = errors;
+                                                if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
                                                   vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                                                   errors = vErrors.length;
                                                 }
-                                                var valid0 = _errs47 === errors;
+                                                var valid0 = _errs51 === errors;
                                               }
                                               else {
                                                 var valid0 = true;
                                               }
                                               if(valid0){
-                                                if(data.revision !== undefined){
-                                                  const _errs48 = errors;
-                                                  if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
-                                                    vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                                if(data.updatedAt !== undefined){
+                                                  const _errs52 = errors;
+                                                  if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                                                    vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                                                     errors = vErrors.length;
                                                   }
-                                                  var valid0 = _errs48 === errors;
+                                                  var valid0 = _errs52 === errors;
                                                 }
                                                 else {
                                                   var valid0 = true;
+                                                }
+                                                if(valid0){
+                                                  if(data.revision !== undefined){
+                                                    const _errs53 = errors;
+                                                    if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
+                                                      vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                                      errors = vErrors.length;
+                                                    }
+                                                    var valid0 = _errs53 === errors;
+                                                  }
+                                                  else {
+                                                    var valid0 = true;
+                                                  }
                                                 }
                                               }
                                             }

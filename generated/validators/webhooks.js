@@ -14,6 +14,7 @@ import {
   validateTimestamp,
   validateTimestampOrNull,
   validateWebhookAttemptId,
+  validateWebhookBatching,
   validateWebhookCustomHeader,
   validateWebhookDeliveryId,
   validateWebhookEndpointDisabledReason,
@@ -44,7 +45,7 @@ const listWebhookDeliveriesQuery_3 = { "endpointId": 0, "eventId": 0, "eventType
 const listWebhookDeliveriesQuery_4 = ["-createdAt","createdAt"]
 const validateDeliveryStatus_0 = ["PENDING","SENDING","DELIVERED","HELD","EXHAUSTED","CANCELLED"]
 const validateUndeliveredInfo_1 = ["integer","null"]
-const validateUndeliveredReason_0 = ["DUE","ENDPOINT_BUSY","RATE_LIMITED","ORDER","CIRCUIT_OPEN","RETRY_AFTER","SENDING","RETRY","HELD","EXHAUSTED","CANCELLED","SKIPPED"]
+const validateUndeliveredReason_0 = ["DUE","ENDPOINT_BUSY","RATE_LIMITED","ORDER","BATCH","CIRCUIT_OPEN","RETRY_AFTER","SENDING","RETRY","HELD","EXHAUSTED","CANCELLED","SKIPPED"]
 const validateWebhookAttemptInfo_2 = ["string","null"]
 const validateWebhookDeliveryFigures_0 = formats["int64"]
 const validateWebhookDeliveryFigures_1 = ["number","null"]
@@ -56,8 +57,8 @@ const validateWebhookEndpointInput_2 = new RegExp("^https?://[!-~]+$", "u")
 const validateWebhookEndpointInput_3 = new RegExp("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", "u")
 const validateWebhookEndpointInput_4 = new RegExp("^[!-~]([ !-~]*[!-~])?$", "u")
 const validateWebhookEndpointInput_5 = new RegExp("^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$", "u")
-const validateWebhookEndpointInput_6 = { "url": 0, "eventTypes": 0, "signatureSchemes": 0, "filter": 0, "headers": 0, "transformation": 0, "payloadVersion": 0, "channel": 0, "retryPolicy": 0, "inFlightMax": 0, "rateLimit": 0, "ordering": 0, "description": 0 }
-const validateWebhookEndpointPatch_6 = { "url": 0, "eventTypes": 0, "signatureSchemes": 0, "filter": 0, "headers": 0, "transformation": 0, "payloadVersion": 0, "channel": 0, "retryPolicy": 0, "inFlightMax": 0, "rateLimit": 0, "ordering": 0, "description": 0, "status": 0 }
+const validateWebhookEndpointInput_6 = { "url": 0, "eventTypes": 0, "signatureSchemes": 0, "filter": 0, "headers": 0, "transformation": 0, "payloadVersion": 0, "channel": 0, "retryPolicy": 0, "inFlightMax": 0, "rateLimit": 0, "ordering": 0, "batching": 0, "description": 0 }
+const validateWebhookEndpointPatch_6 = { "url": 0, "eventTypes": 0, "signatureSchemes": 0, "filter": 0, "headers": 0, "transformation": 0, "payloadVersion": 0, "channel": 0, "retryPolicy": 0, "inFlightMax": 0, "rateLimit": 0, "ordering": 0, "batching": 0, "description": 0, "status": 0 }
 const validateWebhookEndpointPatch_7 = ["object","null"]
 const validateWebhookFilterRuleInput_0 = new RegExp("^(/([^~/\\u0000-\\u001f\\u007f\\ud800-\\udfff]|~[01])*)+$", "u")
 const validateWebhookFilterRuleInput_2 = { "path": 0, "equals": 0, "notEquals": 0, "in": 0, "exists": 0, "prefix": 0, "lt": 0, "gt": 0, "all": 0, "any": 0, "not": 0 }
@@ -1254,7 +1255,7 @@ export function validateUndeliveredReason(data, {instancePath="", parentData, pa
     validateUndeliveredReason.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
     return false;
   }
-  if(!((((((((((((data === "DUE") || (data === "ENDPOINT_BUSY")) || (data === "RATE_LIMITED")) || (data === "ORDER")) || (data === "CIRCUIT_OPEN")) || (data === "RETRY_AFTER")) || (data === "SENDING")) || (data === "RETRY")) || (data === "HELD")) || (data === "EXHAUSTED")) || (data === "CANCELLED")) || (data === "SKIPPED"))){
+  if(!(((((((((((((data === "DUE") || (data === "ENDPOINT_BUSY")) || (data === "RATE_LIMITED")) || (data === "ORDER")) || (data === "BATCH")) || (data === "CIRCUIT_OPEN")) || (data === "RETRY_AFTER")) || (data === "SENDING")) || (data === "RETRY")) || (data === "HELD")) || (data === "EXHAUSTED")) || (data === "CANCELLED")) || (data === "SKIPPED"))){
     validateUndeliveredReason.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateUndeliveredReason_0},message:"must be equal to one of the allowed values"}];
     return false;
   }
@@ -1547,6 +1548,104 @@ export function validateWebhookAttemptList(data, {instancePath="", parentData, p
     }
   }
   validateWebhookAttemptList.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookBatchingInput(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((data.maxEvents === undefined) && (missing0 = "maxEvents")) || ((data.maxWaitSeconds === undefined) && (missing0 = "maxWaitSeconds"))){
+        validateWebhookBatchingInput.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        const _errs1 = errors;
+        for(const key0 in data){
+          if(!((key0 === "maxEvents") || (key0 === "maxWaitSeconds"))){
+            validateWebhookBatchingInput.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+            return false;
+            break;
+          }
+        }
+        if(_errs1 === errors){
+          if(data.maxEvents !== undefined){
+            let data0 = data.maxEvents;
+            const _errs2 = errors;
+            if(!(((typeof data0 == "number") && (!(data0 % 1) && !isNaN(data0))) && (isFinite(data0)))){
+              validateWebhookBatchingInput.errors = [{instancePath:instancePath+"/maxEvents",schemaPath:"#/properties/maxEvents/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+              return false;
+            }
+            if(errors === _errs2){
+              if((typeof data0 == "number") && (isFinite(data0))){
+                if(data0 > 100 || isNaN(data0)){
+                  validateWebhookBatchingInput.errors = [{instancePath:instancePath+"/maxEvents",schemaPath:"#/properties/maxEvents/maximum",keyword:"maximum",params:{comparison: "<=", limit: 100},message:"must be <= 100"}];
+                  return false;
+                }
+                else {
+                  if(data0 < 2 || isNaN(data0)){
+                    validateWebhookBatchingInput.errors = [{instancePath:instancePath+"/maxEvents",schemaPath:"#/properties/maxEvents/minimum",keyword:"minimum",params:{comparison: ">=", limit: 2},message:"must be >= 2"}];
+                    return false;
+                  }
+                  else {
+                    if(!(listDeliveryAttemptsQuery_0.validate(data0))){
+                      validateWebhookBatchingInput.errors = [{instancePath:instancePath+"/maxEvents",schemaPath:"#/properties/maxEvents/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                      return false;
+                    }
+                  }
+                }
+              }
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.maxWaitSeconds !== undefined){
+              let data1 = data.maxWaitSeconds;
+              const _errs4 = errors;
+              if(!(((typeof data1 == "number") && (!(data1 % 1) && !isNaN(data1))) && (isFinite(data1)))){
+                validateWebhookBatchingInput.errors = [{instancePath:instancePath+"/maxWaitSeconds",schemaPath:"#/properties/maxWaitSeconds/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                return false;
+              }
+              if(errors === _errs4){
+                if((typeof data1 == "number") && (isFinite(data1))){
+                  if(data1 > 60 || isNaN(data1)){
+                    validateWebhookBatchingInput.errors = [{instancePath:instancePath+"/maxWaitSeconds",schemaPath:"#/properties/maxWaitSeconds/maximum",keyword:"maximum",params:{comparison: "<=", limit: 60},message:"must be <= 60"}];
+                    return false;
+                  }
+                  else {
+                    if(data1 < 0 || isNaN(data1)){
+                      validateWebhookBatchingInput.errors = [{instancePath:instancePath+"/maxWaitSeconds",schemaPath:"#/properties/maxWaitSeconds/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                      return false;
+                    }
+                    else {
+                      if(!(listDeliveryAttemptsQuery_0.validate(data1))){
+                        validateWebhookBatchingInput.errors = [{instancePath:instancePath+"/maxWaitSeconds",schemaPath:"#/properties/maxWaitSeconds/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                        return false;
+                      }
+                    }
+                  }
+                }
+              }
+              var valid0 = _errs4 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookBatchingInput.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookBatchingInput.errors = vErrors;
   return errors === 0;
 }
 
@@ -2944,7 +3043,7 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
   if(errors === 0){
     if(data && typeof data == "object" && !Array.isArray(data)){
       let missing0;
-      if(((((((((((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.filter === undefined) && (missing0 = "filter"))) || ((data.transformation === undefined) && (missing0 = "transformation"))) || ((data.payloadVersion === undefined) && (missing0 = "payloadVersion"))) || ((data.channel === undefined) && (missing0 = "channel"))) || ((data.retryPolicy === undefined) && (missing0 = "retryPolicy"))) || ((data.inFlightMax === undefined) && (missing0 = "inFlightMax"))) || ((data.rateLimit === undefined) && (missing0 = "rateLimit"))) || ((data.ordering === undefined) && (missing0 = "ordering"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.customHeaders === undefined) && (missing0 = "customHeaders"))) || ((data.signatureSchemes === undefined) && (missing0 = "signatureSchemes"))) || ((data.signingSecrets === undefined) && (missing0 = "signingSecrets"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))) || ((data.secret === undefined) && (missing0 = "secret"))){
+      if((((((((((((((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.url === undefined) && (missing0 = "url"))) || ((data.description === undefined) && (missing0 = "description"))) || ((data.eventTypes === undefined) && (missing0 = "eventTypes"))) || ((data.filter === undefined) && (missing0 = "filter"))) || ((data.transformation === undefined) && (missing0 = "transformation"))) || ((data.payloadVersion === undefined) && (missing0 = "payloadVersion"))) || ((data.channel === undefined) && (missing0 = "channel"))) || ((data.retryPolicy === undefined) && (missing0 = "retryPolicy"))) || ((data.inFlightMax === undefined) && (missing0 = "inFlightMax"))) || ((data.rateLimit === undefined) && (missing0 = "rateLimit"))) || ((data.ordering === undefined) && (missing0 = "ordering"))) || ((data.batching === undefined) && (missing0 = "batching"))) || ((data.status === undefined) && (missing0 = "status"))) || ((data.disabledReason === undefined) && (missing0 = "disabledReason"))) || ((data.disabledAt === undefined) && (missing0 = "disabledAt"))) || ((data.customHeaders === undefined) && (missing0 = "customHeaders"))) || ((data.signatureSchemes === undefined) && (missing0 = "signatureSchemes"))) || ((data.signingSecrets === undefined) && (missing0 = "signingSecrets"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.updatedAt === undefined) && (missing0 = "updatedAt"))) || ((data.revision === undefined) && (missing0 = "revision"))) || ((data.secret === undefined) && (missing0 = "secret"))){
         validateWebhookEndpointCreated.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
         return false;
       }
@@ -3312,11 +3411,55 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                                 var valid0 = true;
                               }
                               if(valid0){
-                                if(data.status !== undefined){
+                                if(data.batching !== undefined){
+                                  let data14 = data.batching;
                                   const _errs30 = errors;
-                                  if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
-                                    vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
+                                  const _errs31 = errors;
+                                  let valid5 = false;
+                                  const _errs32 = errors;
+                                  if(!(validateWebhookBatching(data14, {instancePath:instancePath+"/batching",parentData:data,parentDataProperty:"batching",rootData}))){
+                                    vErrors = vErrors === null ? validateWebhookBatching.errors : vErrors.concat(validateWebhookBatching.errors);
                                     errors = vErrors.length;
+                                  }
+                                  var _valid2 = _errs32 === errors;
+                                  valid5 = valid5 || _valid2;
+                                  if(!valid5){
+                                    const _errs33 = errors;
+                                    if(data14 !== null){
+                                      const err4 = {instancePath:instancePath+"/batching",schemaPath:"#/properties/batching/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                                      if(vErrors === null){
+                                        vErrors = [err4];
+                                      }
+                                      else {
+                                        vErrors.push(err4);
+                                      }
+                                      errors++;
+                                    }
+                                    var _valid2 = _errs33 === errors;
+                                    valid5 = valid5 || _valid2;
+                                  }
+                                  if(!valid5){
+                                    const err5 = {instancePath:instancePath+"/batching",schemaPath:"#/properties/batching/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                                    if(vErrors === null){
+                                      vErrors = [err5];
+                                    }
+                                    else {
+                                      vErrors.push(err5);
+                                    }
+                                    errors++;
+                                    validateWebhookEndpointCreated.errors = vErrors;
+                                    return false;
+                                  }
+                                  else {
+                                    errors = _errs31;
+                                    if(vErrors !== null){
+                                      if(_errs31){
+                                        vErrors.length = _errs31;
+                                      }
+                                      else {
+                                        vErrors = null;
+                                      }
+                                    }
                                   }
                                   var valid0 = _errs30 === errors;
                                 }
@@ -3324,67 +3467,67 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                                   var valid0 = true;
                                 }
                                 if(valid0){
-                                  if(data.disabledReason !== undefined){
-                                    let data15 = data.disabledReason;
-                                    const _errs31 = errors;
-                                    const _errs32 = errors;
-                                    let valid5 = false;
-                                    const _errs33 = errors;
-                                    if(!(validateWebhookEndpointDisabledReason(data15, {instancePath:instancePath+"/disabledReason",parentData:data,parentDataProperty:"disabledReason",rootData}))){
-                                      vErrors = vErrors === null ? validateWebhookEndpointDisabledReason.errors : vErrors.concat(validateWebhookEndpointDisabledReason.errors);
+                                  if(data.status !== undefined){
+                                    const _errs35 = errors;
+                                    if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
+                                      vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
                                       errors = vErrors.length;
                                     }
-                                    var _valid2 = _errs33 === errors;
-                                    valid5 = valid5 || _valid2;
-                                    if(!valid5){
-                                      const _errs34 = errors;
-                                      if(data15 !== null){
-                                        const err4 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
-                                        if(vErrors === null){
-                                          vErrors = [err4];
-                                        }
-                                        else {
-                                          vErrors.push(err4);
-                                        }
-                                        errors++;
-                                      }
-                                      var _valid2 = _errs34 === errors;
-                                      valid5 = valid5 || _valid2;
-                                    }
-                                    if(!valid5){
-                                      const err5 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
-                                      if(vErrors === null){
-                                        vErrors = [err5];
-                                      }
-                                      else {
-                                        vErrors.push(err5);
-                                      }
-                                      errors++;
-                                      validateWebhookEndpointCreated.errors = vErrors;
-                                      return false;
-                                    }
-                                    else {
-                                      errors = _errs32;
-                                      if(vErrors !== null){
-                                        if(_errs32){
-                                          vErrors.length = _errs32;
-                                        }
-                                        else {
-                                          vErrors = null;
-                                        }
-                                      }
-                                    }
-                                    var valid0 = _errs31 === errors;
+                                    var valid0 = _errs35 === errors;
                                   }
                                   else {
                                     var valid0 = true;
                                   }
                                   if(valid0){
-                                    if(data.disabledAt !== undefined){
+                                    if(data.disabledReason !== undefined){
+                                      let data16 = data.disabledReason;
                                       const _errs36 = errors;
-                                      if(!(validateTimestampOrNull(data.disabledAt, {instancePath:instancePath+"/disabledAt",parentData:data,parentDataProperty:"disabledAt",rootData}))){
-                                        vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                                      const _errs37 = errors;
+                                      let valid6 = false;
+                                      const _errs38 = errors;
+                                      if(!(validateWebhookEndpointDisabledReason(data16, {instancePath:instancePath+"/disabledReason",parentData:data,parentDataProperty:"disabledReason",rootData}))){
+                                        vErrors = vErrors === null ? validateWebhookEndpointDisabledReason.errors : vErrors.concat(validateWebhookEndpointDisabledReason.errors);
                                         errors = vErrors.length;
+                                      }
+                                      var _valid3 = _errs38 === errors;
+                                      valid6 = valid6 || _valid3;
+                                      if(!valid6){
+                                        const _errs39 = errors;
+                                        if(data16 !== null){
+                                          const err6 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                                          if(vErrors === null){
+                                            vErrors = [err6];
+                                          }
+                                          else {
+                                            vErrors.push(err6);
+                                          }
+                                          errors++;
+                                        }
+                                        var _valid3 = _errs39 === errors;
+                                        valid6 = valid6 || _valid3;
+                                      }
+                                      if(!valid6){
+                                        const err7 = {instancePath:instancePath+"/disabledReason",schemaPath:"#/properties/disabledReason/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                                        if(vErrors === null){
+                                          vErrors = [err7];
+                                        }
+                                        else {
+                                          vErrors.push(err7);
+                                        }
+                                        errors++;
+                                        validateWebhookEndpointCreated.errors = vErrors;
+                                        return false;
+                                      }
+                                      else {
+                                        errors = _errs37;
+                                        if(vErrors !== null){
+                                          if(_errs37){
+                                            vErrors.length = _errs37;
+                                          }
+                                          else {
+                                            vErrors = null;
+                                          }
+                                        }
                                       }
                                       var valid0 = _errs36 === errors;
                                     }
@@ -3392,108 +3535,78 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                                       var valid0 = true;
                                     }
                                     if(valid0){
-                                      if(data.customHeaders !== undefined){
-                                        let data17 = data.customHeaders;
-                                        const _errs37 = errors;
-                                        if(errors === _errs37){
-                                          if(Array.isArray(data17)){
-                                            if(data17.length > 10){
-                                              validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
-                                              return false;
-                                            }
-                                            else {
-                                              var valid6 = true;
-                                              const len2 = data17.length;
-                                              for(let i2=0; i2<len2; i2++){
-                                                const _errs39 = errors;
-                                                if(!(validateWebhookCustomHeader(data17[i2], {instancePath:instancePath+"/customHeaders/" + i2,parentData:data17,parentDataProperty:i2,rootData}))){
-                                                  vErrors = vErrors === null ? validateWebhookCustomHeader.errors : vErrors.concat(validateWebhookCustomHeader.errors);
-                                                  errors = vErrors.length;
-                                                }
-                                                var valid6 = _errs39 === errors;
-                                                if(!valid6){
-                                                  break;
-                                                }
-                                              }
-                                            }
-                                          }
-                                          else {
-                                            validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/type",keyword:"type",params:{type: "array"},message:"must be array"}];
-                                            return false;
-                                          }
+                                      if(data.disabledAt !== undefined){
+                                        const _errs41 = errors;
+                                        if(!(validateTimestampOrNull(data.disabledAt, {instancePath:instancePath+"/disabledAt",parentData:data,parentDataProperty:"disabledAt",rootData}))){
+                                          vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                                          errors = vErrors.length;
                                         }
-                                        var valid0 = _errs37 === errors;
+                                        var valid0 = _errs41 === errors;
                                       }
                                       else {
                                         var valid0 = true;
                                       }
                                       if(valid0){
-                                        if(data.signatureSchemes !== undefined){
-                                          let data19 = data.signatureSchemes;
-                                          const _errs40 = errors;
-                                          if(errors === _errs40){
-                                            if(Array.isArray(data19)){
-                                              if(data19.length > 2){
-                                                validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
+                                        if(data.customHeaders !== undefined){
+                                          let data18 = data.customHeaders;
+                                          const _errs42 = errors;
+                                          if(errors === _errs42){
+                                            if(Array.isArray(data18)){
+                                              if(data18.length > 10){
+                                                validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
                                                 return false;
                                               }
                                               else {
-                                                if(data19.length < 1){
-                                                  validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
-                                                  return false;
-                                                }
-                                                else {
-                                                  var valid7 = true;
-                                                  const len3 = data19.length;
-                                                  for(let i3=0; i3<len3; i3++){
-                                                    const _errs42 = errors;
-                                                    if(!(validateWebhookSignatureScheme(data19[i3], {instancePath:instancePath+"/signatureSchemes/" + i3,parentData:data19,parentDataProperty:i3,rootData}))){
-                                                      vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
-                                                      errors = vErrors.length;
-                                                    }
-                                                    var valid7 = _errs42 === errors;
-                                                    if(!valid7){
-                                                      break;
-                                                    }
+                                                var valid7 = true;
+                                                const len2 = data18.length;
+                                                for(let i2=0; i2<len2; i2++){
+                                                  const _errs44 = errors;
+                                                  if(!(validateWebhookCustomHeader(data18[i2], {instancePath:instancePath+"/customHeaders/" + i2,parentData:data18,parentDataProperty:i2,rootData}))){
+                                                    vErrors = vErrors === null ? validateWebhookCustomHeader.errors : vErrors.concat(validateWebhookCustomHeader.errors);
+                                                    errors = vErrors.length;
+                                                  }
+                                                  var valid7 = _errs44 === errors;
+                                                  if(!valid7){
+                                                    break;
                                                   }
                                                 }
                                               }
                                             }
                                             else {
-                                              validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                              validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/customHeaders",schemaPath:"#/properties/customHeaders/type",keyword:"type",params:{type: "array"},message:"must be array"}];
                                               return false;
                                             }
                                           }
-                                          var valid0 = _errs40 === errors;
+                                          var valid0 = _errs42 === errors;
                                         }
                                         else {
                                           var valid0 = true;
                                         }
                                         if(valid0){
-                                          if(data.signingSecrets !== undefined){
-                                            let data21 = data.signingSecrets;
-                                            const _errs43 = errors;
-                                            if(errors === _errs43){
-                                              if(Array.isArray(data21)){
-                                                if(data21.length > 10){
-                                                  validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                                          if(data.signatureSchemes !== undefined){
+                                            let data20 = data.signatureSchemes;
+                                            const _errs45 = errors;
+                                            if(errors === _errs45){
+                                              if(Array.isArray(data20)){
+                                                if(data20.length > 2){
+                                                  validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/maxItems",keyword:"maxItems",params:{limit: 2},message:"must NOT have more than 2 items"}];
                                                   return false;
                                                 }
                                                 else {
-                                                  if(data21.length < 1){
-                                                    validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                                  if(data20.length < 1){
+                                                    validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
                                                     return false;
                                                   }
                                                   else {
                                                     var valid8 = true;
-                                                    const len4 = data21.length;
-                                                    for(let i4=0; i4<len4; i4++){
-                                                      const _errs45 = errors;
-                                                      if(!(validateWebhookSigningSecretInfo(data21[i4], {instancePath:instancePath+"/signingSecrets/" + i4,parentData:data21,parentDataProperty:i4,rootData}))){
-                                                        vErrors = vErrors === null ? validateWebhookSigningSecretInfo.errors : vErrors.concat(validateWebhookSigningSecretInfo.errors);
+                                                    const len3 = data20.length;
+                                                    for(let i3=0; i3<len3; i3++){
+                                                      const _errs47 = errors;
+                                                      if(!(validateWebhookSignatureScheme(data20[i3], {instancePath:instancePath+"/signatureSchemes/" + i3,parentData:data20,parentDataProperty:i3,rootData}))){
+                                                        vErrors = vErrors === null ? validateWebhookSignatureScheme.errors : vErrors.concat(validateWebhookSignatureScheme.errors);
                                                         errors = vErrors.length;
                                                       }
-                                                      var valid8 = _errs45 === errors;
+                                                      var valid8 = _errs47 === errors;
                                                       if(!valid8){
                                                         break;
                                                       }
@@ -3502,83 +3615,126 @@ export function validateWebhookEndpointCreated(data, {instancePath="", parentDat
                                                 }
                                               }
                                               else {
-                                                validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                                validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signatureSchemes",schemaPath:"#/properties/signatureSchemes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
                                                 return false;
                                               }
                                             }
-                                            var valid0 = _errs43 === errors;
+                                            var valid0 = _errs45 === errors;
                                           }
                                           else {
                                             var valid0 = true;
                                           }
                                           if(valid0){
-                                            if(data.createdAt !== undefined){
-                                              const _errs46 = errors;
-                                              if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
-                                                vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
-                                                errors = vErrors.length;
+                                            if(data.signingSecrets !== undefined){
+                                              let data22 = data.signingSecrets;
+                                              const _errs48 = errors;
+                                              if(errors === _errs48){
+                                                if(Array.isArray(data22)){
+                                                  if(data22.length > 10){
+                                                    validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/maxItems",keyword:"maxItems",params:{limit: 10},message:"must NOT have more than 10 items"}];
+                                                    return false;
+                                                  }
+                                                  else {
+                                                    if(data22.length < 1){
+                                                      validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                                                      return false;
+                                                    }
+                                                    else {
+                                                      var valid9 = true;
+                                                      const len4 = data22.length;
+                                                      for(let i4=0; i4<len4; i4++){
+                                                        const _errs50 = errors;
+                                                        if(!(validateWebhookSigningSecretInfo(data22[i4], {instancePath:instancePath+"/signingSecrets/" + i4,parentData:data22,parentDataProperty:i4,rootData}))){
+                                                          vErrors = vErrors === null ? validateWebhookSigningSecretInfo.errors : vErrors.concat(validateWebhookSigningSecretInfo.errors);
+                                                          errors = vErrors.length;
+                                                        }
+                                                        var valid9 = _errs50 === errors;
+                                                        if(!valid9){
+                                                          break;
+                                                        }
+                                                      }
+                                                    }
+                                                  }
+                                                }
+                                                else {
+                                                  validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/signingSecrets",schemaPath:"#/properties/signingSecrets/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                                                  return false;
+                                                }
                                               }
-                                              var valid0 = _errs46 === errors;
+                                              var valid0 = _errs48 === errors;
                                             }
                                             else {
                                               var valid0 = true;
                                             }
                                             if(valid0){
-                                              if(data.updatedAt !== undefined){
-                                                const _errs47 = errors;
-                                                if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                                              if(data.createdAt !== undefined){
+                                                const _errs51 = errors;
+                                                if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
                                                   vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                                                   errors = vErrors.length;
                                                 }
-                                                var valid0 = _errs47 === errors;
+                                                var valid0 = _errs51 === errors;
                                               }
                                               else {
                                                 var valid0 = true;
                                               }
                                               if(valid0){
-                                                if(data.revision !== undefined){
-                                                  const _errs48 = errors;
-                                                  if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
-                                                    vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                                if(data.updatedAt !== undefined){
+                                                  const _errs52 = errors;
+                                                  if(!(validateTimestamp(data.updatedAt, {instancePath:instancePath+"/updatedAt",parentData:data,parentDataProperty:"updatedAt",rootData}))){
+                                                    vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                                                     errors = vErrors.length;
                                                   }
-                                                  var valid0 = _errs48 === errors;
+                                                  var valid0 = _errs52 === errors;
                                                 }
                                                 else {
                                                   var valid0 = true;
                                                 }
                                                 if(valid0){
-                                                  if(data.secret !== undefined){
-                                                    let data26 = data.secret;
-                                                    const _errs49 = errors;
-                                                    if(errors === _errs49){
-                                                      if(typeof data26 === "string"){
-                                                        if(ucs2length(data26) > 100){
-                                                          validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
-                                                          return false;
-                                                        }
-                                                        else {
-                                                          if(ucs2length(data26) < 38){
-                                                            validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/minLength",keyword:"minLength",params:{limit: 38},message:"must NOT have fewer than 38 characters"}];
-                                                            return false;
-                                                          }
-                                                          else {
-                                                            if(!validateWebhookEndpointCreated_2.test(data26)){
-                                                              validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/pattern",keyword:"pattern",params:{pattern: "^whsec_[A-Za-z0-9+/]+={0,2}$"},message:"must match pattern \""+"^whsec_[A-Za-z0-9+/]+={0,2}$"+"\""}];
-                                                              return false;
-                                                            }
-                                                          }
-                                                        }
-                                                      }
-                                                      else {
-                                                        validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                                                        return false;
-                                                      }
+                                                  if(data.revision !== undefined){
+                                                    const _errs53 = errors;
+                                                    if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
+                                                      vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                                                      errors = vErrors.length;
                                                     }
-                                                    var valid0 = _errs49 === errors;
+                                                    var valid0 = _errs53 === errors;
                                                   }
                                                   else {
                                                     var valid0 = true;
+                                                  }
+                                                  if(valid0){
+                                                    if(data.secret !== undefined){
+                                                      let data27 = data.secret;
+                                                      const _errs54 = errors;
+                                                      if(errors === _errs54){
+                                                        if(typeof data27 === "string"){
+                                                          if(ucs2length(data27) > 100){
+                                                            validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
+                                                            return false;
+                                                          }
+                                                          else {
+                                                            if(ucs2length(data27) < 38){
+                                                              validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/minLength",keyword:"minLength",params:{limit: 38},message:"must NOT have fewer than 38 characters"}];
+                                                              return false;
+                                                            }
+                                                            else {
+                                                              if(!validateWebhookEndpointCreated_2.test(data27)){
+                                                                validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/pattern",keyword:"pattern",params:{pattern: "^whsec_[A-Za-z0-9+/]+={0,2}$"},message:"must match pattern \""+"^whsec_[A-Za-z0-9+/]+={0,2}$"+"\""}];
+                                                                return false;
+                                                              }
+                                                            }
+                                                          }
+                                                        }
+                                                        else {
+                                                          validateWebhookEndpointCreated.errors = [{instancePath:instancePath+"/secret",schemaPath:"#/properties/secret/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                                          return false;
+                                                        }
+                                                      }
+                                                      var valid0 = _errs54 === errors;
+                                                    }
+                                                    else {
+                                                      var valid0 = true;
+                                                    }
                                                   }
                                                 }
                                               }
@@ -4088,37 +4244,50 @@ export function validateWebhookEndpointInput(data, {instancePath="", parentData,
                                   var valid0 = true;
                                 }
                                 if(valid0){
-                                  if(data.description !== undefined){
-                                    let data16 = data.description;
+                                  if(data.batching !== undefined){
                                     const _errs30 = errors;
-                                    if(errors === _errs30){
-                                      if(typeof data16 === "string"){
-                                        if(ucs2length(data16) > 500){
-                                          validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
-                                          return false;
-                                        }
-                                        else {
-                                          if(ucs2length(data16) < 1){
-                                            validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
-                                            return false;
-                                          }
-                                          else {
-                                            if(!validateWebhookEndpointInput_5.test(data16)){
-                                              validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
-                                              return false;
-                                            }
-                                          }
-                                        }
-                                      }
-                                      else {
-                                        validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                                        return false;
-                                      }
+                                    if(!(validateWebhookBatchingInput(data.batching, {instancePath:instancePath+"/batching",parentData:data,parentDataProperty:"batching",rootData}))){
+                                      vErrors = vErrors === null ? validateWebhookBatchingInput.errors : vErrors.concat(validateWebhookBatchingInput.errors);
+                                      errors = vErrors.length;
                                     }
                                     var valid0 = _errs30 === errors;
                                   }
                                   else {
                                     var valid0 = true;
+                                  }
+                                  if(valid0){
+                                    if(data.description !== undefined){
+                                      let data17 = data.description;
+                                      const _errs31 = errors;
+                                      if(errors === _errs31){
+                                        if(typeof data17 === "string"){
+                                          if(ucs2length(data17) > 500){
+                                            validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                                            return false;
+                                          }
+                                          else {
+                                            if(ucs2length(data17) < 1){
+                                              validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                                              return false;
+                                            }
+                                            else {
+                                              if(!validateWebhookEndpointInput_5.test(data17)){
+                                                validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
+                                                return false;
+                                              }
+                                            }
+                                          }
+                                        }
+                                        else {
+                                          validateWebhookEndpointInput.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                          return false;
+                                        }
+                                      }
+                                      var valid0 = _errs31 === errors;
+                                    }
+                                    else {
+                                      var valid0 = true;
+                                    }
                                   }
                                 }
                               }
@@ -4772,30 +4941,53 @@ export function validateWebhookEndpointPatch(data, {instancePath="", parentData,
                                 var valid0 = true;
                               }
                               if(valid0){
-                                if(data.description !== undefined){
-                                  let data16 = data.description;
+                                if(data.batching !== undefined){
+                                  let data16 = data.batching;
                                   const _errs38 = errors;
-                                  if((typeof data16 !== "string") && (data16 !== null)){
-                                    validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: validateWebhookAttemptInfo_2},message:"must be string,null"}];
-                                    return false;
+                                  const _errs39 = errors;
+                                  let valid10 = false;
+                                  const _errs40 = errors;
+                                  if(!(validateWebhookBatchingInput(data16, {instancePath:instancePath+"/batching",parentData:data,parentDataProperty:"batching",rootData}))){
+                                    vErrors = vErrors === null ? validateWebhookBatchingInput.errors : vErrors.concat(validateWebhookBatchingInput.errors);
+                                    errors = vErrors.length;
                                   }
-                                  if(errors === _errs38){
-                                    if(typeof data16 === "string"){
-                                      if(ucs2length(data16) > 500){
-                                        validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
-                                        return false;
+                                  var _valid2 = _errs40 === errors;
+                                  valid10 = valid10 || _valid2;
+                                  if(!valid10){
+                                    const _errs41 = errors;
+                                    if(data16 !== null){
+                                      const err9 = {instancePath:instancePath+"/batching",schemaPath:"#/properties/batching/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+                                      if(vErrors === null){
+                                        vErrors = [err9];
                                       }
                                       else {
-                                        if(ucs2length(data16) < 1){
-                                          validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
-                                          return false;
-                                        }
-                                        else {
-                                          if(!validateWebhookEndpointInput_5.test(data16)){
-                                            validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
-                                            return false;
-                                          }
-                                        }
+                                        vErrors.push(err9);
+                                      }
+                                      errors++;
+                                    }
+                                    var _valid2 = _errs41 === errors;
+                                    valid10 = valid10 || _valid2;
+                                  }
+                                  if(!valid10){
+                                    const err10 = {instancePath:instancePath+"/batching",schemaPath:"#/properties/batching/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+                                    if(vErrors === null){
+                                      vErrors = [err10];
+                                    }
+                                    else {
+                                      vErrors.push(err10);
+                                    }
+                                    errors++;
+                                    validateWebhookEndpointPatch.errors = vErrors;
+                                    return false;
+                                  }
+                                  else {
+                                    errors = _errs39;
+                                    if(vErrors !== null){
+                                      if(_errs39){
+                                        vErrors.length = _errs39;
+                                      }
+                                      else {
+                                        vErrors = null;
                                       }
                                     }
                                   }
@@ -4805,16 +4997,50 @@ export function validateWebhookEndpointPatch(data, {instancePath="", parentData,
                                   var valid0 = true;
                                 }
                                 if(valid0){
-                                  if(data.status !== undefined){
-                                    const _errs40 = errors;
-                                    if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
-                                      vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
-                                      errors = vErrors.length;
+                                  if(data.description !== undefined){
+                                    let data17 = data.description;
+                                    const _errs43 = errors;
+                                    if((typeof data17 !== "string") && (data17 !== null)){
+                                      validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/type",keyword:"type",params:{type: validateWebhookAttemptInfo_2},message:"must be string,null"}];
+                                      return false;
                                     }
-                                    var valid0 = _errs40 === errors;
+                                    if(errors === _errs43){
+                                      if(typeof data17 === "string"){
+                                        if(ucs2length(data17) > 500){
+                                          validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                                          return false;
+                                        }
+                                        else {
+                                          if(ucs2length(data17) < 1){
+                                            validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                                            return false;
+                                          }
+                                          else {
+                                            if(!validateWebhookEndpointInput_5.test(data17)){
+                                              validateWebhookEndpointPatch.errors = [{instancePath:instancePath+"/description",schemaPath:"#/properties/description/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
+                                              return false;
+                                            }
+                                          }
+                                        }
+                                      }
+                                    }
+                                    var valid0 = _errs43 === errors;
                                   }
                                   else {
                                     var valid0 = true;
+                                  }
+                                  if(valid0){
+                                    if(data.status !== undefined){
+                                      const _errs45 = errors;
+                                      if(!(validateWebhookEndpointStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
+                                        vErrors = vErrors === null ? validateWebhookEndpointStatus.errors : vErrors.concat(validateWebhookEndpointStatus.errors);
+                                        errors = vErrors.length;
+                                      }
+                                      var valid0 = _errs45 === errors;
+                                    }
+                                    else {
+                                      var valid0 = true;
+                                    }
                                   }
                                 }
                               }

@@ -77,7 +77,7 @@ export const batched = `
     select *, dense_rank() over (
       partition by tenant_id, endpoint_id order by batch_due_at, batch_id) as batch_rank
     from (
-      select going.*, min(due_at) over mates as batch_due_at, count(*) over mates as batch_size
+      select going.*, min(due_at) over mates as batch_due_at
       from (
         select * from made_before
         union all

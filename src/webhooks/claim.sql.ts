@@ -63,7 +63,7 @@ export interface Lane {
 
 export interface ClaimRequest {
   token: string
-  /** At most so many. */
+  /** At most so many, and the rest of the last batch. */
   limit: number
   /** At most so many of one endpoint under lease at once, over all workers, whatever it says. */
   endpointInFlightMax: number
@@ -192,29 +192,17 @@ const isLetThrough = `(health.until is null or health.until <= $4)`
 
 /** Each lane's oldest, as many as it has room for, ranked first in their lane, then in their tenant. */
 const ripe = `${paces}, open_lanes as materialized (
-    select known.tenant_id, known.endpoint_id, known.ordering, health.is_watched, least(
-        least(known.in_flight_max, health.in_flight_limit, $3) - (
-          select count(*) from delivery_due as leased
-          where leased.tenant_id = known.tenant_id and leased.endpoint_id = known.endpoint_id
-            and leased.lease_token is not null and leased.leased_until > clock_timestamp()
-        ), paces.tokens) as room,
+    select known.tenant_id, known.endpoint_id, known.ordering, known.batch_events_max,
+      known.batch_wait_seconds, health.is_watched, least(
+        least(known.in_flight_max, health.in_flight_limit, $3) - ${inFlightOf},
+        paces.tokens) as room,
       -- Twice an even share of its tenant's lanes is enough to choose from; one alone may give all.
       ceil(2.0 * $5 / count(*) over (partition by known.tenant_id))::integer as share
     from known left join paces using (tenant_id, endpoint_id) ${healthOfKnown}
     where known.status = 'ENABLED' and known.deleted_at is null and ${isLetThrough}
-  ), ${looked}, ${putOff}, ripe as (
-    select open_lanes.tenant_id, open_lanes.is_watched, due.*
-    select known.tenant_id, known.endpoint_id, known.ordering, known.batch_events_max,
-      known.batch_wait_seconds, least(
-        least(slow.in_flight_max, known.in_flight_max, $3) - ${inFlightOf}, paces.tokens) as room,
-      -- Twice an even share of its tenant's lanes is enough to choose from; one alone may give all.
-      ceil(2.0 * $5 / count(*) over (partition by known.tenant_id))::integer as share
-    from known left join unnest($11::text[], $12::text[], $13::int[])
-      as slow (tenant_id, endpoint_id, in_flight_max) using (tenant_id, endpoint_id)
-    left join paces using (tenant_id, endpoint_id)
-    where known.status = 'ENABLED' and known.deleted_at is null
   ), ${looked}, ${putOff}, ${batched}, ripe as (
-    select open_lanes.tenant_id, due.*, null as batch_id, 1 as batch_size
+    select open_lanes.tenant_id, open_lanes.is_watched, due.*, null::text as batch_id,
+      due.due_at as unit_due_at, due.delivery_id as unit_id
     from open_lanes cross join lateral (
       select candidate.*, row_number() over (order by due_at, delivery_id) as endpoint_rank
       from (
@@ -238,27 +226,26 @@ const ripe = `${paces}, open_lanes as materialized (
       order by due_at, delivery_id limit greatest(least(open_lanes.room, open_lanes.share), 0)
     ) as due
     union all
-    select tenant_id, delivery_id, due_at, lease_token, leased_until, batch_rank, batch_id,
-      batch_size
-    from batched where batch_rank <= room
+    select batched.tenant_id, lane.is_watched, delivery_id, due_at, lease_token, leased_until,
+      batch_rank, batch_id, batch_due_at, batch_id
+    from batched join open_lanes as lane using (tenant_id, endpoint_id)
+    where batch_rank <= batched.room
   ), ranked as (
-    select ripe.*, row_number() over (
-      partition by tenant_id order by endpoint_rank, due_at, delivery_id) as tenant_rank
+    -- Those of a batch have one rank, which counts what is before them: they come together or not.
+    select ripe.*, rank() over (
+      partition by tenant_id order by endpoint_rank, unit_due_at, unit_id) as tenant_rank
     from ripe
   )`
 
 /** `offset 0` keeps the planner from looking for a tenant's rows first and for the row afterwards. */
 const claimText = `
-  with ${lanes}, ${ripe}, chosen as (
-    select ranked.* from ranked
-    left join unnest($9::text[], $10::int[]) as holder (tenant_id, room) using (tenant_id)
-    where tenant_rank <= coalesce(holder.room, $8)
-    order by tenant_rank, due_at, delivery_id limit $5
-  ), picked as (
-    -- A batch that was cut comes as a whole another time.
+  with ${lanes}, ${ripe}, picked as (
     select * from (
-      select chosen.*, count(*) over (partition by tenant_id, batch_id) as chosen_size from chosen
-    ) as counted where batch_id is null or chosen_size = batch_size
+      select ranked.*, rank() over (order by tenant_rank, unit_due_at, unit_id) as overall_rank
+      from ranked
+      left join unnest($9::text[], $10::int[]) as holder (tenant_id, room) using (tenant_id)
+      where tenant_rank <= coalesce(holder.room, $8)
+    ) as allowed where overall_rank <= $5
   ), claimed as (
     update delivery_due as due
     set lease_token = $6,
@@ -274,9 +261,8 @@ const claimText = `
     select claimed.*, endpoint.url, endpoint.secret, endpoint.former_secrets,
       endpoint.signature_schemes, endpoint.key_pairs, endpoint.headers, endpoint.transformation,
       endpoint.has_transformed, endpoint.retry_delays, event.correlation_id, event.traceparent,
-      event.body,
+      event.body, place.event_position,
       (select allowed_hosts from egress_policy where tenant_id = claimed.tenant_id) as allowed_hosts
-      endpoint.has_transformed, endpoint.retry_delays, place.event_position, event.correlation_id, event.traceparent, event.body
     from claimed cross join lateral (
       select url, secret, former_secrets, signature_schemes, headers, transformation,
         has_transformed,

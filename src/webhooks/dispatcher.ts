@@ -103,7 +103,8 @@ export function runDispatcher(
   })
 
   async function claim(): Promise<boolean> {
-    const free = slotsMax - inFlight.size
+    // The rest of a batch may have come on top.
+    const free = Math.max(0, slotsMax - inFlight.size)
     const limit = Math.min(free, claimMax)
     if (limit === 0 || !presence.isHeld()) return false
     if (lost.length > 0) await releaseClaims(ctx.db.worker, lost)
@@ -121,7 +122,7 @@ export function runDispatcher(
     for (const claimed of result.claimed) inFlight.add(claimed)
     await sendAll(result.claimed)
     if (result.deleted.length > 0) await cancelDeliveries(ctx.db.worker, result.deleted)
-    return after !== noLane || result.claimed.length === limit
+    return after !== noLane || result.claimed.length >= limit
   }
 
   /** Begins a few at a time: everybody else in this process waits until they have begun. */
@@ -195,11 +196,8 @@ export function runDispatcher(
     claimed.hasTransformed ? await payloadOf(claimed) : claimed.body
 
   /** Sends the stored bytes, signed for this very attempt. */
-  async function attempt(claimed: Claimed, startedAt: Date): Promise<Attempted> {
-    const { endpointId, webhookId, traceparent, url, allowedHosts } = claimed
-    const body = claimed.hasTransformed ? await payloadOf(claimed) : claimed.body
   async function attempt(claimed: Claimed, startedAt: Date, whole?: Buffer): Promise<Attempted> {
-    const { endpointId, webhookId, traceparent, url } = claimed
+    const { endpointId, webhookId, traceparent, url, allowedHosts } = claimed
     const body = whole ?? (await bodyOf(claimed))
     if (!Buffer.isBuffer(body)) return body
     return await ctx.egress.send({

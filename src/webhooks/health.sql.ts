@@ -112,15 +112,22 @@ interface Noted {
 
 function noteAll(row: Row, news: readonly Recorded[]): Noted {
   const lane = { tenantId: row.tenant_id, endpointId: row.endpoint_id }
-  const about = news
-    .filter(({ claimed }) => claimed.endpointId === lane.endpointId && claimed.url === row.url)
-    .toSorted((one, other) => one.endedAt.getTime() - other.endedAt.getTime())
+  const about = requestsIn(
+    news.filter(({ claimed }) => claimed.endpointId === lane.endpointId && claimed.url === row.url),
+  ).toSorted((one, other) => one.endedAt.getTime() - other.endedAt.getTime())
   const before = fromRow(row)
   const health = about.reduce(
     (so, entry) => noteOutcome(so, evidenceOf(entry), row.in_flight_max),
     before,
   )
   return { lane, health, isWell: isWell(health, about.at(-1)?.endedAt ?? health.since) }
+}
+
+/** One outcome of each request: the deliveries of a batch share what came of it. */
+function requestsIn(news: readonly Recorded[]): Recorded[] {
+  const requestOf = ({ claimed, attempts }: Recorded) =>
+    `${claimed.batchId ?? claimed.deliveryId} ${attempts.at(-1)?.outcome}`
+  return [...new Map(news.map((entry) => [requestOf(entry), entry])).values()]
 }
 
 function evidenceOf({ claimed, attempts, retryAfterMs, endedAt }: Recorded): Evidence {

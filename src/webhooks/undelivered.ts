@@ -57,8 +57,6 @@ export function undeliveredOf(waiting: Waiting, now: Date): UndeliveredInfo | nu
       if (pausedUntil !== null && pausedUntil > now) return told('RETRY_AFTER', null)
       const most = Math.min(waiting.endpointInFlightLimit ?? Infinity, waiting.inFlightMax)
       if (waiting.inFlight >= most) return told('ENDPOINT_BUSY', nextAttemptAt)
-      return told(waiting.isRateSpent ? 'RATE_LIMITED' : 'DUE', nextAttemptAt)
-      if (waiting.inFlight >= waiting.inFlightMax) return told('ENDPOINT_BUSY', nextAttemptAt)
       if (waiting.isRateSpent) return told('RATE_LIMITED', nextAttemptAt)
       const dueMs = nextAttemptAt?.getTime() ?? now.getTime()
       const goesMs = dueMs + (waiting.batchWaitSeconds ?? 0) * 1_000
