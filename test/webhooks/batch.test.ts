@@ -13,6 +13,7 @@ import {
   anEndpoint,
   anotherWorker,
   aReceiver,
+  attempted,
   attemptsAt,
   deliveriesOf,
 } from './fixture.ts'
@@ -330,4 +331,32 @@ test('what is packed is in order, and behind what has no room none goes', () => 
   const full = pack([member(1, 128 * kib - 1), member(2, 128 * kib - 2)])
   expect([full.sent.length, full.body.length]).toEqual([2, 256 * kib])
   expect(pack([member(1, 128 * kib - 1), member(2, 128 * kib - 1)]).sent).toHaveLength(1)
+})
+
+test('a tenant whose endpoints have full batches together gets them all, whole, however many are due', async () => {
+  const batching = { maxEvents: 100, maxWaitSeconds: 60 }
+  const { api, receiver, endpoint, publish } = await aBatchingEndpoint({ batching })
+  const more = await Promise.all(
+    Array.from({ length: 3 }, async () => {
+      const other = await anEndpoint(api, receiver.url)
+      await api.patch(other.path, { batching })
+      return other
+    }),
+  )
+  await publish(100)
+  anotherWorker(world)
+  for (const each of [endpoint, ...more]) await inState(each, 'DELIVERED', 100)
+  expect(receiver.requests.map((request) => eventsIn(request).length)).toEqual([100, 100, 100, 100])
+})
+
+test('a batch that fails is one failure of its endpoint', async () => {
+  const { api, receiver, endpoint, publish } = await aBatchingEndpoint({
+    batching: { maxEvents: 30, maxWaitSeconds: 0 },
+  })
+  receiver.answers(500)
+  await publish(30)
+  anotherWorker(world)
+  await attempted(world, endpoint, 1)
+  const health = await api.get(`${endpoint.path}/health`)
+  expect(health.body).toMatchObject({ state: 'HEALTHY', consecutiveFailures: 1 })
 })
