@@ -3,6 +3,7 @@ import { runSequencer } from '#events/sequencer.ts'
 import type { Loop } from '#jobs/loop.ts'
 import { reactions } from '#reactions.ts'
 import { pack } from '#webhooks/batch.ts'
+import { claimDeliveries, noLane } from '#webhooks/claim.sql.ts'
 import { verifyWebhook, type WebhookEvent } from '../../packages/receiver/receiver.ts'
 import { aClient, publishAtOnce, tenantOf } from '../events/fixture.ts'
 import { until } from '../jobs/until.ts'
@@ -296,6 +297,31 @@ test('who takes no batches any more gets what waits one by one, each under the i
   expect(single.map(idOf).toSorted()).toEqual(ids.toSorted())
   for (const request of single) expect(JSON.parse(String(request.body)).id).toBe(idOf(request))
   await expectBalance(endpoint)
+})
+
+test('a batch is claimed as a whole or not at all, also where there is room for a part of it', async () => {
+  await world.query('delete from delivery_due')
+  const { publish } = await aBatchingEndpoint({ batching: { maxEvents: 5, maxWaitSeconds: 0 } })
+  await publish(5)
+  const claim = (limit: number, token: string) =>
+    claimDeliveries(world.ctx.db.worker, {
+      ...{ token, limit, endpointInFlightMax: 50, tenantRoom: 100, tenantRooms: new Map() },
+      ...{ slow: [], leaseMs: 60_000, now: world.ctx.clock.now(), after: noLane },
+    })
+  expect((await claim(4, '1.test')).claimed).toEqual([])
+  const { claimed } = await claim(5, '2.test')
+  expect(claimed).toHaveLength(5)
+  const [first] = claimed
+  expect(first?.batchId).toMatch(/^whb_/)
+  for (const { batchId, webhookId } of claimed) {
+    expect([batchId, webhookId]).toEqual([first?.batchId, first?.batchId])
+  }
+  // Of what was sent together none comes alone, while another is still under way.
+  await world.query(
+    `update delivery_due set lease_token = null, leased_until = null where delivery_id <> $1`,
+    [first?.deliveryId],
+  )
+  expect((await claim(5, '3.test')).claimed).toEqual([])
 })
 
 test('batches that are none are refused, and it says where', async () => {
