@@ -29,6 +29,9 @@ const recordsOfCalls: Readonly<Record<string, string>> = {
   event_position: `type = 'api_key.suspicious'`,
   stream_head: 'true',
   webhook_delivery: `event_type = 'api_key.suspicious'`,
+  webhook_matched: 'true',
+  delivery_due: `delivery_id in (
+    select id from webhook_delivery where event_type = 'api_key.suspicious')`,
   attempt: `delivery_id in (
     select id from webhook_delivery where event_type = 'api_key.suspicious')`,
   // What came of attempts, written down behind them.
