@@ -113,7 +113,7 @@ export function contextOf(config: Config, clock: Clock, databaseUrl: string): Co
   return {
     config,
     db: openDatabases(databaseUrl, log),
-    egress: createEgress(config.egress),
+    egress: createEgress(config.egress, { proxy: config.egressProxy }),
     secrets: createSecrets(keyringFrom(master), clock.randomBytes),
     log,
     clock,
