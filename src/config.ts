@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
-import type { EgressPolicy } from './egress/address.ts'
+import { type EgressPolicy, judgeAddress } from './egress/address.ts'
 
 /** How the process was told to run; read once, from the environment. */
 export interface Config {
@@ -22,6 +22,8 @@ export interface Config {
   readonly egress: EgressPolicy
   /** What receivers are told that we send from, as addresses and ranges; we cannot know it ourselves. */
   readonly egressAddresses: readonly string[]
+  /** Through which everything goes out; it may hold a password. */
+  readonly egressProxy: URL | undefined
   readonly trustProxy: boolean | string
   readonly metricsToken: string | undefined
   /** How long a process that stops still takes calls, so that whoever sends them can notice. */
@@ -77,7 +79,8 @@ export function readConfig(env: Environment = process.env): Config {
     masterKey,
     profile,
     egress: { allowLoopback: profile === 'development', httpsOnly: profile === 'production' },
-    egressAddresses: addressesOf(text('UBOS_EGRESS_ADDRESSES')),
+    egressAddresses: egressAddressesOf(env),
+    egressProxy: proxyOf(env),
     trustProxy: trustOf(text('UBOS_TRUST_PROXY')),
     metricsToken: text('UBOS_METRICS_TOKEN'),
     awayMs: secondsOf(env, 'UBOS_DRAIN_SECONDS', profile === 'production' ? 5 : 0) * 1_000,
@@ -139,6 +142,26 @@ function trustOf(text: string | undefined): boolean | string {
   const isList = text.split(',').every((address) => isIP(address.trim().split('/')[0] ?? '') !== 0)
   if (isList) return text
   throw new ConfigRefusal(`UBOS_TRUST_PROXY is "${text}"; it must be true, false, or addresses`)
+}
+
+/** An HTTP proxy and nothing more; the message does not repeat it, since it may hold a password. */
+function proxyOf(env: Environment): URL | undefined {
+  const text = env.UBOS_EGRESS_PROXY?.trim()
+  if (!text) return undefined
+  const url = URL.parse(text)
+  const isBare = url?.pathname === '/' && url.search === '' && url.hash === ''
+  if (url?.protocol === 'http:' && url.hostname !== '' && isBare) return url
+  throw new ConfigRefusal(
+    'UBOS_EGRESS_PROXY must be a CONNECT proxy such as http://user:password@proxy.example:3128',
+  )
+}
+
+/** What receivers see: what the operator says, or else the proxy, where that is a public address. */
+function egressAddressesOf(env: Environment): string[] {
+  const told = addressesOf(env.UBOS_EGRESS_ADDRESSES?.trim() || undefined)
+  const host = proxyOf(env)?.hostname.replace(/^\[|\]$/g, '') ?? ''
+  const isPublic = judgeAddress(host, { allowLoopback: false, httpsOnly: true }).ok
+  return told.length === 0 && isPublic ? [host] : told
 }
 
 const addressesMax = 100

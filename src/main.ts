@@ -116,7 +116,7 @@ async function open(config: Config, connected: Connected) {
         'UBOS_MASTER_KEY, or bring back the file master-key beside the embedded database',
     )
   }
-  const egress = createEgress(config.egress)
+  const egress = createEgress(config.egress, { proxy: config.egressProxy })
   const ctx: Context = { config, db: databases, egress, secrets, log, clock }
   async function close(): Promise<void> {
     const closed = Promise.allSettled([egress.close(), databases.close()])

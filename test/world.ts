@@ -122,6 +122,7 @@ export function contextOf(
     config,
     db: openDatabases(databaseUrl, log),
     egress: createEgress(config.egress, egress),
+    egress: createEgress(config.egress, { proxy: config.egressProxy }),
     secrets: createSecrets(keyringFrom(master), clock.randomBytes),
     log,
     clock,

@@ -19,7 +19,8 @@ export class ConnectTimedOut extends Error {
 
 export interface Dialling {
   readonly connectMs: number
-  readonly connected: (socket: Socket) => void
+  /** `address` is the vetted one that was dialled, by whatever way. */
+  readonly connected: (socket: Socket, address: string) => void
 }
 
 export type Dial = (
@@ -51,7 +52,7 @@ export function createDial(policy: EgressPolicy, resolve: Resolve, ca?: string):
         connection.destroy()
         return callback(new AddressForbidden('The address that answered is not public.'), null)
       }
-      connected(connection)
+      connected(connection, connection.remoteAddress ?? '')
       callback(null, connection)
     })
     const timer = setTimeout(() => {
@@ -62,7 +63,10 @@ export function createDial(policy: EgressPolicy, resolve: Resolve, ca?: string):
   }
 }
 
-function refuseLiteral(hostname: string, policy: EgressPolicy): AddressForbidden | undefined {
+export function refuseLiteral(
+  hostname: string,
+  policy: EgressPolicy,
+): AddressForbidden | undefined {
   if (!/^[\d.]+$|:/.test(hostname)) return undefined
   const verdict = judgeAddress(hostname, policy)
   return verdict.ok ? undefined : new AddressForbidden(verdict.reason)
@@ -84,7 +88,7 @@ function vettedLookup(policy: EgressPolicy, resolve: Resolve): LookupFunction {
   }
 }
 
-function refuseAny(hostname: string, addresses: readonly string[], policy: EgressPolicy) {
+export function refuseAny(hostname: string, addresses: readonly string[], policy: EgressPolicy) {
   if (addresses.length === 0) return Object.assign(new Error('no address'), { code: 'ENODATA' })
   // The address stays unsaid: customers read this, and could map a private network by asking names.
   return addresses.every((address) => judgeAddress(address, policy).ok)

@@ -1,5 +1,6 @@
 import { AddressForbidden, ConnectTimedOut } from './dial.ts'
 import type { Failure } from './outcome.ts'
+import { ProxyFailed } from './proxy.ts'
 
 /** Raised by us when a peer sends far more than its answer can need. */
 export class Flooded extends Error {
@@ -12,6 +13,9 @@ export function explain(error: Error): Failure {
     return { reason: 'address_forbidden', detail: error.message }
   }
   if (error instanceof ConnectTimedOut) return { reason: 'timed_out', detail: noConnection }
+  if (error instanceof ProxyFailed) {
+    return { reason: 'connection_failed', detail: error.message }
+  }
   if (error instanceof Flooded) return { reason: 'protocol_error', detail: flooded }
 
   const code = codeOf(error)

@@ -135,9 +135,10 @@ function newLine(lane: Lane, { dial, idleMs }: LinesOptions): Line {
     keepAliveMaxTimeout: idleMs,
     pipelining: 1,
   })
-  const connected = (socket: Socket) => {
+  const connected = (socket: Socket, address: string) => {
+    line.socket = socket
     line.answers = 0
-    line.address = socket.remoteAddress ?? ''
+    line.address = address
     // Chunk extensions, trailers and 1xx answers are bytes that no other bound counts.
     socket.on('readable', () => {
       if (socket.bytesRead > line.bytesReadMax) socket.destroy(new Flooded())

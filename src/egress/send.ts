@@ -5,6 +5,7 @@ import { closing } from './explain.ts'
 import { allowsUrl } from './hosts.ts'
 import { createLines } from './lines.ts'
 import type { Failure, Outcome } from './outcome.ts'
+import { createProxiedDial } from './proxy.ts'
 import type { EgressRequest } from './request.ts'
 import { createResolver, type Resolve } from './resolve.ts'
 
@@ -27,12 +28,17 @@ export interface EgressOptions {
   readonly idleMs?: number
   readonly resolve?: Resolve
   /** Certificates (PEM) to trust instead of the public ones. */
-  readonly ca?: string
+  readonly ca?: string | undefined
+  /** The operator's CONNECT proxy; everything goes through it. */
+  readonly proxy?: URL | undefined
 }
 
 export function createEgress(policy: EgressPolicy, options: EgressOptions = {}): Egress {
+  const { resolve = createResolver(), ca, proxy } = options
   const lines = createLines({
-    dial: createDial(policy, options.resolve ?? createResolver(), options.ca),
+    dial: proxy
+      ? createProxiedDial({ policy, resolve, proxy, ca })
+      : createDial(policy, resolve, ca),
     linesMax: options.connections ?? 16,
     idleMs: options.idleMs ?? 4_000,
   })

@@ -60,8 +60,12 @@ function branchFor(schema: Schema, value: unknown): Schema {
   return found ?? fitting[0] ?? whole
 }
 
+const partnerHost = 'hooks.partner.example'
+
 function enlivenText({ cast, tenant }: Maker, schema: Schema, text: string): string {
   if (schema.format === 'uri') return cast.receiver.url
+  // The partner of the examples is whoever listens.
+  if (text === partnerHost) return new URL(cast.receiver.url).hostname
   if (schema.format === 'date' || schema.format === 'date-time') return moved(text)
   const isFree = !schema.enum && !schema.format && schema.const === undefined
   const marked = `${text} ~${tenant.label}${another()}`
