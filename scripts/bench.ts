@@ -1,5 +1,6 @@
 import { measureContract } from './bench/contract.ts'
 import { measureDb } from './bench/db.ts'
+import { measureInbound } from './bench/inbound.ts'
 import { measureJobs } from './bench/jobs.ts'
 import { measureLists } from './bench/lists.ts'
 import { keepSections } from './bench/report.ts'
@@ -21,6 +22,7 @@ const benches: Record<string, () => Promise<Row[]>> = {
   lists: measureLists,
   retention: measureRetention,
   webhooks: measureWebhooks,
+  inbound: measureInbound,
 }
 
 const wanted = process.argv.slice(2)
