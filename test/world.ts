@@ -121,8 +121,7 @@ export function contextOf(
   return {
     config,
     db: openDatabases(databaseUrl, log),
-    egress: createEgress(config.egress, egress),
-    egress: createEgress(config.egress, { proxy: config.egressProxy }),
+    egress: createEgress(config.egress, { proxy: config.egressProxy, ...egress }),
     secrets: createSecrets(keyringFrom(master), clock.randomBytes),
     log,
     clock,
