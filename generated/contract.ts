@@ -6983,10 +6983,7 @@ export interface components {
         };
         /** @description A new source of webhooks. */
         InboundSourceInput: {
-            /**
-             * @description Whether to take a webhook that has neither an id nor a signed moment, of which a second copy could not be told from another event. Yes, unless you say.
-             * @default true
-             */
+            /** @description Whether to take a webhook that has neither an id nor a signed moment, of which a second copy could not be told from another event. No, unless you say, but for the schemes `XERO`, `QUICKBOOKS` and `MICROSOFT_GRAPH`, whose senders have such. `BASIC`, `HMAC` and `SHARED_SECRET` must ask for it where `settings` give neither. */
             acceptsUndedupable?: boolean;
             /** @description From which addresses it may send; none is from anywhere. */
             allowedIps?: components["schemas"]["AllowedIp"][];
@@ -7013,7 +7010,7 @@ export interface components {
         };
         /** @description Changes to a source, as a JSON merge patch: what is absent stays. Its scheme stays in any case. */
         InboundSourcePatch: {
-            /** @description Whether to take a webhook that has neither an id nor a signed moment, of which a second copy could not be told from another event. Yes, unless you say. */
+            /** @description Whether to take a webhook that has neither an id nor a signed moment, of which a second copy could not be told from another event. */
             acceptsUndedupable?: boolean;
             /** @description From which addresses it may send; none is from anywhere. */
             allowedIps?: components["schemas"]["AllowedIp"][];

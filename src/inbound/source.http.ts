@@ -7,7 +7,6 @@ import { judgeUrl } from '#egress/address.ts'
 import { type AllowedHosts, allowsUrl, notAllowed } from '#egress/hosts.ts'
 import { findAllowedHosts } from '#egress/policy.sql.ts'
 import { publish } from '#events/publish.ts'
-import type { InboundScheme } from '#generated/types.ts'
 import { changedFieldsOf, pick } from '#http/merge-patch.ts'
 import type { Call, Operation } from '#http/operation.ts'
 import { pageOf, toPage } from '#http/page.ts'
@@ -25,8 +24,8 @@ import {
   updateSource,
 } from './source.sql.ts'
 import {
+  flawsOfDedupe,
   newSource,
-  patchedSettings,
   patchSource,
   type Sealed,
   type Source,
@@ -42,14 +41,14 @@ export const createInboundSource: Operation<'createInboundSource'> = async (
   { body },
   tx,
 ) => {
-  const { scheme, settings = {}, secrets = [] } = body
+  const { secrets = [] } = body
   const allowedIps = canonicalIps(body.allowedIps)
-  await requireFlawless(ctx, tx, scheme, settings, secrets)
+  const id = tx.newId('src')
+  const source = newSource(id, body, seal(ctx, call, id, secrets), allowedIps, call.now)
+  await requireFlawless(ctx, tx, source, secrets)
   if ((await countSources(tx, call.tenantId)) >= sourcesMax) {
     throw problem('limit_reached', { detail: `A tenant has at most ${sourcesMax} sources.` })
   }
-  const id = tx.newId('src')
-  const source = newSource(id, body, seal(ctx, call, id, secrets), allowedIps, call.now)
   const view = toSource(source, ctx.config.publicUrl)
 
   insertSource(tx, call.tenantId, source)
@@ -91,10 +90,10 @@ export const updateInboundSource: Operation<'updateInboundSource'> = async (
 
   const secrets = secretsOf(ctx, call.tenantId, source)
   const { secrets: wanted = secrets } = body
-  await requireFlawless(ctx, tx, source.scheme, patchedSettings(source, body), wanted)
   const isOther = !isDeepStrictEqual(wanted, secrets)
   const sealed = isOther ? seal(ctx, call, source.id, wanted) : undefined
   const patched = patchSource(source, body, sealed, allowedIps, call.now)
+  await requireFlawless(ctx, tx, patched, wanted)
 
   const [before, view] = [source, patched].map((one) => toSource(one, ctx.config.publicUrl))
   if (before === undefined || view === undefined) throw new Error('two views of a source')
@@ -141,14 +140,15 @@ function seal(
 async function requireFlawless(
   ctx: Context,
   tx: Tx,
-  scheme: InboundScheme,
-  settings: Settings,
+  source: Source,
   secrets: readonly string[],
 ): Promise<void> {
+  const { scheme, settings } = source
   const allowed = await findAllowedHosts(tx, tx.tenantId)
   const flaws = [
     ...schemes[scheme].flaws({ settings, secrets }),
     ...flawsOfKeysUrl(ctx, settings, allowed),
+    ...flawsOfDedupe(source),
   ]
   const [first] = flaws
   if (first === undefined) return

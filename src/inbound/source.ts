@@ -8,6 +8,7 @@ import type {
 import { mergePatch } from '#http/merge-patch.ts'
 import type { Id, TenantId } from '#ids.ts'
 import type { Seal } from '#secrets/seal.ts'
+import type { Flaw } from './scheme.ts'
 
 /**
  * A *source* is somebody who sends webhooks to a tenant: an address of its own to send to, and how to
@@ -40,6 +41,31 @@ export const sourcesMax = 100
 
 const usualBodyBytes = 1024 * 1024
 
+/** Whose senders give some webhooks neither an id nor a signed moment: who chooses one takes such. */
+const undedupableSchemes: ReadonlySet<InboundScheme> = new Set([
+  'MICROSOFT_GRAPH',
+  'QUICKBOOKS',
+  'XERO',
+])
+
+/** Whose senders give what the settings say. */
+const describedSchemes: ReadonlySet<InboundScheme> = new Set(['BASIC', 'HMAC', 'SHARED_SECRET'])
+
+/** A source that could not tell a second copy of anything must ask for such. */
+export function flawsOfDedupe(
+  source: Pick<Source, 'scheme' | 'settings' | 'acceptsUndedupable'>,
+): Flaw[] {
+  const { scheme, settings, acceptsUndedupable } = source
+  if (acceptsUndedupable || !describedSchemes.has(scheme)) return []
+  const { eventIdHeader, eventIdPointer, signedContent = '' } = settings
+  const isTimed = scheme === 'HMAC' && String(signedContent).includes('{timestamp}')
+  if (isTimed || eventIdHeader !== undefined || eventIdPointer !== undefined) return []
+  const message =
+    'must be true unless settings say where the id of an event is (eventIdHeader, eventIdPointer), ' +
+    'or sign a timestamp, since a second copy could not be told from another event'
+  return [{ pointer: '/acceptsUndedupable', message }]
+}
+
 /** What is sealed as the secrets of a source. */
 export interface Sealed {
   secrets: Buffer
@@ -64,7 +90,7 @@ export function newSource(
     allowedIps,
     maxBodyBytes: input.maxBodyBytes ?? usualBodyBytes,
     throttlePerSecond: input.throttle?.perSecond ?? null,
-    acceptsUndedupable: input.acceptsUndedupable ?? true,
+    acceptsUndedupable: input.acceptsUndedupable ?? undedupableSchemes.has(input.scheme),
     status: 'ENABLED',
     createdAt: now,
     updatedAt: now,

@@ -88,7 +88,7 @@ async function aConsumer(): Promise<string> {
   await world.drain()
   return path
 }
-const inbound = { name: 'Shop', scheme: 'HMAC', secrets: ['a-secret'] }
+const inbound = { name: 'Shop', scheme: 'GITHUB', secrets: ['a-secret'] }
 const aSource = () => made('inbound-sources', inbound)
 async function aReceipt(): Promise<string> {
   const id = await receive(world, admin)

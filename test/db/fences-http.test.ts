@@ -54,7 +54,7 @@ async function makeOneOfEach(api: Api): Promise<Record<string, string>> {
     ...{ cron: '0 0 29 2 *', timeZone: 'UTC' },
   })
   const eventConsumerId = await post('event-consumers', { name: 'W', startAfter: 0 })
-  const source = { name: 'I', scheme: 'HMAC', secrets: ['a-secret'] }
+  const source = { name: 'I', scheme: 'GITHUB', secrets: ['a-secret'] }
   const inboundSourceId = await post('inbound-sources', source)
   const job = await api.post('/api/v1/jobs', {
     ...{ task: 'USAGE_REPORT', runAt: new Date(Date.now() + 3_600_000).toISOString() },

@@ -149,7 +149,7 @@ test('every event type of the contract is published', async () => {
   await api.patch(`/api/v1/job-schedules/${schedule.id}`, { name: 'Nightly' })
   await api.delete(`/api/v1/job-schedules/${schedule.id}`)
 
-  const hmac = { name: 'Shop', scheme: 'HMAC', secrets: ['a-secret'] }
+  const hmac = { name: 'Shop', scheme: 'HMAC', secrets: ['a-secret'], acceptsUndedupable: true }
   const source = await make('inbound-sources', hmac)
   await api.patch(`/api/v1/inbound-sources/${source.id}`, { name: 'Web shop' })
   const mac = createHmac('sha256', 'a-secret').update('{}').digest('hex')

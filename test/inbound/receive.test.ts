@@ -180,7 +180,7 @@ async function aPlainSource(settings: object, more: object = {}) {
 }
 
 test('without id and signed moment equal bodies are two webhooks, or refused where the source says so', async () => {
-  const lenient = await aPlainSource({})
+  const lenient = await aPlainSource({}, { acceptsUndedupable: true })
   expect((await lenient.sendPlain('{}')).status).toBe(200)
   expect((await lenient.sendPlain('{}')).status).toBe(200)
   expect(await receiptsOf(world, lenient.id)).toMatchObject([
@@ -209,7 +209,7 @@ test('a signed moment with an equal body is a second copy, at another moment it 
 })
 
 test('headers are kept without whatever the sender authenticates with', async () => {
-  const source = await aPlainSource({})
+  const source = await aPlainSource({}, { acceptsUndedupable: true })
   await source.sendPlain('{}', {
     authorization: 'Bearer not-for-the-row',
     cookie: 'session=not-for-the-row',
@@ -222,7 +222,7 @@ test('headers are kept without whatever the sender authenticates with', async ()
 })
 
 test('any media type or none, and no body at all, are taken as they come', async () => {
-  const source = await aPlainSource({})
+  const source = await aPlainSource({}, { acceptsUndedupable: true })
   for (const [headers, body] of [
     [{ 'content-type': 'application/x-www-form-urlencoded' }, 'a=1&b=%00'],
     [{}, '\u0000\u0001'],

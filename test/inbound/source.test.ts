@@ -25,7 +25,7 @@ test('a source shows the address that its sender is given, and has the usual bou
   expect(url).toBe(`https://api.example.com/hooks/${id}`)
   expect(rest).toMatchObject({
     ...{ name: 'Shop', scheme: 'STANDARD_WEBHOOKS', settings: {}, secretCount: 1 },
-    ...{ allowedIps: [], maxBodyBytes: 1048576, acceptsUndedupable: true, status: 'ENABLED' },
+    ...{ allowedIps: [], maxBodyBytes: 1048576, acceptsUndedupable: false, status: 'ENABLED' },
     revision: 1,
   })
   expect((await api.get(path)).body).toEqual({ id, url, ...rest })
@@ -70,11 +70,13 @@ test('other secrets are a change that is told, the same ones again are none', as
 })
 
 test('settings are patched one by one, and null goes back to the usual', async () => {
-  const settings = { header: 'X-Signature', encoding: 'BASE64' }
+  const settings = { header: 'X-Signature', encoding: 'BASE64', eventIdHeader: 'X-Id' }
   const source = await make({ scheme: 'HMAC', settings })
   const patch = { settings: { encoding: null, prefix: 'v1=' } }
   const { body } = await api.patch(source.path, patch)
-  expect(body.settings).toEqual({ header: 'X-Signature', prefix: 'v1=' })
+  expect(body.settings).toEqual({
+    ...{ header: 'X-Signature', prefix: 'v1=', eventIdHeader: 'X-Id' },
+  })
 })
 
 test.for([
@@ -95,9 +97,32 @@ test.for([
     { scheme: 'HMAC', settings: { signedContent: 'x' } },
     '/settings/signedContent',
   ],
+  ['who could tell no second copy and did not ask', { scheme: 'HMAC' }, '/acceptsUndedupable'],
+  [
+    'who says that it wants none such, and could tell none',
+    { scheme: 'BASIC', secrets: ['me:secret'], acceptsUndedupable: false },
+    '/acceptsUndedupable',
+  ],
 ] as const)('%s is refused and named', async ([, more, pointer]) => {
   const reply = await api.post('/api/v1/inbound-sources', { ...shop, ...more })
   expect(refusedWith(reply, 'invalid_request').errors[0].pointer).toBe(pointer)
+})
+
+test('webhooks of which a second copy cannot be told are taken where it is asked for, or their senders have such', async () => {
+  for (const more of [
+    { scheme: 'HMAC', acceptsUndedupable: true },
+    { scheme: 'XERO' },
+    { scheme: 'QUICKBOOKS' },
+    { scheme: 'MICROSOFT_GRAPH' },
+  ]) {
+    const source = await make(more)
+    expect(source.acceptsUndedupable, more.scheme).toBe(true)
+  }
+  const settings = { eventIdPointer: '/id' }
+  const source = await make({ scheme: 'SHARED_SECRET', settings })
+  expect(source.acceptsUndedupable).toBe(false)
+  const reply = await api.patch(source.path, { settings: { eventIdPointer: null } })
+  expect(refusedWith(reply, 'invalid_request').errors[0].pointer).toBe('/acceptsUndedupable')
 })
 
 test('a change after which nothing could be verified is refused and names the field', async () => {
