@@ -10,7 +10,8 @@ export default defineConfig({
     hookTimeout: 120_000,
     // In CI a test may be starved; one that needed a second run is printed with it.
     retry: process.env.CI ? 1 : 0,
-    maxWorkers: 2,
+    // One more than the cores of a small machine: many tests wait, for leases to end or processes to die.
+    maxWorkers: 3,
     // Files share what they import: half of the time of the whole would go into importing it again.
     isolate: false,
     // Packages are imported as Node itself does it, so that tests run what production runs.

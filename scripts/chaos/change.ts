@@ -35,6 +35,8 @@ const patches: readonly { name: string; patch: object; undo: object }[] = [
   { name: 'disabled', patch: { status: 'DISABLED' }, undo: { status: 'ENABLED' } },
   // Whatever an event says, it has an id.
   { name: 'filtered', patch: { filter: [{ path: '/id', exists: true }] }, undo: { filter: [] } },
+  { name: 'rated', patch: { rateLimit: { perSecond: 100 } }, undo: { rateLimit: null } },
+  { name: 'ordered', patch: { ordering: 'RESOURCE' }, undo: { ordering: 'NONE' } },
 ]
 
 const replays: readonly (ReplayRequest & { isCancelled: boolean })[] = [

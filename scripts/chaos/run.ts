@@ -102,7 +102,7 @@ async function run(
     say('All is quiet: checking.')
     return {
       ...{ recoveries: watch.recoveries, answers: crew.answers, misdeeds: counts, isSettled },
-      findings: [...seen.findings, ...(await check(query, crew.ledger))],
+      findings: [...seen.findings, ...blunders(crew.answers), ...(await check(query, crew.ledger))],
       ...{ changes: editor.counts, balance: seen },
       replayed: await countReplayed(installation, crew.ledger),
       deeds: await countDeeds(installation, crew.ledger),
@@ -115,6 +115,12 @@ async function run(
     await balance.stop()
     await crew.stop()
   }
+}
+
+/** Whatever goes wrong, no caller is told that we do not know what it is. */
+function blunders(answers: ReadonlyMap<number, number>): Finding[] {
+  const count = answers.get(500) ?? 0
+  return count === 0 ? [] : [{ kind: 'BROKEN', what: 'calls were answered 500', where: `${count}` }]
 }
 
 function misdeedOf(roll: number): Misdeed | undefined {

@@ -30,7 +30,17 @@ test('endpoints are changed in each way as often as asked for, and the same seed
   expect(changes).not.toEqual(changesOf(8, 3, places))
   const counts = Map.groupBy(changes, nameOf)
   expect(Object.fromEntries([...counts].map(([name, all]) => [name, all.length]))).toEqual({
-    ...{ disabled: 3, filtered: 3, rotated: 9, revoked: 3, moved: 3, joined: 3, redelivered: 3 },
+    ...{
+      disabled: 3,
+      filtered: 3,
+      rated: 3,
+      ordered: 3,
+      rotated: 9,
+      revoked: 3,
+      moved: 3,
+      joined: 3,
+      redelivered: 3,
+    },
     ...{ replayed: 6, 'replayed in part': 6 },
   })
   expect(changes.every(({ tenant, endpoint }) => tenant < 4 && endpoint < 2)).toBe(true)
