@@ -159,7 +159,8 @@ test('an installation with a proxy sends every webhook through it', async () => 
   const [proxy, receiver] = [await aProxy(), await aReceiver()]
   const world = await startWorld({ env: { UBOS_EGRESS_PROXY: proxy.url.href } })
   onTestFinished(() => world.stop())
-  await world.api.post('/api/v1/webhook-endpoints', { url: receiver.url })
+  const eventTypes = ['client.created']
+  await world.api.post('/api/v1/webhook-endpoints', { url: receiver.url, eventTypes })
   await world.api.post('/api/v1/clients', { name: 'Ada', currency: 'GBP' })
   await receiver.received(1)
   expect(proxy.targets).toEqual([`127.0.0.1:${receiver.port}`])
