@@ -3,8 +3,9 @@ import { flushQueue } from '#db/worker.ts'
 import type { Claimed } from './claim.sql.ts'
 
 /*
- * A *batch* is made by the claim that first takes its deliveries, and keeps its id until it is accepted or given
- * up: it is claimed as a whole or not at all, so that what comes under an id is always the same.
+ * A *batch* is made by the claim that first takes its deliveries, and keeps its id until it is
+ * accepted or given up: it is claimed as a whole or not at all, so that what comes under an id is
+ * always the same.
  */
 
 /** Deliveries of a lane with batches that one claim looks at. */
@@ -23,8 +24,8 @@ export const inFlightOf = `(
   ) end)`
 
 /**
- * What goes together in lanes with batches: batches that there are already, whole or not at all, and new ones,
- * which are full or have waited long enough; as many as the lane has room for.
+ * What goes together in lanes with batches: batches that there are already, whole or not at all, and
+ * new ones, which are full or have waited long enough; as many as the lane has room for.
  */
 export const batched = `
   batchable as materialized (

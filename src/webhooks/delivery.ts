@@ -42,9 +42,16 @@ export interface Attempt {
   error: string | null
 }
 
-/** Where nothing is known of an endpoint, or is not asked, and nothing was left out. */
+/** Where nothing is known of an endpoint, or is not asked, and nothing was left out or is in the way. */
 export const wellEndpoint = {
   skippedAt: null,
+  inFlight: 0,
+  inFlightMax: 1,
+  isRateSpent: false,
+  isBehind: false,
+  batchWaitSeconds: null,
+  endpointDisabledAt: null,
+  endpointDeletedAt: null,
   endpointStateSince: null,
   endpointOpenUntil: null,
   endpointPausedUntil: null,

@@ -79,15 +79,6 @@ function toRequested({ dueAt, isTransformed: _, ...requested }: Requested, now: 
     ...requested,
     ...{ webhookId: requested.eventId, status: 'PENDING', attemptCount: 0, nextAttemptAt: dueAt },
     ...{ lastAttemptAt: null, deliveredAt: null, lastResponseStatus: null, retryCount: 0 },
-    ...{
-      inFlight: 0,
-      inFlightMax: 1,
-      isRateSpent: false,
-      isBehind: false,
-      batchWaitSeconds: null,
-      endpointDisabledAt: null,
-      endpointDeletedAt: null,
-    },
     ...wellEndpoint,
   }
   return toDelivery(delivery, now)
