@@ -52,14 +52,15 @@ async function run(role: Role, config: Config): Promise<void> {
   const startedMs = performance.now()
   const say = (line: string) => console.log(line)
   const stopping = listenForStop(say)
+  const starting = { say, stopAsked: stopping.asked }
   if (role === 'migrate') {
-    const { applied, close } = await connect(config, true, say)
+    const { applied, close } = await connect(config, true, starting)
     say(`Applied ${applied.length} migrations; the schema is up to date.`)
     return close()
   }
   // A process that is waiting for its database lives, and a taken port costs nobody anything yet.
   const front = role === 'operator-key' ? undefined : await openFront(role, config)
-  const connected = await connect(config, false, say)
+  const connected = await connect(config, false, starting)
   const opened = await open(config, connected).catch(async (error) => {
     await connected.close()
     throw error

@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import type { Config } from '#config.ts'
 import { PostgresRefusal, startPostgres } from './at-hand/postgres.ts'
@@ -25,19 +26,31 @@ export class DatabaseRefusal extends Error {
   override readonly name = 'DatabaseRefusal'
 }
 
+/** How a start goes: what it says, and the moment at which it is told to stop. */
+export interface Starting {
+  say(line: string): void
+  stopAsked: Promise<unknown>
+}
+
+/** After a power cut the database and we begin at once: so long is it waited for, in ms. */
+const patienceMs = 60_000
+const pauseMs = 500
+
 /**
  * Brings the database to where a process can work: starts the embedded one unless `DATABASE_URL`
- * names another, migrates as the owner when there is one to migrate as, and tests the fences.
+ * names another, migrates as the owner when there is one to migrate as, and tests the fences. One
+ * that cannot be reached is waited for; `DatabaseRefusal` when it does not come.
  */
 export async function connect(
   config: Config,
   mustMigrate: boolean,
-  say: (line: string) => void,
+  starting: Starting,
 ): Promise<Connected> {
+  const { databaseUrl, databaseOwnerUrl } = config
   try {
-    return config.databaseUrl === undefined
-      ? await connectEmbedded(config.dataDir, say)
-      : await connectTo(config.databaseUrl, config.databaseOwnerUrl, mustMigrate)
+    return databaseUrl === undefined
+      ? await connectEmbedded(config.dataDir, starting.say)
+      : await patiently(() => connectTo(databaseUrl, databaseOwnerUrl, mustMigrate), starting)
   } catch (error) {
     if (error instanceof PostgresRefusal) throw new DatabaseRefusal(error.message, { cause: error })
     if (error instanceof pg.DatabaseError) {
@@ -48,6 +61,21 @@ export async function connect(
     throw new DatabaseRefusal(`the database cannot be reached: ${reasonOf(error)}`, {
       cause: error,
     })
+  }
+}
+
+async function patiently<Result>(work: () => Promise<Result>, { say, stopAsked }: Starting) {
+  const endMs = performance.now() + patienceMs
+  const stop = stopAsked.then(() => 'stop')
+  for (let isTold = false; ; isTold = true) {
+    try {
+      return await work()
+    } catch (error) {
+      const isOver = performance.now() > endMs
+      if (!isConnectionLoss(error) || isOver) throw error
+      if (!isTold) say(`Waiting for the database: ${reasonOf(error)}`)
+      if ((await Promise.race([sleep(pauseMs), stop])) === 'stop') throw error
+    }
   }
 }
 

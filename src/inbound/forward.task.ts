@@ -1,9 +1,13 @@
 import type { Context } from '#context.ts'
+import { problemOf } from '#db/errors.ts'
 import { transact } from '#db/transact.ts'
 import { publish } from '#events/publish.ts'
+import type { Cause } from '#http/operation.ts'
+import type { TenantId } from '#ids.ts'
+import { gather } from '#jobs/gather.ts'
 import { type JobRun, task } from '#jobs/task.ts'
-import { lockReceipt, updateReceipt } from './receipt.sql.ts'
-import { forwarded, forwarding, toReceipt } from './receipt.ts'
+import { forwardReceipts } from './receipt.sql.ts'
+import { forwarding, toReceipt } from './receipt.ts'
 
 const second = 1_000
 const minute = 60 * second
@@ -12,19 +16,46 @@ export const forwardReceipt = task(forwarding, {
   timeoutMs: 30 * second,
   attemptsMax: 10,
   backoff: { firstMs: second, mostMs: 10 * minute },
-  run: forward,
+  run: (ctx, { tenantId, payload, cause }: JobRun<{ receiptId: string }>) =>
+    forwarderOf(ctx)({ tenantId, receiptId: payload.receiptId, cause }),
 })
 
-/** Makes the event and says so in the receipt, at once: whoever runs second finds it done. */
-async function forward(
-  ctx: Context,
-  { tenantId, payload, cause }: JobRun<{ receiptId: string }>,
-): Promise<undefined> {
-  await transact(ctx, tenantId, async (tx) => {
-    const held = await lockReceipt(tx, tenantId, payload.receiptId)
-    if (held?.receipt.status !== 'RECEIVED') return
-    const receipt = forwarded(held.receipt, cause.now)
-    updateReceipt(tx, tenantId, receipt)
-    publish(tx, cause, 'inbound.received', toReceipt(receipt))
+/** A receipt that is to be passed on, and whom that is put down to. */
+interface Item {
+  tenantId: TenantId
+  receiptId: string
+  cause: Cause
+}
+
+/** Receipts that are passed on in one transaction. */
+const batchMax = 100
+
+const forwarders = new WeakMap<Context, (item: Item) => Promise<undefined>>()
+
+/** What comes while a tenant's transaction is under way goes into its next: jobs are many and small. */
+function forwarderOf(ctx: Context) {
+  const known = forwarders.get(ctx)
+  if (known) return known
+  const forward = gather((items: readonly Item[]) => forwardAll(ctx, items), {
+    batchMax,
+    laneOf: ({ tenantId }) => tenantId,
+    isOfOne: (error) => problemOf(error)?.code !== 'unavailable',
   })
+  forwarders.set(ctx, forward)
+  return forward
+}
+
+/** Makes the events and says so in the receipts, at once: whoever runs second finds it done. */
+async function forwardAll(ctx: Context, items: readonly Item[]): Promise<undefined[]> {
+  const [first] = items
+  if (first === undefined) return []
+  await transact(ctx, first.tenantId, async (tx) => {
+    const ids = items.map(({ receiptId }) => receiptId)
+    const receipts = await forwardReceipts(tx, first.tenantId, ids, first.cause.now)
+    const causes = new Map(items.map(({ receiptId, cause }) => [receiptId, cause]))
+    for (const receipt of receipts) {
+      publish(tx, causes.get(receipt.id) ?? first.cause, 'inbound.received', toReceipt(receipt))
+    }
+  })
+  return items.map(() => undefined)
 }

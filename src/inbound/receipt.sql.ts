@@ -1,4 +1,4 @@
-import type { Selectable } from 'kysely'
+import { type Selectable, sql } from 'kysely'
 import pg from 'pg'
 import { build, type Db } from '#db/database.ts'
 import { fetchOne, statement, touchingOne } from '#db/statement.ts'
@@ -204,6 +204,35 @@ export async function lockSelected(
   if (sourceId !== null) query = query.where('source_id', '=', sourceId)
   return (await query.forNoKeyUpdate().execute()).map(fromRow)
 }
+
+/** Those that wait are passed on, once; answers them as they are then. The others are left alone. */
+export async function forwardReceipts(
+  tx: Tx,
+  tenantId: TenantId,
+  ids: readonly string[],
+  now: Date,
+): Promise<Receipt[]> {
+  const days = [...new Set(ids.map(dayOf))]
+  const { rows } = await tx.executeQuery<Row>(receiptsForward.bind({ tenantId, ids, days, now }))
+  return rows.map(fromRow)
+}
+
+const receiptsForward = statement(
+  'inbound_receipts_forward',
+  (a: { tenantId: TenantId; ids: readonly string[]; days: readonly string[]; now: Date }) =>
+    build
+      .updateTable('inbound_receipt')
+      .set(({ eb }) => ({
+        status: 'FORWARDED',
+        processed_at: a.now,
+        forward_count: eb('forward_count', '+', 1),
+      }))
+      .where('tenant_id', '=', a.tenantId)
+      .where(sql<boolean>`id = any(${a.ids}::text[])`)
+      .where(sql<boolean>`created_on = any(${a.days}::date[])`)
+      .where('status', '=', 'RECEIVED')
+      .returning(columns),
+)
 
 /** Queues where a receipt stands; it is held by `lockReceipt`. */
 export function updateReceipt(tx: Tx, tenantId: TenantId, receipt: Receipt): void {

@@ -112,12 +112,6 @@ export function keptHeaders(
   return Object.fromEntries(kept)
 }
 
-/** The receipt once an event was made of it. */
-export function forwarded(receipt: Receipt, now: Date): Receipt {
-  const forwardCount = receipt.forwardCount + 1
-  return { ...receipt, status: 'FORWARDED', processedAt: now, forwardCount }
-}
-
 /** The receipt on its way once more; throws `invalid_state` where it is, or has nothing to show. */
 export function reprocessed(receipt: Receipt, { body }: Payload): Receipt {
   if (receipt.status === 'RECEIVED') {

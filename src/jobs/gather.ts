@@ -1,28 +1,36 @@
+/** How `gather` makes batches. */
+export interface Gathering<Item> {
+  batchMax: number
+  /** Whether one item must be to blame for an error: then each is tried by itself. */
+  isOfOne: (error: unknown) => boolean
+  /** Items of different lanes are never in one batch, nor wait for each other; all are in one unless told. */
+  laneOf?: (item: Item) => string
+}
+
 /**
  * Lets one statement do the work of many: what is put in while a batch is under way goes into the
  * next one. `run` answers one result for each item, in their order. An error is everybody's in its
- * batch, unless `isOfOne` says that one item must be to blame: then each is tried by itself.
+ * batch, unless it is `isOfOne`.
  */
 export function gather<Item, Answer>(
   run: (items: readonly Item[]) => Promise<readonly Answer[]>,
-  { batchMax, isOfOne }: { batchMax: number; isOfOne: (error: unknown) => boolean },
+  { batchMax, isOfOne, laneOf = () => '' }: Gathering<Item>,
 ): (item: Item) => Promise<Answer> {
   interface Waiting {
     item: Item
     resolve: (answer: Answer) => void
     reject: (error: unknown) => void
   }
-  const waiting: Waiting[] = []
-  let isUnderWay = false
+  /** A lane is here for as long as there is something in it. */
+  const lanes = new Map<string, Waiting[]>()
 
-  async function work(): Promise<void> {
-    isUnderWay = true
+  async function work(lane: string, waiting: Waiting[]): Promise<void> {
     // What is put in within this turn of the loop is one batch.
     await Promise.resolve()
     while (waiting.length > 0) {
       await serve(waiting.splice(0, batchMax))
     }
-    isUnderWay = false
+    lanes.delete(lane)
   }
 
   async function serve(batch: readonly Waiting[]): Promise<void> {
@@ -37,7 +45,12 @@ export function gather<Item, Answer>(
 
   return (item) =>
     new Promise((resolve, reject) => {
-      waiting.push({ item, resolve, reject })
-      if (!isUnderWay) void work()
+      const lane = laneOf(item)
+      const waiting = lanes.get(lane)
+      const one = { item, resolve, reject }
+      if (waiting !== undefined) return void waiting.push(one)
+      const begun = [one]
+      lanes.set(lane, begun)
+      void work(lane, begun)
     })
 }

@@ -6,7 +6,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
  * Or it falls silent, as a network does that is cut: connections stay open and nothing comes through;
  * those of before stay so when it speaks again.
  */
-export async function startLossyProxy(databaseUrl: string) {
+export async function startLossyProxy(databaseUrl: string, at = 0) {
   const upstream = new URL(databaseUrl)
   const open = new Set<Socket>()
   let mark: string | undefined
@@ -51,7 +51,7 @@ export async function startLossyProxy(databaseUrl: string) {
       })
     }
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  await new Promise<void>((resolve) => server.listen(at, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
 
   return {

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { startProgram } from '../../scripts/demo/program.ts'
 import { startLossyProxy } from '../db/lossy-proxy.ts'
@@ -92,6 +94,36 @@ test('a process that waits for its database is alive, not ready, and says so in 
   expect(await call(`${url}/api/v1/me`, world.api.key)).toMatchObject({ status: 200 })
   await program.end('SIGTERM')
   proxy.stop()
+})
+
+test('a process that begins before its database waits for it, and no longer than it is wanted', async () => {
+  const [port, later] = [0, 1].map((at) => 30_000 + at + 2 * (process.pid % 10_000))
+  const away = Object.assign(new URL(envOf(world).DATABASE_URL ?? ''), { port: String(later) }).href
+  const env = { ...envOf(world), DATABASE_URL: away, PORT: String(port), ADMIN_PORT: '0' }
+  const starting = startProgram({ dataDir: '/tmp', role: 'api', env })
+  const call = aCaller()
+  await until(async () => 'status' in (await call(`http://127.0.0.1:${port}/livez`)), 30_000)
+  expect(await call(`http://127.0.0.1:${port}/readyz`)).toMatchObject({ status: 503 })
+  await new Promise((resolve) => setTimeout(resolve, 1_500))
+  const proxy = await startLossyProxy(envOf(world).DATABASE_URL ?? '', later)
+  const program = await starting
+  expect(await call(`${program.url}/readyz`)).toMatchObject({ status: 200 })
+  await program.end('SIGTERM')
+  proxy.stop()
+
+  const unwanted = spawn(process.execPath, ['src/doorstep.js', 'api'], {
+    env: { ...process.env, ...env },
+  })
+  let said = ''
+  for (const stream of [unwanted.stdout, unwanted.stderr]) {
+    stream.on('data', (chunk) => {
+      said += chunk
+    })
+  }
+  await until(() => said.includes('Waiting for the database: '), 30_000)
+  unwanted.kill('SIGTERM')
+  expect(await once(unwanted, 'close')).toEqual([1, null])
+  expect(said).toMatch(/\nStopping: .+\nubos: the database cannot be reached: /)
 })
 
 test('workers that are replaced one by one deliver everything once, and no attempt is spent on it', async () => {
