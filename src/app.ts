@@ -109,8 +109,8 @@ export function startWorker(ctx: Context, known: readonly Task[] = tasks): Runni
   const presence = runPresence(ctx)
   const dispatcher = runDispatcher(ctx, presence, (claimed) => disableGone(ctx, claimed))
   const orphanage = runOrphanage(ctx, dispatcher.wake)
-  const sequencer = runSequencer(ctx, reactions(ctx), () => {
-    dispatcher.wake()
+  const sequencer = runSequencer(ctx, reactions(ctx), (hasFollowing) => {
+    if (hasFollowing) dispatcher.wake()
     ctx.db.eventsSequenced.raise()
   })
   const chainer = runChainer(ctx)

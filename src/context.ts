@@ -26,6 +26,8 @@ export interface Databases {
   /** Whose write is next at the writers' connections. */
   readonly turns: Turns
   readonly worker: pg.Pool
+  /** One connection: claims take turns, and each connection would plan them anew. */
+  readonly claims: pg.Pool
   /** Raised after a commit with events in it: the sequencer of this process need not wait. */
   readonly eventsCommitted: Signal
   /** Likewise with jobs in it, for the feeder. */

@@ -27,7 +27,7 @@ export async function measureInbound(): Promise<Row[]> {
     const ask = (load: Partial<Sending>) =>
       sender.ask<Sent>({ sources, perSecond, seconds, bodyBytes, ...load })
 
-    let expected = takenOf(await ask({ perSecond: 100, seconds: 5 }))
+    let expected = takenOf(await ask({ seconds: 10 }))
     const sent: Sent[] = []
     const forwardedMs: number[] = []
     for (let round = 0; round < rounds; round += 1) {

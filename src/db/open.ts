@@ -5,7 +5,7 @@ import { createReaders } from './readers.ts'
 import { createTurns } from './turns.ts'
 
 /** Connections of one process: reads share a few, each write has one of its own while it lasts. */
-const connections = { readers: 3, writers: 16, worker: 8 }
+const connections = { readers: 3, writers: 16, worker: 8, claims: 1 }
 
 /** How tenants share the writers' connections; nobody waits for one longer than for a lock. */
 const sharing = { perTenant: 12, waitingPerTenant: 128, patienceMs: 5_000 }
@@ -16,20 +16,22 @@ export function openDatabases(
   log: Log,
 ): Databases & { close(): Promise<void> } {
   const readers = createReaders(databaseUrl, connections.readers, log)
-  const writers = createPool(databaseUrl, 'ubos_api', connections.writers, log)
+  const writers = createPool(databaseUrl, 'ubos_api', connections.writers, { log })
   const turns = createTurns({ places: connections.writers, ...sharing })
-  const worker = createPool(databaseUrl, 'ubos_worker', connections.worker, log)
+  const worker = createPool(databaseUrl, 'ubos_worker', connections.worker, { log })
+  const claims = createPool(databaseUrl, 'ubos_worker', connections.claims, { log })
   return {
     url: databaseUrl,
     readers,
     writers,
     turns,
     worker,
+    claims,
     eventsCommitted: createSignal(),
     jobsCommitted: createSignal(),
     eventsSequenced: createSignal(),
     async close() {
-      await Promise.allSettled([readers.close(), writers.end(), worker.end()])
+      await Promise.allSettled([readers.close(), writers.end(), worker.end(), claims.end()])
     },
   }
 }

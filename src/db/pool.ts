@@ -18,8 +18,19 @@ const types = new pg.TypeOverrides()
 // A date is a day, not a moment: as text it cannot slip into the neighbouring one.
 types.setTypeParser(pg.types.builtins.DATE, (text) => text)
 
+/** How a pool differs from others of its role. */
+export interface PoolOptions {
+  log?: Log
+  /** Its commits do not wait for the disk: a crash of the server may undo the last of them. */
+  isHasty?: boolean
+}
+
 /** Connection settings of one role; the role and its time-outs come with the connection. */
-export function connectionOptions(databaseUrl: string, role: DatabaseRole): ClientOptions {
+export function connectionOptions(
+  databaseUrl: string,
+  role: DatabaseRole,
+  isHasty = false,
+): ClientOptions {
   const limits = timeouts[role]
   return {
     connectionString: databaseUrl,
@@ -35,6 +46,7 @@ export function connectionOptions(databaseUrl: string, role: DatabaseRole): Clie
       `-c lock_timeout=${limits.lock}`,
       `-c idle_in_transaction_session_timeout=${limits.idleInTransaction}`,
       '-c timezone=UTC',
+      ...(isHasty ? ['-c synchronous_commit=off'] : []),
     ].join(' '),
   }
 }
@@ -44,11 +56,11 @@ export function createPool(
   databaseUrl: string,
   role: DatabaseRole,
   max: number,
-  log?: Log,
+  { log, isHasty }: PoolOptions = {},
 ): pg.Pool {
   const pool = new pg.Pool({
     Client,
-    ...connectionOptions(databaseUrl, role),
+    ...connectionOptions(databaseUrl, role, isHasty),
     max,
     idleTimeoutMillis: 30_000,
   })

@@ -38,7 +38,12 @@ const eventsLeast = 100
 const tenantsMax = 100
 const idleMs = 50
 
-export function runSequencer(ctx: Context, fanOut: FanOut, onSequenced: () => void): Loop {
+/** `onSequenced` is told after each pass that gave positions whether something followed from them. */
+export function runSequencer(
+  ctx: Context,
+  fanOut: FanOut,
+  onSequenced: (hasFollowing: boolean) => void,
+): Loop {
   // Where the last pass ended: the next begins behind it, so that every tenant has its turn.
   let after = ''
   /** Where each event is told to many, fewer fit into a pass, and the others need not be read. */
@@ -52,12 +57,12 @@ export function runSequencer(ctx: Context, fanOut: FanOut, onSequenced: () => vo
       after = waiting.length < tenantsMax ? '' : (waiting.at(-1)?.tenant_id ?? '')
       const heads = waiting.filter(isOurs)
       const events = heads.length === 0 ? [] : await number(client, heads, eventsWanted)
-      const following = events.length === 0 ? [] : await follow(client, events)
+      const { writes, hasFollowing } = await follow(client, events)
       if (events.length > 0) reach(faultPoints.sequencerBeforeCommit)
-      await flushWorker(client, 'commit', following)
+      await flushWorker(client, 'commit', writes)
       if (events.length > 0) reach(faultPoints.sequencerAfterCommit)
       client.release()
-      if (events.length > 0) onSequenced()
+      if (events.length > 0) onSequenced(hasFollowing)
       return events.length > 0 || after !== ''
     } catch (error) {
       // The connection goes with its transaction, whatever state that is in.
@@ -67,9 +72,10 @@ export function runSequencer(ctx: Context, fanOut: FanOut, onSequenced: () => vo
   }
 
   async function follow(client: pg.PoolClient, events: readonly SequencedEvent[]) {
+    if (events.length === 0) return { writes: [], hasFollowing: false }
     const { taken, statements } = await fanOut((query) => client.query(query), events)
     eventsWanted = Math.min(eventsMax, Math.max(eventsLeast, 2 * taken.length))
-    return [...statements, ...positionsOf(taken)]
+    return { writes: [...statements, ...positionsOf(taken)], hasFollowing: statements.length > 0 }
   }
 
   return runLoop({ name: 'sequencer', pass, idleMs, log: ctx.log })

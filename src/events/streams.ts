@@ -5,6 +5,7 @@ import type { Call } from '#http/operation.ts'
 import { problem } from '#http/problem.ts'
 import type { TenantId } from '#ids.ts'
 import { runLoop } from '#jobs/loop.ts'
+import { perContext } from '#per-context.ts'
 import { pageFeed } from './event.sql.ts'
 import { findHeads } from './head.sql.ts'
 import type { Piece, StreamEnd } from './stream.ts'
@@ -54,13 +55,7 @@ interface Hub {
   end(): void
 }
 
-const hubs = new WeakMap<Context, Hub>()
-
-function hubOf(ctx: Context): Hub {
-  const hub = hubs.get(ctx) ?? createHub(ctx)
-  hubs.set(ctx, hub)
-  return hub
-}
+const hubOf = perContext(createHub)
 
 /** Follows the feed of the call's tenant; throws `quota_exceeded`, and `unavailable` at the end. */
 export function followEvents(ctx: Context, call: Call, request: FollowRequest): Followed {

@@ -6,6 +6,7 @@ import type { Cause } from '#http/operation.ts'
 import type { TenantId } from '#ids.ts'
 import { gather } from '#jobs/gather.ts'
 import { type JobRun, task } from '#jobs/task.ts'
+import { perContext } from '#per-context.ts'
 import { forwardReceipts } from './receipt.sql.ts'
 import { forwarding, toReceipt } from './receipt.ts'
 
@@ -30,20 +31,14 @@ interface Item {
 /** Receipts that are passed on in one transaction. */
 const batchMax = 100
 
-const forwarders = new WeakMap<Context, (item: Item) => Promise<undefined>>()
-
 /** What comes while a tenant's transaction is under way goes into its next: jobs are many and small. */
-function forwarderOf(ctx: Context) {
-  const known = forwarders.get(ctx)
-  if (known) return known
-  const forward = gather((items: readonly Item[]) => forwardAll(ctx, items), {
+const forwarderOf = perContext((ctx) =>
+  gather((items: readonly Item[]) => forwardAll(ctx, items), {
     batchMax,
     laneOf: ({ tenantId }) => tenantId,
     isOfOne: (error) => problemOf(error)?.code !== 'unavailable',
-  })
-  forwarders.set(ctx, forward)
-  return forward
-}
+  }),
+)
 
 /** Makes the events and says so in the receipts, at once: whoever runs second finds it done. */
 async function forwardAll(ctx: Context, items: readonly Item[]): Promise<undefined[]> {

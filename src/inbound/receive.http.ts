@@ -1,7 +1,7 @@
 import { Counter } from 'prom-client'
 import { matcherOf } from '#api-keys/allow-list.ts'
 import type { Context } from '#context.ts'
-import { transact } from '#db/transact.ts'
+import { type Tx, transact } from '#db/transact.ts'
 import { allowsUrl } from '#egress/hosts.ts'
 import { findAllowedHosts } from '#egress/policy.sql.ts'
 import { publish } from '#events/publish.ts'
@@ -19,6 +19,8 @@ import {
 import { problem } from '#http/problem.ts'
 import type { TenantId } from '#ids.ts'
 import { enqueue } from '#jobs/enqueue.ts'
+import { gather } from '#jobs/gather.ts'
+import { perContext } from '#per-context.ts'
 import { confirmation } from './confirmation.ts'
 import { createFetchText } from './public-keys.ts'
 import { insertDedupe, insertReceipt, isSecondCopy } from './receipt.sql.ts'
@@ -35,13 +37,7 @@ const received = new Counter({
 })
 
 /** What was fetched is kept for as long as the process lives. */
-const fetching = new WeakMap<Context, FetchText>()
-
-function fetchTextOf(ctx: Context): FetchText {
-  const fetchText = fetching.get(ctx) ?? createFetchText(ctx)
-  fetching.set(ctx, fetchText)
-  return fetchText
-}
+const fetchTextOf = perContext(createFetchText)
 
 /** The same for a tenant, to the hosts that its policy allows. */
 function fetchTextFor(ctx: Context, tenantId: TenantId): FetchText {
@@ -148,25 +144,61 @@ async function tooMuch(arrival: Arrival, name: string): Promise<RawReply | undef
   return { ...scheme.answers.refused, status: refusal.status, headers: refusal.headers }
 }
 
-/** Keeps the webhook, and what will pass it on, in one transaction; a second copy changes nothing. */
+/** A webhook that is to be kept. */
+interface Item {
+  arrival: Arrival
+  verdict: Accepted
+  key: Buffer | null
+  payload: { headers: Readonly<Record<string, string>>; body: Buffer }
+}
+
+/** Webhooks of one tenant that are kept in one transaction. */
+const batchMax = 20
+
+/**
+ * What comes while a tenant's transaction is under way goes into its next: the more there is, the less
+ * each costs. A second copy makes its transaction fail; then each is kept by itself.
+ */
+const keeperOf = perContext((ctx) =>
+  gather((items: readonly Item[]) => keepAll(ctx, items), {
+    batchMax,
+    laneOf: ({ arrival }) => arrival.tenantId,
+    isOfOne: isSecondCopy,
+  }),
+)
+
+async function keepAll(ctx: Context, items: readonly Item[]): Promise<undefined[]> {
+  const [first] = items
+  if (first === undefined) return []
+  await transact(ctx, first.arrival.tenantId, async (tx) => {
+    for (const item of items) keep(tx, item)
+  })
+  return items.map(() => undefined)
+}
+
+/** Queues a receipt with what will pass it on. */
+function keep(tx: Tx, { arrival, verdict, key, payload }: Item): void {
+  const { tenantId, source, call } = arrival
+  const receipt = newReceipt(tx.newId('rcp'), source, verdict, payload.body, call)
+  if (key !== null) insertDedupe(tx, tenantId, receipt, key)
+  insertReceipt(tx, tenantId, receipt, payload)
+  if (receipt.status === 'RECEIVED') {
+    enqueue(tx, causeOf(arrival), forwarding, { receiptId: receipt.id })
+  } else publish(tx, causeOf(arrival), 'inbound.quarantined', toReceipt(receipt))
+}
+
+/** Keeps the webhook, and what will pass it on; a second copy changes nothing. */
 async function take(arrival: Arrival, verdict: Accepted): Promise<RawReply> {
-  const { ctx, tenantId, source, scheme, secrets, call, request } = arrival
+  const { ctx, source, scheme, secrets, request } = arrival
   const key = dedupeKeyOf(verdict, request.body)
   if (key === null && !source.acceptsUndedupable) {
     count(source, 'undedupable')
     const detail = 'It has neither an id nor a signed moment, and its source does not take such.'
     throw problem('invalid_request', { detail })
   }
-  const kept = { headers: keptHeaders(source, request.headers, secrets), body: request.body }
+  const headers = keptHeaders(source, request.headers, secrets)
   try {
-    await transact(ctx, tenantId, async (tx) => {
-      const receipt = newReceipt(tx.newId('rcp'), source, verdict, request.body, call)
-      if (key !== null) insertDedupe(tx, tenantId, receipt, key)
-      insertReceipt(tx, tenantId, receipt, kept)
-      if (receipt.status === 'RECEIVED') {
-        enqueue(tx, causeOf(arrival), forwarding, { receiptId: receipt.id })
-      } else publish(tx, causeOf(arrival), 'inbound.quarantined', toReceipt(receipt))
-    })
+    await keeperOf(ctx)({ arrival, verdict, key, payload: { headers, body: request.body } })
   } catch (error) {
     if (!isSecondCopy(error)) throw error
     count(source, 'duplicate')

@@ -152,14 +152,25 @@ const indexDelete = touchingOne(
       .where('source_id', '=', a.id),
 )
 
+/** Whose sources are, of those asked for: that never changes. A bad id is none, and takes no room. */
+const owners = new WeakMap<Readers, Map<string, TenantId>>()
+const ownersMax = 10_000
+
 /** Whose source it is: asked before there is a tenant, by one function that sees no more. */
 export async function findTenantOf(readers: Readers, id: string): Promise<TenantId | undefined> {
+  const known = owners.get(readers) ?? new Map<string, TenantId>()
+  owners.set(readers, known)
+  const owner = known.get(id)
+  if (owner !== undefined) return owner
   const rows = await readers.query<{ tenant: string | null }>(
     'select ubos_find_source($1) as tenant',
     [id],
   )
-  const tenant = rows[0]?.tenant ?? undefined
-  return tenant === undefined ? undefined : tenantId(tenant)
+  const found = rows[0]?.tenant ?? undefined
+  if (found === undefined) return undefined
+  if (known.size >= ownersMax) known.clear()
+  known.set(id, tenantId(found))
+  return tenantId(found)
 }
 
 export async function findSource(db: Db, tenantId: TenantId, id: string) {

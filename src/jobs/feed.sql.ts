@@ -28,8 +28,15 @@ const jobsMax = 500
 /** Tenants looked at in one pass; the next goes on behind them. */
 const tenantsMax = 100
 
-/** Held while feeding, so that shares hold over all processes; a pass takes milliseconds. */
-const feedLock = 8_262_005
+/**
+ * Held while feeding, so that shares hold over all processes; a pass takes milliseconds. It does not
+ * wait for the disk: if a crash undoes it, nothing was handed over, and what was is not started.
+ */
+const lockFeed = {
+  name: 'feed_lock',
+  text: `select pg_advisory_xact_lock($1), set_config('synchronous_commit', 'off', true)`,
+  values: [8_262_005],
+}
 
 /** How long a job may wait in graphile-worker's queue before it is handed over anew. */
 const handedForMs = 60_000
@@ -40,7 +47,7 @@ const handedForMs = 60_000
  */
 export async function feedJobs(pool: pg.Pool, request: FeedRequest): Promise<Fed> {
   const [, fed] = await flushQueue<{ count: string; after: string | null }>(pool, [
-    { name: 'feed_lock', text: 'select pg_advisory_xact_lock($1)', values: [feedLock] },
+    lockFeed,
     feedStatement(request),
   ])
   const [row] = fed?.rows ?? []

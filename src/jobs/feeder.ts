@@ -18,6 +18,8 @@ export interface FeederOptions {
 const idleMs = 50
 /** Jobs that end make room for others, which are fed together. */
 const soonMs = 10
+/** A pass costs most by being made; with few commits, each is followed by one at once. */
+const apartMs = 50
 
 export function runFeeder(ctx: Context, { tasks, shares, usualShare }: FeederOptions): Loop {
   const known = tasks.map(({ name }) => name)
@@ -36,5 +38,5 @@ export function runFeeder(ctx: Context, { tasks, shares, usualShare }: FeederOpt
     return after !== ''
   }
 
-  return runLoop({ name: 'job-feeder', pass, idleMs, soonMs, log: ctx.log })
+  return runLoop({ name: 'job-feeder', pass, idleMs, soonMs, apartMs, log: ctx.log })
 }

@@ -20,6 +20,8 @@ export interface LoopOptions {
   restMsMax?: number
   /** How long `wakeSoon` waits for others. */
   soonMs?: number
+  /** How long after a pass began one that was woken for begins at the earliest: many wake-ups are one. */
+  apartMs?: number
   log: Log
 }
 
@@ -27,7 +29,7 @@ export interface LoopOptions {
 const firstRestMs = 100
 
 export function runLoop(options: LoopOptions): Loop {
-  const { name, pass, idleMs, restMsMax = 5_000, soonMs = 0, log } = options
+  const { name, pass, idleMs, restMsMax = 5_000, soonMs = 0, apartMs = 0, log } = options
   let isStopped = false
   let isWoken = false
   let isRecovering = false
@@ -47,10 +49,13 @@ export function runLoop(options: LoopOptions): Loop {
 
   async function turn(): Promise<void> {
     isWoken = false
+    const startMs = performance.now()
     try {
       const hasMore = await pass()
       failures = 0
-      if (!hasMore && !isWoken && !isStopped) await rest(idleMs)
+      if (hasMore || isStopped) return
+      if (!isWoken) await rest(idleMs)
+      await keepApart(startMs)
     } catch (error) {
       log.error({ err: error, loop: name }, 'a pass failed')
       if (!isStopped) await recover()
@@ -63,6 +68,14 @@ export function runLoop(options: LoopOptions): Loop {
     await rest(Math.min(firstRestMs * 2 ** failures, restMsMax))
     isRecovering = false
     failures += 1
+  }
+
+  async function keepApart(startMs: number): Promise<void> {
+    for (;;) {
+      const leftMs = startMs + apartMs - performance.now()
+      if (leftMs <= 0 || isStopped) return
+      await rest(leftMs)
+    }
   }
 
   async function run(): Promise<void> {

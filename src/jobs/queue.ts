@@ -37,7 +37,8 @@ const connections = 4
 const graphileLevels = { error: 'warn', warning: 'warn', info: 'debug', debug: 'trace' } as const
 
 export function runQueue(ctx: Context, options: QueueOptions): Queue {
-  const pool = createPool(ctx.db.url, 'ubos_worker', connections, ctx.log)
+  // What is handed out, and what is done with, stands in our rows: lost here, it is handed out again.
+  const pool = createPool(ctx.db.url, 'ubos_worker', connections, { log: ctx.log, isHasty: true })
   let isStopped = false
   let current: WorkerPool | undefined
 

@@ -110,7 +110,7 @@ export function runDispatcher(
     if (lost.length > 0) await releaseClaims(ctx.db.worker, lost)
     const token = leaseToken(presence.id, ctx.clock.randomBytes(16))
     lost = [token]
-    const result = await claimDeliveries(ctx.db.worker, {
+    const result = await claimDeliveries(ctx.db.claims, {
       ...{ token, limit, endpointInFlightMax, leaseMs, after, now: ctx.clock.now() },
       // Half of what the others leave: however many hang, the tenants behind them find slots.
       tenantRoom: Math.ceil(free / 2),

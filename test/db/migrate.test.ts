@@ -91,7 +91,7 @@ test('an ordinary owner, who is behind the fence as well, brings the database to
 
 test('a database keeps to the master key that it began with', async () => {
   const { url, drop } = await cloneDatabase()
-  const pool = createPool(url, 'ubos_api', 2, createLog('silent'))
+  const pool = createPool(url, 'ubos_api', 2, { log: createLog('silent') })
   expect(await claimMasterKeyId(pool, 'first')).toBe('first')
   expect(await claimMasterKeyId(pool, 'second')).toBe('first')
   await pool.end()

@@ -105,6 +105,27 @@ test('what is asked for while a batch is under way is one batch', async () => {
   expect(batches).toEqual([[1, 2], [3, 4, 5], [6]])
 })
 
+test('what is of different lanes is in different batches, and none waits for another', async () => {
+  const batches: string[][] = []
+  const { promise: letGo, resolve: go } = Promise.withResolvers<void>()
+  const run = gather(
+    async (items: readonly string[]) => {
+      batches.push([...items])
+      if (items[0]?.startsWith('slow')) await letGo
+      return items
+    },
+    { batchMax: 10, isOfOne: () => false, laneOf: (item) => item.slice(0, 4) },
+  )
+  const slow = ['slow 1', 'slow 2'].map(run)
+  await Promise.all(['fast 1', 'fast 2'].map(run))
+  await run('fast 3')
+  const waiting = run('slow 3')
+  expect(batches).toEqual([['slow 1', 'slow 2'], ['fast 1', 'fast 2'], ['fast 3']])
+  go()
+  await Promise.all([...slow, waiting])
+  expect(batches.at(-1)).toEqual(['slow 3'])
+})
+
 test('one that spoils its batch fails alone', async () => {
   const run = gather(
     async (items: readonly number[]) => {

@@ -50,6 +50,28 @@ test('a loop looks at once when it is woken', async () => {
   await until(() => passes === 2)
 })
 
+test('however often it is woken, a loop keeps its passes apart, but for the first after a rest', async () => {
+  const atMs: number[] = []
+  const loop = runLoop({
+    ...{ name: 'test', idleMs: never, apartMs: 40, log },
+    async pass() {
+      atMs.push(performance.now())
+      return false
+    },
+  })
+  onTestFinished(() => loop.stop())
+  await until(() => atMs.length === 1)
+  await new Promise((resolve) => setTimeout(resolve, 60))
+  const wokenMs = performance.now()
+  const waking = setInterval(() => loop.wake(), 1)
+  onTestFinished(() => clearInterval(waking))
+  await until(() => atMs.length >= 4)
+  const [, second = 0, third = 0, fourth = 0] = atMs
+  expect(second - wokenMs).toBeLessThan(30)
+  expect(third - second).toBeGreaterThanOrEqual(39)
+  expect(fourth - third).toBeGreaterThanOrEqual(39)
+})
+
 test('a loop that nobody wakes looks by itself after its idle time', async () => {
   let passes = 0
   aLoop(async () => {

@@ -40,6 +40,7 @@ export function deafDatabases({ tenantId, row, limits }: KnownKey): Databases {
     },
     writers: { connect: nowhere, query: nowhere } as unknown as pg.Pool,
     worker: worker as unknown as pg.Pool,
+    claims: worker as unknown as pg.Pool,
     turns: { take: async () => quiet, waiting: () => 0 },
     eventsCommitted: signal,
     jobsCommitted: signal,
