@@ -7,7 +7,15 @@ import { fanOutByJobs } from './webhooks/fan.ts'
 import type { Trace } from './webhooks/trace.ts'
 
 const rounds = 3
-const sizes = { each: 240, endpoints: 50, jobs: 1_500, events: 1_000, jobEvents: 60, waits: 100 }
+const sizes = {
+  each: 240,
+  endpoints: 50,
+  jobs: 1_500,
+  events: 1_000,
+  jobEvents: 60,
+  waits: 100,
+  neighbours: 400,
+}
 /** One kilobyte, the size of an event with a client in it. */
 const data = { currency: 'GBP', note: 'x'.repeat(950) }
 const body = JSON.stringify({ type: 'client.created', data })
@@ -135,14 +143,18 @@ async function measureNeighbours(bench: Bench, all: Product): Promise<Row[]> {
   const [quiet, busy] = [[] as number[], [] as number[]]
   await waitsOf(bench, other, '/timed/0', 30)
   await receiver.ask({ ask: 'reset' })
-  const quietWaits = await waitsOf(bench, other, '/timed/0', 150)
+  const quietWaits = await waitsOf(bench, other, '/timed/0', sizes.neighbours)
   quiet.push(atQuantile(quietWaits, 0.99))
   const { tenantId } = big
   const backlog = { tenantId, endpointIds: [...healthy, ...hanging], each: 1_000, body }
   await fillBacklog(installation.owner, [backlog])
+  // While it was written, all of it had to be passed over to see that none of it was there yet.
+  for (const begunMs = 10; ; await new Promise((rested) => setTimeout(rested, begunMs))) {
+    if ((await receiver.ask<{ count: number }>({ ask: 'counts' })).count >= 500) break
+  }
   await receiver.ask({ ask: 'reset' })
   installation.takeTraces()
-  const busyWaits = await waitsOf(bench, other, '/timed/0', 150)
+  const busyWaits = await waitsOf(bench, other, '/timed/0', sizes.neighbours)
   busy.push(atQuantile(busyWaits, 0.99))
   const { count, hung } = await receiver.ask<{ count: number; hung: number }>({ ask: 'counts' })
   const note = stagesOf(bench.replies, installation.takeTraces())

@@ -36,7 +36,7 @@ export async function flushWorker<Row extends pg.QueryResultRow>(
  * statistics follow. A plan that was made while a table was empty reads all of a tenant's rows in it
  * ever after. So plans are kept for seconds only, and made for the index.
  */
-const plansKeptMs = 5_000
+const plansKeptMsUsual = 5_000
 const plannedMs = new WeakMap<pg.PoolClient, number>()
 
 const byIndex: pg.QueryConfig = {
@@ -46,12 +46,16 @@ const byIndex: pg.QueryConfig = {
     set_config('plan_cache_mode', 'force_generic_plan', true)`,
 }
 
-/** Statements over a queue, in a transaction of their own; answers their results. */
+/**
+ * Statements over a queue, in a transaction of their own; answers their results. What is as quick by a
+ * plan that was made for an empty queue may keep its plans for longer.
+ */
 export async function flushQueue<Row extends pg.QueryResultRow>(
   pool: pg.Pool,
   statements: readonly pg.QueryConfig[],
+  plansKeptMs = plansKeptMsUsual,
 ): Promise<pg.QueryResult<Row>[]> {
-  return await onQueue(pool, async (client, lead) => {
+  return await onQueue(pool, plansKeptMs, async (client, lead) => {
     const results = await flushWorker<Row>(client, 'both', [...lead, ...statements])
     return results.slice(1 + lead.length, -1)
   })
@@ -63,7 +67,7 @@ export async function flushQueueInTwo<Row extends pg.QueryResultRow>(
   first: readonly pg.QueryConfig[],
   second: (results: pg.QueryResult<Row>[]) => readonly pg.QueryConfig[],
 ): Promise<void> {
-  await onQueue(pool, async (client, lead) => {
+  await onQueue(pool, plansKeptMsUsual, async (client, lead) => {
     const results = await flushWorker<Row>(client, 'begin', [...lead, ...first])
     await flushWorker(client, 'commit', second(results.slice(1 + lead.length)))
   })
@@ -72,6 +76,7 @@ export async function flushQueueInTwo<Row extends pg.QueryResultRow>(
 /** `lead` is what its statements need before them. */
 async function onQueue<Result>(
   pool: pg.Pool,
+  plansKeptMs: number,
   flush: (client: pg.PoolClient, lead: readonly pg.QueryConfig[]) => Promise<Result>,
 ): Promise<Result> {
   const client = await pool.connect()

@@ -88,6 +88,9 @@ export interface Claims {
 /** Before the first lane. */
 export const noLane: Lane = { tenantId: '', endpointId: '' }
 
+/** Planning a claim takes longer than several claims, which others wait for. */
+const plansKeptMs = 60_000
+
 /** Lanes looked at in one claim; the next one goes on behind them. */
 const lanesMax = 1_000
 
@@ -103,7 +106,8 @@ export const lockClaims = {
  * endpoint the oldest first, and never more of an endpoint or a tenant than its cap.
  */
 export async function claimDeliveries(pool: pg.Pool, request: ClaimRequest): Promise<Claims> {
-  const [, result] = await flushQueue<Claimed & Seen>(pool, [lockClaims, claimStatement(request)])
+  const statements = [lockClaims, claimStatement(request)]
+  const [, result] = await flushQueue<Claimed & Seen>(pool, statements, plansKeptMs)
   const rows = result?.rows ?? []
   const [first] = rows
   return {
@@ -168,12 +172,14 @@ const lanes = `
     select tenant_id, endpoint_id from waiting
     union select tenant_id, endpoint_id from abandoned
   ), known as materialized (
-    select lanes.*, endpoint.* from lanes cross join lateral (
+    select lanes.*, endpoint.* from lanes
+    left join unnest($9::text[], $10::int[]) as holder (tenant_id, room) using (tenant_id)
+    cross join lateral (
       select status, deleted_at, in_flight_max, rate_count, rate_seconds, ordering, batch_events_max,
         batch_wait_seconds
       from webhook_endpoint
       where tenant_id = lanes.tenant_id and id = lanes.endpoint_id offset 0
-    ) as endpoint
+    ) as endpoint where coalesce(holder.room, $8) > 0
   ), deleted_lanes as (
     select jsonb_agg(jsonb_build_object('tenantId', tenant_id, 'endpointId', endpoint_id)) as places
     from known where deleted_at is not null

@@ -3,28 +3,25 @@ import { Counter, Histogram } from 'prom-client'
 import type { Context } from '#context.ts'
 import { isUnwritable } from '#db/errors.ts'
 import { faultPoints, reach } from '#fault-points.ts'
-import type { TenantId } from '#ids.ts'
 import { settled } from '#jobs/drain.ts'
 import { runLoop } from '#jobs/loop.ts'
-import { leaseToken, type Presence } from '#jobs/presence.ts'
+import type { Presence } from '#jobs/presence.ts'
 import { signatureHeaders } from '#secrets/signature.ts'
 import { leaveBatch } from './batch.sql.ts'
 import { type Packed, pack, togetherOf } from './batch.ts'
-import { type Claimed, claimDeliveries, noLane } from './claim.sql.ts'
+import type { Claimed } from './claim.sql.ts'
+import { leaseMs, runClaimer } from './claimer.ts'
 import { headersToSend } from './custom-header.ts'
 import {
-  cancelDeliveries,
   type Recorded,
   type RecordedAttempt,
   recordOutcomes,
-  releaseClaims,
   releaseLeases,
 } from './dispatch.sql.ts'
 import { type Attempted, nameOutcome, nextStep, retryAfterMs } from './dispatch.ts'
 import { headerKeeper } from './header-keeper.ts'
 import { isTelling, recordTelling } from './health.sql.ts'
 import { runMetricWriter } from './metric-writer.ts'
-import { endpointInFlightMax } from './options.ts'
 import { createPayloads } from './payload.ts'
 import { usualDelaysSeconds } from './retry-policy.ts'
 import { userAgent } from './sender.ts'
@@ -38,18 +35,10 @@ import { createSigners } from './signers.ts'
  * recorded, so what a slow database leaves unrecorded is bounded too.
  */
 
-const slotsMax = 1_024
 const deadlineMs = 15_000
 const connectMs = 5_000
 const responseBytesMax = 16 * 1024
-/** Longer than any attempt, with room for its record. */
-const leaseMs = 60_000
-const begunAtOnce = 20
-/** What becomes due meanwhile waits until a claim is made and what it holds is begun. */
-const claimMax = 100
-const idleMs = 50
-/** Slots that became free wait so long for others, since a claim costs most by being made. */
-const claimsApartMs = 15
+const begunAtOnce = 10
 /** Outcomes wait so long for others, or until there are so many: a record costs most by being made. */
 const recordsApartMs = 5
 const recordMin = 50
@@ -87,9 +76,6 @@ export function runDispatcher(
   const signersOf = createSigners(ctx)
   const payloadOf = createPayloads(ctx)
   const metrics = runMetricWriter(ctx)
-  let after = noLane
-  /** Of claims whose answer was lost: what they took, if anything, nobody will send. */
-  let lost: string[] = []
   /** So many at the front are recorded one by one: with one of them a whole batch was refused. */
   let suspects = 0
 
@@ -97,33 +83,7 @@ export function runDispatcher(
     ...{ name: 'dispatcher-record', log: ctx.log, pass: record },
     ...{ idleMs: 1_000, soonMs: recordsApartMs },
   })
-  const claimer = runLoop({
-    ...{ name: 'dispatcher-claim', log: ctx.log, pass: claim },
-    ...{ idleMs, soonMs: claimsApartMs },
-  })
-
-  async function claim(): Promise<boolean> {
-    // The rest of a batch may have come on top.
-    const free = Math.max(0, slotsMax - inFlight.size)
-    const limit = Math.min(free, claimMax)
-    if (limit === 0 || !presence.isHeld()) return false
-    if (lost.length > 0) await releaseClaims(ctx.db.worker, lost)
-    const token = leaseToken(presence.id, ctx.clock.randomBytes(16))
-    lost = [token]
-    const result = await claimDeliveries(ctx.db.claims, {
-      ...{ token, limit, endpointInFlightMax, leaseMs, after, now: ctx.clock.now() },
-      // Half of what the others leave: however many hang, the tenants behind them find slots.
-      tenantRoom: Math.ceil(free / 2),
-      tenantRooms: roomsOf(inFlight, free),
-    })
-    lost = []
-    after = result.after
-    if (result.claimed.length > 0) reach(faultPoints.deliveryClaimed)
-    for (const claimed of result.claimed) inFlight.add(claimed)
-    await sendAll(result.claimed)
-    if (result.deleted.length > 0) await cancelDeliveries(ctx.db.worker, result.deleted)
-    return after !== noLane || result.claimed.length >= limit
-  }
+  const claimer = runClaimer(ctx, presence, inFlight, sendAll)
 
   /** Begins a few at a time: everybody else in this process waits until they have begun. */
   async function sendAll(claims: readonly Claimed[]): Promise<void> {
@@ -244,9 +204,7 @@ export function runDispatcher(
     // Taken off only now: what could not be recorded is recorded by the next pass.
     concluded.splice(0, batch.length)
     for (const { claimed } of batch) inFlight.delete(claimed)
-    // Other slots are about to be free, too, unless there are none.
-    if (inFlight.size === 0) claimer.wake()
-    else claimer.wakeSoon()
+    claimer.freed()
     if (concluded.length > 0) recordSoon()
     return suspects > 0
   }
@@ -258,7 +216,7 @@ export function runDispatcher(
   }
 
   return {
-    wake: () => claimer.wake(),
+    wake: claimer.wake,
     async stop(drainMs) {
       await claimer.stop()
       await settled(() => inFlight.size === 0, drainMs)
@@ -281,16 +239,6 @@ function ownHeadersOf({ secrets }: Context, claimed: Claimed): Record<string, st
   if (claimed.headers === null) return {}
   const { open } = headerKeeper(secrets, claimed.tenantId, claimed.endpointId)
   return headersToSend(claimed.headers, open)
-}
-
-/** How many more each tenant may have that has some: half of what is free but for its own. */
-function roomsOf(claims: Iterable<Claimed>, free: number): Map<TenantId, number> {
-  const counts = new Map<TenantId, number>()
-  for (const { tenantId } of claims) counts.set(tenantId, (counts.get(tenantId) ?? 0) + 1)
-  for (const [tenantId, count] of counts) {
-    counts.set(tenantId, Math.max(0, Math.ceil((free - count) / 2)))
-  }
-  return counts
 }
 
 /** What goes with the first delivery of a batch. */

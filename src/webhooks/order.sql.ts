@@ -44,16 +44,24 @@ export const looked = `
     where lane.ordering = 'RESOURCE' and lane.room > 0
   )`
 
-/** Those that are not the first of their key come back when it may be done. */
+/**
+ * Those that are not the first of their key come back when it may be done. By their places, which are
+ * looked up one by one: mostly there are none, and no plan may go through all that waits to see it.
+ */
 export const putOff = `
   put_off as (
     update delivery_due as due
     set due_at = greatest($4 + interval '${putOffSecondsMin} seconds',
       least(first_due_at, $4 + interval '${putOffSecondsMax} seconds'))
-    from looked
-    where first_due_at is not null and looked.lease_token is null
-      and due.tenant_id = looked.tenant_id and due.delivery_id = looked.delivery_id
-      and due.lease_token is null
+    from (
+      select looked.first_due_at, waiting.place from looked cross join lateral (
+        select ctid as place from delivery_due
+        where tenant_id = looked.tenant_id and delivery_id = looked.delivery_id
+          and lease_token is null offset 0
+      ) as waiting
+      where first_due_at is not null and looked.lease_token is null
+    ) as later
+    where due.ctid = later.place and due.lease_token is null
   )`
 
 /** Behind the record of outcomes: of the keys that are done with, the next is due. */

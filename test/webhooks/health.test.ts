@@ -93,8 +93,12 @@ test('an open circuit outlives the workers that opened it, and those after them 
     }
   }
   await refuse()
-  while (receiver.waiting.length > 0) receiver.answer(500)
+  // What was under way when it opened may still come.
+  const refusing = setInterval(() => {
+    while (receiver.waiting.length > 0) receiver.answer(500)
+  }, 5)
   await world.drain()
+  clearInterval(refusing)
   await first.stop()
 
   const workers = [anotherWorker(world), anotherWorker(world)]
