@@ -20,14 +20,14 @@ export interface Courtesy {
 }
 
 /** A process that is busy for less has time for whoever comes. */
-const busyMost = 0.3
+const busyMost = 0.25
 /** What a delivery costs, in ms: at least, so that a price is felt, and at most. */
 const priceLeast = 0.1
-const priceMost = 2
+const priceMost = 3
 /** A tenant for which nothing was claimed for so long is not one of the others any more. */
 const goneMs = 2_000
 /** Begun at once, more than these would make the others wait. */
-const mostAtOnce = 30
+const mostAtOnce = 15
 
 export function createCourtesy(): Courtesy {
   const seenMs = new Map<TenantId, number>()
