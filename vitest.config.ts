@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { LongestFirst } from './test/setup/longest-first.ts'
 
 const pages = 'test/pages/**/*.test.ts'
 
@@ -14,6 +15,7 @@ export default defineConfig({
     maxWorkers: 3,
     // Files share what they import: half of the time of the whole would go into importing it again.
     isolate: false,
+    sequence: { sequencer: LongestFirst },
     // Packages are imported as Node itself does it, so that tests run what production runs.
     deps: { interopDefault: false },
     projects: [

@@ -59,6 +59,7 @@ export const worldly: Readonly<Record<string, string>> = {
   'src/organizations/bootstrap.ts': 'makes the first keys, in transactions of its own',
   'src/organizations/opening.ts': 'queues all that a new organization is, for two callers',
   'src/request-log/writer.ts': 'the loop that writes rows down, and its queue of them',
+  'src/webhooks/claimer.ts': 'the loop that claims what the dispatcher sends',
   'src/webhooks/dispatcher.ts': 'the loop that sends: it stands between Postgres and egress',
   'src/webhooks/orphans.ts': 'the loop that frees what dead workers held',
   'src/webhooks/signers.ts': 'keeps opened signing keys',

@@ -34,6 +34,11 @@ export async function fillBacklog(owner: pg.Client, backlogs: readonly Backlog[]
         insert into delivery_due (tenant_id, endpoint_id, delivery_id, created_on, event_id,
           event_created_on, due_at, attempt_count, retry_count)
         select $1, endpoint_id, id, day, event_id, day, $4, 0, 0 from made order by id
+      ), matched as (
+        insert into webhook_matched as known (tenant_id, endpoint_id, day, matched)
+        select $1, endpoint_id, day, count(*) from made group by endpoint_id, day
+        on conflict (tenant_id, endpoint_id, day)
+        do update set matched = known.matched + excluded.matched
       )
       insert into webhook_delivery (tenant_id, id, created_on, endpoint_id, event_id,
         event_created_on, event_type, status, attempt_count, created_at)
