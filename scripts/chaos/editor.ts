@@ -15,6 +15,10 @@ export interface Editor {
   readonly counts: ReadonlyMap<string, number>
 }
 
+/** How far back all is told again, so that a run is not made of replays; what was missed, from the first. */
+const repeatedMs = 30_000
+const wholeMs = 24 * 60 * 60 * 1_000
+
 /** Between two tries at what is refused since something else is under way. */
 const refusedRestMs = 250
 
@@ -90,7 +94,8 @@ export function hireEditor(crew: Crew, chance: Chance): Editor {
     endpoint: Watched | undefined,
   ): Promise<{ deed: Deed; jobId: string }> {
     const endpointIds = isWhole || endpoint === undefined ? {} : { endpointIds: [endpoint.id] }
-    const body = { since: new Date(Date.now() - 24 * 60 * 60 * 1_000), ...request, ...endpointIds }
+    const backMs = request.which === 'ALL' ? repeatedMs : wholeMs
+    const body = { since: new Date(Date.now() - backMs), ...request, ...endpointIds }
     for (;;) {
       const manner = { body, mayBeRefused: true }
       const path = '/webhook-replays'
