@@ -24,20 +24,32 @@ const busyMost = 0.25
 /** What a delivery costs, in ms: at least, so that a price is felt, and at most. */
 const priceLeast = 0.1
 const priceMost = 2
-/** Who took no more in a claim sends little, … */
-const littleMost = 4
-/** … and who took nothing for so long sends nothing. */
-const goneMs = 2_000
+/** Who took no more in a second or so sends little, and who took next to nothing sends nothing. */
+const littleMost = 50
+const nothingMost = 0.1
+/** For so long what was taken counts for a third, for twice as long for a ninth. */
+const memoryMs = 900
 /** Begun at once, more than these would make the others wait. */
 const mostAtOnce = 15
 
 export function createCourtesy(): Courtesy {
-  /** When each of those who send little took something last. */
-  const littleMs = new Map<TenantId, number>()
+  /** What each tenant took lately, about what it takes in a second. */
+  const taken = new Map<TenantId, number>()
   const turnMs = new Map<TenantId, number>()
   let price = 0
+  let toldMs = 0
 
   const waits = (nowMs: number) => [...turnMs].filter(([, atMs]) => atMs > nowMs)
+
+  function forget(nowMs: number): void {
+    const left = 3 ** (-(nowMs - toldMs) / memoryMs)
+    toldMs = nowMs
+    for (const [tenantId, count] of taken) {
+      if (count * left <= nothingMost) taken.delete(tenantId)
+      else taken.set(tenantId, count * left)
+    }
+    for (const [tenantId, atMs] of turnMs) if (atMs <= nowMs) turnMs.delete(tenantId)
+  }
 
   return {
     most: () => (price > 0 ? mostAtOnce : Number.POSITIVE_INFINITY),
@@ -48,16 +60,15 @@ export function createCourtesy(): Courtesy {
     },
     took(counts, nowMs) {
       for (const [tenantId, count] of counts) {
-        if (count <= littleMost) littleMs.set(tenantId, nowMs)
-        else littleMs.delete(tenantId)
-        // The first is free: who sends one never waits for having sent it.
-        if (price > 0 && count > 1) turnMs.set(tenantId, nowMs + (count - 1) * price)
+        const lately = (taken.get(tenantId) ?? 0) + count
+        taken.set(tenantId, lately)
+        if (price > 0 && lately > littleMost) turnMs.set(tenantId, nowMs + count * price)
       }
     },
     wasBusy(part, nowMs) {
-      for (const [tenantId, atMs] of littleMs) if (atMs < nowMs - goneMs) littleMs.delete(tenantId)
-      for (const [tenantId, atMs] of turnMs) if (atMs <= nowMs) turnMs.delete(tenantId)
-      price = littleMs.size === 0 ? 0 : nextPrice(price, part)
+      forget(nowMs)
+      const isForSomebody = [...taken.values()].some((count) => count <= littleMost)
+      price = isForSomebody ? nextPrice(price, part) : 0
       if (price === 0) turnMs.clear()
     },
   }
