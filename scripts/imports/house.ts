@@ -19,6 +19,7 @@ export const groundFiles = [
   'fault-points.ts',
   'ids.ts',
   'log.ts',
+  'per-context.ts',
 ]
 
 /** The only ways from room to room; a chain may be followed all along. */
