@@ -50,7 +50,7 @@ export interface CrewOptions {
 }
 
 /** Of each tenant, one endpoint hears of everything and one of money. */
-const subscriptions = { all: ['*'], money: ['payment.received', 'invoice.paid'] } as const
+export const subscriptions = { all: ['*'], money: ['payment.received', 'invoice.paid'] } as const
 
 export async function hireCrew(options: CrewOptions): Promise<Crew> {
   const { chance, urlFor } = options

@@ -1,5 +1,5 @@
 import { type Change, nameOf, type PlannedChange, type ReplayRequest } from './change.ts'
-import type { Crew } from './crew.ts'
+import { type Crew, subscriptions } from './crew.ts'
 import { type Deed, newDeed, type Operation } from './deed.ts'
 import type { Chance } from './random.ts'
 import type { Watched } from './receivers.ts'
@@ -137,7 +137,7 @@ export function hireEditor(crew: Crew, chance: Chance): Editor {
   async function join(tenantId: string): Promise<void> {
     const late = crew.watch(tenantId, `late-${endpoints.length}`)
     const askedMs = Date.now()
-    const body = { url: late.url, eventTypes: ['*'] }
+    const body = { url: late.url, eventTypes: subscriptions.money }
     const { answer } = await ask(tenantId, 'openEndpoint', ['POST', '/webhook-endpoints'], { body })
     const { id, secret } = JSON.parse(answer?.body ?? '{}')
     late.id = id
