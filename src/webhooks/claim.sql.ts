@@ -69,7 +69,7 @@ export interface ClaimRequest {
   endpointInFlightMax: number
   /** At most so many of one tenant in this claim, … */
   tenantRoom: number
-  /** … but of these, of which this worker holds some already. */
+  /** … but of these, of which this worker holds some already, or who let others go first; 0 is none. */
   tenantRooms: ReadonlyMap<TenantId, number>
   leaseMs: number
   now: Date

@@ -24,7 +24,7 @@ export const leaseMs = 60_000
 const claimMax = 100
 const idleMs = 50
 /** Slots that became free wait so long for others, since a claim costs most by being made. */
-const apartMs = 15
+const soonMs = 15
 /** How busy the process is, is looked at so often. */
 const lookApartMs = 100
 
@@ -45,7 +45,7 @@ export function runClaimer(
 
   const loop = runLoop({
     ...{ name: 'dispatcher-claim', log: ctx.log, pass: claim },
-    ...{ idleMs, soonMs: apartMs },
+    ...{ idleMs, soonMs },
   })
 
   async function claim(): Promise<boolean> {
