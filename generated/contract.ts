@@ -6682,7 +6682,7 @@ export interface components {
         EventStreamResume: {
             after: components["schemas"]["EventStreamPosition"];
             /** @description Only events of these types; all of them without it. */
-            eventTypes?: components["schemas"]["EventTypeName"][];
+            eventTypes?: components["schemas"]["EventTypeSelector"][];
             /** @constant */
             kind: "RESUME";
         };
@@ -12296,7 +12296,7 @@ export interface operations {
                 /** @description The position behind which it begins; `0` is the oldest event that is left. */
                 after?: number;
                 /** @description Only events of these types. Give it once for each. */
-                eventType?: components["schemas"]["EventType"][];
+                eventType?: components["schemas"]["EventTypeSelector"][];
             };
             header?: {
                 /** @description The position of the last event that you have; it goes before `after`. */

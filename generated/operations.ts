@@ -44,11 +44,11 @@ import type {
   EventInput,
   EventStreamPing,
   EventStreamResume,
-  EventType,
   EventTypeInfo,
   EventTypeInput,
   EventTypeList,
   EventTypePatch,
+  EventTypeSelector,
   InboundReceiptDetail,
   InboundReceiptId,
   InboundReceiptInfo,
@@ -1329,7 +1329,7 @@ export interface GetEventStreamRequest {
     /** The position behind which it begins; `0` is the oldest event that is left. */
     after?: number
     /** Only events of these types. Give it once for each. */
-    eventType?: EventType[]
+    eventType?: EventTypeSelector[]
   }
   headers: {
     /** The position of the last event that you have; it goes before `after`. */

@@ -7,6 +7,7 @@ import { type Config, readConfig } from '#config.ts'
 import type { Context } from '#context.ts'
 import { urlOf } from '#db/login.ts'
 import { openDatabases } from '#db/open.ts'
+import { isConnectionLoss } from '#db/transact.ts'
 import { createEgress, type EgressOptions } from '#egress/send.ts'
 import type { ProblemCode } from '#generated/types.ts'
 import type { Task } from '#jobs/task.ts'
@@ -63,6 +64,17 @@ export interface WorldOptions {
   egress?: EgressOptions
 }
 
+/** A machine that is starved may be too slow for a new connection: then it is asked for again. */
+async function patiently<Result>(work: () => Promise<Result>): Promise<Result> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!isConnectionLoss(error) || attempt === 3) throw error
+    }
+  }
+}
+
 /** Starts a world in a database of its own, cloned from the migrated template. */
 export async function startWorld({
   parts = ['api', 'worker'],
@@ -75,7 +87,7 @@ export async function startWorld({
   let offsetMs = 0
   const clock = createClock(() => new Date(Date.now() + offsetMs))
   const ctx = contextOf(config, clock, database.url, egress)
-  const keys = await openInstallation(ctx)
+  const keys = await patiently(() => openInstallation(ctx))
   if (keys === undefined) throw new Error('a new database has no keys')
 
   const worker = parts.includes('worker') ? startWorker(ctx, tasks) : undefined

@@ -6,7 +6,6 @@ import {
   validateClientInfo,
   validateCustomEventTypeName,
   validateEventId,
-  validateEventType,
   validateEventTypeName,
   validateEventTypeSelector,
   validateInboundReceiptInfo,
@@ -723,8 +722,8 @@ export function getEventStreamQuery(data, {instancePath="", parentData, parentDa
                     const len0 = data1.length;
                     for(let i0=0; i0<len0; i0++){
                       const _errs6 = errors;
-                      if(!(validateEventType(data1[i0], {instancePath:instancePath+"/eventType/" + i0,parentData:data1,parentDataProperty:i0,rootData}))){
-                        vErrors = vErrors === null ? validateEventType.errors : vErrors.concat(validateEventType.errors);
+                      if(!(validateEventTypeSelector(data1[i0], {instancePath:instancePath+"/eventType/" + i0,parentData:data1,parentDataProperty:i0,rootData}))){
+                        vErrors = vErrors === null ? validateEventTypeSelector.errors : vErrors.concat(validateEventTypeSelector.errors);
                         errors = vErrors.length;
                       }
                       var valid1 = _errs6 === errors;
@@ -4724,8 +4723,8 @@ export function validateEventStreamResume(data, {instancePath="", parentData, pa
                         const len0 = data2.length;
                         for(let i0=0; i0<len0; i0++){
                           const _errs7 = errors;
-                          if(!(validateEventTypeName(data2[i0], {instancePath:instancePath+"/eventTypes/" + i0,parentData:data2,parentDataProperty:i0,rootData}))){
-                            vErrors = vErrors === null ? validateEventTypeName.errors : vErrors.concat(validateEventTypeName.errors);
+                          if(!(validateEventTypeSelector(data2[i0], {instancePath:instancePath+"/eventTypes/" + i0,parentData:data2,parentDataProperty:i0,rootData}))){
+                            vErrors = vErrors === null ? validateEventTypeSelector.errors : vErrors.concat(validateEventTypeSelector.errors);
                             errors = vErrors.length;
                           }
                           var valid1 = _errs7 === errors;

@@ -1,6 +1,7 @@
 import { type Asked, startChild } from './child.ts'
 import type { Sending, Sent } from './inbound/sender.ts'
 import { type Installation, startInstallation } from './installation.ts'
+import { measureUnrest, type Unrest, unrestNote } from './machine.ts'
 import { bounded, figure, type Row } from './rows.ts'
 import { aNewCustomer, type Customer } from './webhooks/customer.ts'
 
@@ -30,13 +31,15 @@ export async function measureInbound(): Promise<Row[]> {
     let expected = takenOf(await ask({ seconds: 10 }))
     const sent: Sent[] = []
     const forwardedMs: number[] = []
+    const unrest: Unrest[] = []
     for (let round = 0; round < rounds; round += 1) {
+      unrest.push(await measureUnrest())
       const one = await ask({})
       expected += takenOf(one)
       sent.push(one)
       forwardedMs.push(await waitUntilForwarded(installation, expected))
     }
-    return rowsOf(sent, forwardedMs)
+    return rowsOf(sent, forwardedMs, unrest)
   } finally {
     for (const child of children) child.stop()
     await installation.stop()
@@ -76,7 +79,11 @@ async function waitUntilForwarded({ owner }: Installation, expected: number): Pr
   }
 }
 
-function rowsOf(sent: readonly Sent[], forwardedMs: readonly number[]): Row[] {
+function rowsOf(
+  sent: readonly Sent[],
+  forwardedMs: readonly number[],
+  unrest: readonly Unrest[],
+): Row[] {
   const sorted = sent.map(({ timesMs }) => Float64Array.from(timesMs).sort())
   const at = (share: number) =>
     sorted.map((times) => times[Math.min(times.length - 1, Math.floor(times.length * share))] ?? 0)
@@ -90,7 +97,7 @@ function rowsOf(sent: readonly Sent[], forwardedMs: readonly number[]): Row[] {
     bounded({
       what: `${what}, p99`,
       ...{ unit: 'ms', ours: at(0.99), demand: { atMost: 50 } },
-      note: `longest ${most(at(1))} ms; ${late}; ${left}`,
+      note: `longest ${most(at(1))} ms; ${late}; ${left}; ${unrestNote(unrest)}`,
     }),
     bounded({
       what: `${what}: refused`,

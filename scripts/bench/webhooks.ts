@@ -1,5 +1,6 @@
 import { type Asked, sharedMs, startChild } from './child.ts'
 import { type Installation, type Product, startInstallation } from './installation.ts'
+import { measureUnrest, type Unrest, unrestNote } from './machine.ts'
 import { bounded, compared, figure, type Row, spreadOf } from './rows.ts'
 import { fillBacklog, fillPending, isDrained, isSequenced } from './webhooks/backlog.ts'
 import { aCustomer, aNewCustomer, type Customer } from './webhooks/customer.ts'
@@ -16,6 +17,8 @@ const sizes = {
   waits: 100,
   neighbours: 400,
 }
+/** Longer than any attempt. */
+const deadlineMs = 16_000
 /** One kilobyte, the size of an event with a client in it. */
 const data = { currency: 'GBP', note: 'x'.repeat(950) }
 const body = JSON.stringify({ type: 'client.created', data })
@@ -105,7 +108,9 @@ async function measureLatency(bench: Bench, all: Product, jobs: Asked): Promise<
   await customer.endpoints(`${bench.base}/timed`, 1)
   const ours: number[][] = []
   const theirs: number[][] = []
+  const unrest: Unrest[] = []
   for (let round = 0; round <= rounds; round += 1) {
+    unrest.push(await measureUnrest())
     await bench.receiver.ask({ ask: 'reset' })
     ours.push(await waitsOf(bench, customer, '/timed/0', sizes.waits))
     theirs.push(await jobs.ask<number[]>({ ask: 'latency', count: sizes.waits }))
@@ -122,6 +127,7 @@ async function measureLatency(bench: Bench, all: Product, jobs: Asked): Promise<
       ...{ what: `commit to first attempt, idle, role all, ${name}`, unit: 'ms' },
       beside: 'graphile-worker addJob to start',
       ...{ ours: own ?? [], theirs: other ?? [], demand: { atMost: Number(demanded) } },
+      note: unrestNote(unrest),
     })
   })
 }
@@ -137,37 +143,49 @@ async function measureNeighbours(bench: Bench, all: Product): Promise<Row[]> {
   const { installation, receiver, base, operatorKey } = bench
   const other = await aNewCustomer(all.url, operatorKey)
   await other.endpoints(`${base}/timed`, 1)
-  const big = await aNewCustomer(all.url, operatorKey)
-  const healthy = await big.endpoints(`${base}/healthy`, 80)
-  const hanging = await big.endpoints(`${base}/hang`, 20)
   const [quiet, busy] = [[] as number[], [] as number[]]
-  await waitsOf(bench, other, '/timed/0', 30)
-  await receiver.ask({ ask: 'reset' })
-  const quietWaits = await waitsOf(bench, other, '/timed/0', sizes.neighbours)
-  quiet.push(atQuantile(quietWaits, 0.99))
-  const { tenantId } = big
-  const backlog = { tenantId, endpointIds: [...healthy, ...hanging], each: 1_000, body }
-  await fillBacklog(installation.owner, [backlog])
-  // While it was written, all of it had to be passed over to see that none of it was there yet.
-  for (const begunMs = 10; ; await new Promise((rested) => setTimeout(rested, begunMs))) {
-    if ((await receiver.ask<{ count: number }>({ ask: 'counts' })).count >= 500) break
+  const unrest: Unrest[] = []
+  let stages = ''
+
+  async function waits(): Promise<number> {
+    await receiver.ask({ ask: 'reset' })
+    installation.takeTraces()
+    const all = await waitsOf(bench, other, '/timed/0', sizes.neighbours)
+    stages = stagesOf(bench.replies, installation.takeTraces())
+    return atQuantile(all, 0.99)
   }
-  await receiver.ask({ ask: 'reset' })
-  installation.takeTraces()
-  const busyWaits = await waitsOf(bench, other, '/timed/0', sizes.neighbours)
-  busy.push(atQuantile(busyWaits, 0.99))
-  const { count, hung } = await receiver.ask<{ count: number; hung: number }>({ ask: 'counts' })
-  const note = stagesOf(bench.replies, installation.takeTraces())
-  const p50 = (waits: number[]) => atQuantile(waits, 0.5).toFixed(1)
-  console.log(
-    `neighbours p50 ${p50(busyWaits)} beside ${p50(quietWaits)} ms; ${count} sent, ${hung} hung`,
-  )
-  await installation.owner.query('delete from delivery_due')
+  /** All of it is due at once, to a tenant that nobody has met yet. */
+  async function aBacklog(): Promise<void> {
+    const big = await aNewCustomer(all.url, operatorKey)
+    const healthy = await big.endpoints(`${base}/healthy`, 80)
+    const hanging = await big.endpoints(`${base}/hang`, 20)
+    const endpointIds = [...healthy, ...hanging]
+    await receiver.ask({ ask: 'reset' })
+    await fillBacklog(installation.owner, [
+      { tenantId: big.tenantId, endpointIds, each: 1_000, body },
+    ])
+    // While it was written, all of it had to be passed over to see that none of it was there yet.
+    for (const begunMs = 10; ; await new Promise((rested) => setTimeout(rested, begunMs))) {
+      if ((await receiver.ask<{ count: number }>({ ask: 'counts' })).count >= 500) break
+    }
+  }
+
+  await waitsOf(bench, other, '/timed/0', 30)
+  for (let round = 0; round < rounds; round += 1) {
+    unrest.push(await measureUnrest())
+    quiet.push(await waits())
+    await aBacklog()
+    busy.push(await waits())
+    await installation.owner.query('delete from delivery_due')
+    // Until the last of what hangs is over.
+    await new Promise((over) => setTimeout(over, deadlineMs))
+  }
   return [
     compared({
       what: "others' commit to first attempt, p99, beside 100,000 of a tenant, a fifth hanging",
       ...{ beside: 'the same, quiet', unit: 'ms' },
-      ...{ ours: busy, theirs: quiet, demand: { atMost: 2 }, note },
+      ...{ ours: busy, theirs: quiet, demand: { atMost: 2 } },
+      note: `${stages}; ${unrestNote(unrest)}`,
     }),
   ]
 }

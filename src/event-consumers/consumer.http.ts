@@ -1,6 +1,7 @@
 import { record } from '#audit/record.ts'
 import { findHead } from '#events/head.sql.ts'
 import { publish } from '#events/publish.ts'
+import { requireSelectable } from '#events/selectable.ts'
 import type { Operation } from '#http/operation.ts'
 import { pageOf, toPage } from '#http/page.ts'
 import { found, problem } from '#http/problem.ts'
@@ -26,6 +27,7 @@ export const createEventConsumer: Operation<'createEventConsumer'> = async (
   if ((await countConsumers(tx, call.tenantId)) >= consumersMax) {
     throw problem('limit_reached', { detail: `A tenant has at most ${consumersMax} consumers.` })
   }
+  await requireSelectable(tx, call.tenantId, body.eventTypes)
   const head = await findHead(tx, call.tenantId)
   const position = body.startAfter ?? head
   if (position > head) throw beyond('/startAfter', head)

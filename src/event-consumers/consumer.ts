@@ -42,7 +42,7 @@ export function newConsumer(
   }
 }
 
-/** The types to look for; undefined is all. */
+/** The selectors of what to look for; undefined is all. */
 export function typesOf({ eventTypes }: Pick<Consumer, 'eventTypes'>): string[] | undefined {
   return eventTypes.includes('*') ? undefined : [...eventTypes]
 }

@@ -1,4 +1,5 @@
 import type { Db } from '#db/database.ts'
+import { placeSelectedBy } from '#events/selector.sql.ts'
 import type { TenantId } from '#ids.ts'
 
 /** Positions among which waiting events are counted. */
@@ -9,7 +10,7 @@ export interface Waiting {
   oldestAt: Date | null
 }
 
-/** The events of these types that wait between a position and the head; undefined is all types. */
+/** The events that these selectors select and that wait between a position and the head; undefined is all. */
 export async function countWaiting(
   db: Db,
   tenantId: TenantId,
@@ -21,7 +22,7 @@ export async function countWaiting(
     .where('place.tenant_id', '=', tenantId)
     .where('place.position', '>', String(after))
     .where('place.position', '<=', String(end))
-  if (types !== undefined) waiting = waiting.where('place.type', 'in', types)
+  if (types !== undefined) waiting = waiting.where(placeSelectedBy(types))
   const [row] = await db
     .selectNoFrom([
       waiting.select((column) => column.fn.countAll<string>().as('count')).as('count'),

@@ -3,6 +3,8 @@ import type { Channel } from '#generated/operations.ts'
 import type { EventStreamEndReason, EventStreamPing, EventStreamResume } from '#generated/types.ts'
 import type { Call } from '#http/operation.ts'
 import { findHead } from './head.sql.ts'
+import { findSelectable } from './own-type.sql.ts'
+import { straySelectors } from './selector.ts'
 import { closeCodes, farewellOf, helloOf, messageOf, pongOf } from './stream.ts'
 import { type Followed, followEvents } from './streams.ts'
 
@@ -39,8 +41,12 @@ export function conversation(ctx: Context, call: Call, start: Start) {
     cut = () => end('SLOW_READER')
 
     async function goOn({ after, eventTypes }: EventStreamResume): Promise<void> {
-      const head = await findHead(ctx.db.readers.of(call.tenantId), call.tenantId)
+      const db = ctx.db.readers.of(call.tenantId)
+      const head = await findHead(db, call.tenantId)
+      const known = await findSelectable(db, call.tenantId, eventTypes)
       if (isOver) return
+      const [stray] = straySelectors(eventTypes ?? [], known)
+      if (stray !== undefined) return end('MALFORMED', `${stray.pointer} ${stray.message}.`)
       if (after > head) return end('MALFORMED', `/after must not be more than ${head}.`)
       place.followed.leave()
       place = begin({ after, types: eventTypes })

@@ -4,6 +4,7 @@ import { inOrderOfCreation } from '#http/page.sql.ts'
 import type { PageRequest } from '#http/page.ts'
 import { dayOf, type TenantId } from '#ids.ts'
 import type { PlacedEvent, StoredEvent } from './event.ts'
+import { placeSelectedBy } from './selector.sql.ts'
 
 /** What an event says of itself, should its body have been erased. */
 const eventColumns = [
@@ -121,6 +122,7 @@ export interface FeedPage {
 export interface FeedRequest {
   after: number
   limit: number
+  /** Selectors; undefined is all. */
   types?: readonly string[] | undefined
 }
 
@@ -150,7 +152,7 @@ export async function pageFeed(
     .where('place.position', '<=', String(start + lookedThroughMax))
     .orderBy('place.position', 'asc')
     .limit(limit)
-  if (types !== undefined) query = query.where('place.type', 'in', types)
+  if (types !== undefined) query = query.where(placeSelectedBy(types))
   const found = await db.selectFrom(query.as('page')).select(boundedColumns).execute()
   const events = found.filter(({ fits }) => fits).map(({ fits: _, ...row }) => placed(row))
   const last = events.at(-1)?.position ?? start

@@ -1,8 +1,11 @@
 import { Readable } from 'node:stream'
+import { parameterError } from '#http/field-errors.ts'
 import type { Operation } from '#http/operation.ts'
 import { problem } from '#http/problem.ts'
 import { conversation } from './conversation.ts'
 import { findHead } from './head.sql.ts'
+import { requireSelectable } from './selectable.ts'
+import type { SelectorPlace } from './selector.ts'
 import { frameOf, greetingAt, type Piece } from './stream.ts'
 import { followEvents } from './streams.ts'
 
@@ -18,6 +21,7 @@ export const getEventStream: Operation<'getEventStream'> = async (
   const head = await findHead(db, call.tenantId)
   const after = headers['last-event-id'] ?? query.after ?? head
   if (after > head) throw beyondHead(headers['last-event-id'] === undefined, head)
+  await requireSelectable(db, call.tenantId, query.eventType, inQuery)
 
   const from = { after, types: query.eventType }
   if (isUpgrade) return { status: 101, converse: conversation(ctx, call, from) }
@@ -26,6 +30,9 @@ export const getEventStream: Operation<'getEventStream'> = async (
   const body = streamOf(greetingAt(after), pieces, leave)
   return { status: 200, body }
 }
+
+const inQuery: SelectorPlace = (at, code, message) =>
+  parameterError('query', 'eventType', code, `item ${at} ${message}`)
 
 /** Whoever names a position that was not given yet means another feed. */
 function beyondHead(isParameter: boolean, head: number) {

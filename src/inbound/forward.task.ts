@@ -30,11 +30,13 @@ interface Item {
 
 /** Receipts that are passed on in one transaction. */
 const batchMax = 100
+/** Nobody waits for it as a sender waits for the answer. */
+const apartMs = 20
 
 /** What comes while a tenant's transaction is under way goes into its next: jobs are many and small. */
 const forwarderOf = perContext((ctx) =>
   gather((items: readonly Item[]) => forwardAll(ctx, items), {
-    batchMax,
+    ...{ batchMax, apartMs },
     laneOf: ({ tenantId }) => tenantId,
     isOfOne: (error) => problemOf(error)?.code !== 'unavailable',
   }),

@@ -25,9 +25,9 @@ import { confirmation } from './confirmation.ts'
 import { createFetchText } from './public-keys.ts'
 import { insertDedupe, insertReceipt, isSecondCopy } from './receipt.sql.ts'
 import { dedupeKeyOf, forwarding, keptHeaders, newReceipt, toReceipt } from './receipt.ts'
-import type { Accepted, FetchText, RefusalReason, Scheme, Verdict } from './scheme.ts'
+import type { Accepted, FetchText, RefusalReason, Verdict } from './scheme.ts'
 import { schemes } from './schemes.ts'
-import { findSource, findTenantOf } from './source.sql.ts'
+import { expectSource, findSource, findTenantOf, isOutdated } from './source.sql.ts'
 import { type Source, secretsOf } from './source.ts'
 
 const received = new Counter({
@@ -39,10 +39,14 @@ const received = new Counter({
 /** What was fetched is kept for as long as the process lives. */
 const fetchTextOf = perContext(createFetchText)
 
-/** The same for a tenant, to the hosts that its policy allows. */
-function fetchTextFor(ctx: Context, tenantId: TenantId): FetchText {
+/**
+ * The same for a tenant, to the hosts that its policy allows. Where a source was to be asked about
+ * before is no place to ask at.
+ */
+function fetchTextFor({ ctx, tenantId, isRemembered }: Arrival): FetchText {
   const fetchText = fetchTextOf(ctx)
   return async (url, wish) => {
+    if (isRemembered) throw new Error('What is remembered may be out of date.')
     const allowed = await findAllowedHosts(ctx.db.readers.of(tenantId), tenantId)
     if (!allowsUrl(allowed, url)) throw new Error('The egress policy does not allow the host.')
     return await fetchText(url, wish)
@@ -50,38 +54,114 @@ function fetchTextFor(ctx: Context, tenantId: TenantId): FetchText {
 }
 
 /** A webhook at the door, and whose it is. */
-interface Arrival {
+interface Arrival extends Found {
+  /** Whether the source may have changed since it was read. */
+  isRemembered: boolean
   ctx: Context
-  tenantId: TenantId
-  source: Source
-  scheme: Scheme
-  secrets: readonly string[]
   call: OpenCall
   request: RawRequest
   spend: Spend
+}
+
+interface Found {
+  tenantId: TenantId
+  source: Source
+}
+
+/** A webhook that is to be kept. */
+interface Item {
+  kind: 'acceptable'
+  arrival: Arrival
+  verdict: Accepted
+  key: Buffer | null
+  payload: { headers: Readonly<Record<string, string>>; body: Buffer }
+}
+
+/** A webhook that its source does not take, whoever signed it. */
+interface Barred {
+  kind: 'barred'
+  outcome: string
+  code: ProblemCode
+  detail: string
 }
 
 /**
  * What anybody may send is judged here, dearest last: is there such a source, from there, so much, and
  * is it really they. Only then is it asked whether it was here before: what is forged never keeps out
  * what is real.
+ *
+ * A source is not read for each that comes: what it takes as it is remembered is kept only if it is
+ * still so. Whatever is not kept is judged by the source as it is now.
  */
 export const submitWebhook: RawOperation = async (ctx, call, request, spend) => {
-  const arrival = await arrive(ctx, call, request, spend)
-  const { scheme, secrets, source } = arrival
-  const verdict = await scheme.verify(request, {
+  const id = request.path.sourceId ?? ''
+  const asked = { ctx, call, request, spend }
+  const known = remembered(ctx).get(id)
+  const reply = known && (await takeAsRemembered({ ...asked, ...known, isRemembered: true }))
+  if (reply !== undefined) return reply
+  const arrival = { ...asked, ...(await findOpenSource(ctx, id)), isRemembered: false }
+  return await conclude(arrival, await judge(arrival))
+}
+
+/** By GET there are challenges only. */
+export const getWebhookChallenge: RawOperation = submitWebhook
+
+/** Who asks a throttle has spent of it, and it may be another by now: such a source is read first. */
+async function takeAsRemembered(arrival: Arrival): Promise<RawReply | undefined> {
+  if (arrival.source.throttlePerSecond !== null) return undefined
+  const judgement = await judge(arrival)
+  if (judgement.kind !== 'acceptable') return undefined
+  try {
+    return await take(judgement)
+  } catch (error) {
+    if (isOutdated(error)) return undefined
+    throw error
+  }
+}
+
+/** Changes nothing, and counts nothing. */
+async function judge(arrival: Arrival): Promise<Item | Barred | Exclude<Verdict, Accepted>> {
+  const { ctx, tenantId, source, call, request } = arrival
+  if (!matcherOf(source.allowedIps)(call.ip)) {
+    const detail = 'Its address is not on the list of the source.'
+    return { kind: 'barred', outcome: 'sender_not_allowed', code: 'sender_not_allowed', detail }
+  }
+  if (request.body.length > source.maxBodyBytes) {
+    const detail = `This source takes at most ${source.maxBodyBytes} bytes.`
+    return { kind: 'barred', outcome: 'too_large', code: 'payload_too_large', detail }
+  }
+  const secrets = secretsOf(ctx, tenantId, source)
+  const verdict = await schemes[source.scheme].verify(request, {
     now: call.now,
     secrets,
     settings: source.settings,
-    fetchText: fetchTextFor(ctx, arrival.tenantId),
+    fetchText: fetchTextFor(arrival),
   })
-  switch (verdict.kind) {
-    case 'accepted':
-      return (await tooMuch(arrival, 'inbound')) ?? (await take(arrival, verdict))
+  if (verdict.kind !== 'accepted') return verdict
+  const key = dedupeKeyOf(verdict, request.body)
+  if (key === null && !source.acceptsUndedupable) {
+    const detail = 'It has neither an id nor a signed moment, and its source does not take such.'
+    return { kind: 'barred', outcome: 'undedupable', code: 'invalid_request', detail }
+  }
+  const headers = keptHeaders(source, request.headers, secrets)
+  return { kind: 'acceptable', arrival, verdict, key, payload: { headers, body: request.body } }
+}
+
+async function conclude(
+  arrival: Arrival,
+  judgement: Awaited<ReturnType<typeof judge>>,
+): Promise<RawReply> {
+  const { source } = arrival
+  switch (judgement.kind) {
+    case 'acceptable':
+      return (await tooMuch(arrival, 'inbound')) ?? (await take(judgement))
+    case 'barred':
+      count(source, judgement.outcome)
+      throw problem(judgement.code, { detail: judgement.detail })
     case 'refused':
-      return refuse(arrival, verdict.reason)
+      return refuse(source, judgement.reason)
     case 'handshake':
-      return (await tooMuch(arrival, 'handshake')) ?? (await greet(arrival, verdict))
+      return (await tooMuch(arrival, 'handshake')) ?? (await greet(arrival, judgement))
     case 'unavailable':
       count(source, 'unavailable')
       throw problem('unavailable', {
@@ -89,40 +169,30 @@ export const submitWebhook: RawOperation = async (ctx, call, request, spend) => 
         headers: { 'retry-after': '5' },
       })
     default:
-      return verdict satisfies never
+      return judgement satisfies never
   }
 }
 
-/** By GET there are challenges only. */
-export const getWebhookChallenge: RawOperation = submitWebhook
-
-async function arrive(
-  ctx: Context,
-  call: OpenCall,
-  request: RawRequest,
-  spend: Spend,
-): Promise<Arrival> {
-  const { tenantId, source } = await findOpenSource(ctx, request.path.sourceId ?? '')
-  if (!matcherOf(source.allowedIps)(call.ip)) {
-    count(source, 'sender_not_allowed')
-    throw problem('sender_not_allowed', { detail: 'Its address is not on the list of the source.' })
-  }
-  if (request.body.length > source.maxBodyBytes) {
-    count(source, 'too_large')
-    const detail = `This source takes at most ${source.maxBodyBytes} bytes.`
-    throw problem('payload_too_large', { detail })
-  }
-  const secrets = secretsOf(ctx, tenantId, source)
-  return { ctx, tenantId, source, scheme: schemes[source.scheme], secrets, call, request, spend }
-}
+/** Sources that webhooks came to, as they were when they were read. A bad id is none, and takes no room. */
+const remembered = perContext(() => new Map<string, Found>())
+const rememberedMax = 1_000
 
 const sourceId = /^src_[0-6][0-9a-hjkmnp-tv-z]{25}$/
 
 /** A source that is disabled is to its sender as if it were not there. */
-async function findOpenSource({ db }: Context, id: string) {
-  const tenantId = sourceId.test(id) ? await findTenantOf(db.readers, id) : undefined
-  const source = tenantId && (await findSource(db.readers.of(tenantId), tenantId, id))
-  if (tenantId !== undefined && source?.status === 'ENABLED') return { tenantId, source }
+async function findOpenSource(ctx: Context, id: string): Promise<Found> {
+  const { readers } = ctx.db
+  const sources = remembered(ctx)
+  const tenantId = sourceId.test(id)
+    ? (sources.get(id)?.tenantId ?? (await findTenantOf(readers, id)))
+    : undefined
+  const source = tenantId && (await findSource(readers.of(tenantId), tenantId, id))
+  if (tenantId !== undefined && source?.status === 'ENABLED') {
+    if (sources.size >= rememberedMax) sources.clear()
+    sources.set(id, { tenantId, source })
+    return { tenantId, source }
+  }
+  sources.delete(id)
   received.inc({ scheme: source?.scheme ?? 'none', outcome: 'no_source' })
   throw problem('not_found', { detail: 'There is no such source of webhooks.' })
 }
@@ -133,37 +203,34 @@ async function findOpenSource({ db }: Context, id: string) {
  * refusal, in the form that the scheme refuses in; its sender sends it again.
  */
 async function tooMuch(arrival: Arrival, name: string): Promise<RawReply | undefined> {
-  const { spend, tenantId, source, scheme } = arrival
+  const { spend, tenantId, source } = arrival
   const { throttlePerSecond: quota } = source
   if (quota === null) return undefined
   const waitMs = await spend(tenantId, source.id, { name, quota, windowSeconds: 1 })
   if (waitMs === 0) return undefined
   count(source, 'throttled')
   const refusal = quotaExceeded([name], waitMs)
-  if (scheme.answers.refused.body === undefined) throw refusal
-  return { ...scheme.answers.refused, status: refusal.status, headers: refusal.headers }
-}
-
-/** A webhook that is to be kept. */
-interface Item {
-  arrival: Arrival
-  verdict: Accepted
-  key: Buffer | null
-  payload: { headers: Readonly<Record<string, string>>; body: Buffer }
+  const { refused } = schemes[source.scheme].answers
+  if (refused.body === undefined) throw refusal
+  return { ...refused, status: refusal.status, headers: refusal.headers }
 }
 
 /** Webhooks of one tenant that are kept in one transaction. */
 const batchMax = 20
 
+/** Each transaction waits for the disk, which is what their sender waits for longest. */
+const apartMs = 10
+
 /**
  * What comes while a tenant's transaction is under way goes into its next: the more there is, the less
- * each costs. A second copy makes its transaction fail; then each is kept by itself.
+ * each costs. A second copy, or a source that has changed, makes its transaction fail; then each is
+ * kept by itself.
  */
 const keeperOf = perContext((ctx) =>
   gather((items: readonly Item[]) => keepAll(ctx, items), {
-    batchMax,
+    ...{ batchMax, apartMs },
     laneOf: ({ arrival }) => arrival.tenantId,
-    isOfOne: isSecondCopy,
+    isOfOne: (error) => isSecondCopy(error) || isOutdated(error),
   }),
 )
 
@@ -171,6 +238,10 @@ async function keepAll(ctx: Context, items: readonly Item[]): Promise<undefined[
   const [first] = items
   if (first === undefined) return []
   await transact(ctx, first.arrival.tenantId, async (tx) => {
+    const recalled = items.filter(({ arrival }) => arrival.isRemembered)
+    for (const source of new Set(recalled.map(({ arrival }) => arrival.source))) {
+      expectSource(tx, first.arrival.tenantId, source)
+    }
     for (const item of items) keep(tx, item)
   })
   return items.map(() => undefined)
@@ -188,24 +259,18 @@ function keep(tx: Tx, { arrival, verdict, key, payload }: Item): void {
 }
 
 /** Keeps the webhook, and what will pass it on; a second copy changes nothing. */
-async function take(arrival: Arrival, verdict: Accepted): Promise<RawReply> {
-  const { ctx, source, scheme, secrets, request } = arrival
-  const key = dedupeKeyOf(verdict, request.body)
-  if (key === null && !source.acceptsUndedupable) {
-    count(source, 'undedupable')
-    const detail = 'It has neither an id nor a signed moment, and its source does not take such.'
-    throw problem('invalid_request', { detail })
-  }
-  const headers = keptHeaders(source, request.headers, secrets)
+async function take(item: Item): Promise<RawReply> {
+  const { ctx, source } = item.arrival
+  const { answers } = schemes[source.scheme]
   try {
-    await keeperOf(ctx)({ arrival, verdict, key, payload: { headers, body: request.body } })
+    await keeperOf(ctx)(item)
   } catch (error) {
     if (!isSecondCopy(error)) throw error
     count(source, 'duplicate')
-    return scheme.answers.duplicate
+    return answers.duplicate
   }
-  count(source, verdict.isDrift ? 'quarantined' : 'accepted')
-  return scheme.answers.accepted
+  count(source, item.verdict.isDrift ? 'quarantined' : 'accepted')
+  return answers.accepted
 }
 
 const reasons: Record<RefusalReason, string> = {
@@ -217,9 +282,9 @@ const reasons: Record<RefusalReason, string> = {
 }
 
 /** As the sender demands it, or else with a problem that says why. */
-function refuse({ source, scheme }: Arrival, reason: RefusalReason): RawReply {
+function refuse(source: Source, reason: RefusalReason): RawReply {
   count(source, `refused_${reason}`)
-  const { refused } = scheme.answers
+  const { refused } = schemes[source.scheme].answers
   if (refused.body !== undefined) return refused
   throw problem(codeOf(refused.status, reason), { detail: reasons[reason] })
 }

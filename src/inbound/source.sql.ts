@@ -1,7 +1,8 @@
-import type { Selectable } from 'kysely'
+import { type Selectable, sql } from 'kysely'
+import pg from 'pg'
 import { build, type Db } from '#db/database.ts'
 import type { Readers } from '#db/readers.ts'
-import { fetchOne, statement, touchingOne } from '#db/statement.ts'
+import { fetchOne, raw, statement, touchingOne } from '#db/statement.ts'
 import type { Tx } from '#db/transact.ts'
 import type { Tables } from '#generated/tables.ts'
 import { type CreationFilter, inOrderOfCreation } from '#http/page.sql.ts'
@@ -152,25 +153,14 @@ const indexDelete = touchingOne(
       .where('source_id', '=', a.id),
 )
 
-/** Whose sources are, of those asked for: that never changes. A bad id is none, and takes no room. */
-const owners = new WeakMap<Readers, Map<string, TenantId>>()
-const ownersMax = 10_000
-
 /** Whose source it is: asked before there is a tenant, by one function that sees no more. */
 export async function findTenantOf(readers: Readers, id: string): Promise<TenantId | undefined> {
-  const known = owners.get(readers) ?? new Map<string, TenantId>()
-  owners.set(readers, known)
-  const owner = known.get(id)
-  if (owner !== undefined) return owner
   const rows = await readers.query<{ tenant: string | null }>(
     'select ubos_find_source($1) as tenant',
     [id],
   )
   const found = rows[0]?.tenant ?? undefined
-  if (found === undefined) return undefined
-  if (known.size >= ownersMax) known.clear()
-  known.set(id, tenantId(found))
-  return tenantId(found)
+  return found === undefined ? undefined : tenantId(found)
 }
 
 export async function findSource(db: Db, tenantId: TenantId, id: string) {
@@ -179,6 +169,25 @@ export async function findSource(db: Db, tenantId: TenantId, id: string) {
 }
 
 const sourceById = statement('inbound_source_by_id', selectOne)
+
+/** Queues that the source is still as it was read; when it is not, the flush fails: `isOutdated`. */
+export function expectSource(tx: Tx, tenantId: TenantId, { id, revision }: Source): void {
+  tx.queue(sourceExpected.bind({ tenantId, id, revision }))
+}
+
+const sourceExpected = statement(
+  'inbound_source_expected',
+  (a: { tenantId: TenantId; id: string; revision: number }) =>
+    raw(sql`select case when exists (
+        select from inbound_source
+        where tenant_id = ${a.tenantId} and id = ${a.id} and revision = ${a.revision}
+          and deleted_at is null
+      ) then 1 else ubos_raise('source_changed') end`),
+)
+
+export function isOutdated(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.message === 'source_changed'
+}
 
 /** The source, held against other changes until the transaction ends. */
 export async function lockSource(tx: Tx, tenantId: TenantId, id: string) {

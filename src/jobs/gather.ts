@@ -1,3 +1,5 @@
+import { setTimeout as rest } from 'node:timers/promises'
+
 /** How `gather` makes batches. */
 export interface Gathering<Item> {
   batchMax: number
@@ -5,6 +7,8 @@ export interface Gathering<Item> {
   isOfOne: (error: unknown) => boolean
   /** Items of different lanes are never in one batch, nor wait for each other; all are in one unless told. */
   laneOf?: (item: Item) => string
+  /** A lane's batches begin so far apart, in ms, unless a whole one waits: fewer, but longer ones. */
+  apartMs?: number
 }
 
 /**
@@ -14,7 +18,7 @@ export interface Gathering<Item> {
  */
 export function gather<Item, Answer>(
   run: (items: readonly Item[]) => Promise<readonly Answer[]>,
-  { batchMax, isOfOne, laneOf = () => '' }: Gathering<Item>,
+  { batchMax, isOfOne, laneOf = () => '', apartMs = 0 }: Gathering<Item>,
 ): (item: Item) => Promise<Answer> {
   interface Waiting {
     item: Item
@@ -28,7 +32,10 @@ export function gather<Item, Answer>(
     // What is put in within this turn of the loop is one batch.
     await Promise.resolve()
     while (waiting.length > 0) {
+      const startMs = performance.now()
       await serve(waiting.splice(0, batchMax))
+      const restMs = startMs + apartMs - performance.now()
+      if (restMs > 0 && waiting.length < batchMax) await rest(restMs)
     }
     lanes.delete(lane)
   }

@@ -1,9 +1,9 @@
 import type pg from 'pg'
 import type { Context } from '#context.ts'
+import { selects } from '#events/selector.ts'
 import type { FanOut, SequencedEvent } from '#events/sequencer.ts'
 import { dayOf } from '#ids.ts'
 import { type Filter, passes } from './filter.ts'
-import { selects } from './selector.ts'
 
 interface Listener {
   tenant_id: string

@@ -1,5 +1,6 @@
 import { record } from '#audit/record.ts'
 import type { Db } from '#db/database.ts'
+import { requireSelectable } from '#events/selectable.ts'
 import type { Operation } from '#http/operation.ts'
 import { found, problem } from '#http/problem.ts'
 import type { TenantId } from '#ids.ts'
@@ -85,6 +86,7 @@ async function requireReplay(
   now: Date,
 ): Promise<ReplayPayload> {
   requireFit(misfitOfReplay(payload, now))
+  await requireSelectable(db, tenantId, payload.eventTypes)
   for (const id of payload.endpointIds ?? []) {
     const endpoint = found(await findEndpoint(db, tenantId, id))
     if (endpoint.status === 'DISABLED') throw problem('endpoint_disabled')

@@ -1,10 +1,10 @@
+import { selects } from '#events/selector.ts'
 import type { WebhookReplayPreview, WebhookReplayRequest } from '#generated/types.ts'
 import { firstIdAt } from '#ids.ts'
 import type { Misfit } from '#jobs/misfit.ts'
 import { taskName } from '#jobs/task.ts'
 import { waitDaysMax } from './delivery.ts'
 import { type Filter, passes } from './filter.ts'
-import { selects } from './selector.ts'
 
 /**
  * A *replay* goes through the log once more and decides, event by event and endpoint by endpoint,

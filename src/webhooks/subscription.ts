@@ -1,6 +1,6 @@
+import { selects, straySelectors } from '#events/selector.ts'
 import { problem } from '#http/problem.ts'
 import { type Filter, judgeFilter, obstacleIn } from './filter.ts'
-import { selects, straySelectors } from './selector.ts'
 
 /** What an endpoint is told: events of these types that say this. */
 export interface Subscription {

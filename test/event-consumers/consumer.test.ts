@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { aTypeOfOnesOwn } from '../events/fixture.ts'
 import { refusedWith, startWorld, type World } from '../world.ts'
 import {
   aClient,
@@ -96,6 +97,27 @@ test('a part of a batch can be committed; the rest stays leased, and nothing beh
   expect((await commit(api, consumer, id, 0)).body.position).toBe(1)
   const rest = await commit(api, consumer, id, lastPosition)
   expect(rest.body).toMatchObject({ position: lastPosition, leasedTo: null, leasedUntil: null })
+})
+
+test('one for types that begin alike is handed all of them, also of types of its own, and no others', async () => {
+  const api = await world.newTenant()
+  const type = await aTypeOfOnesOwn(api)
+  const eventTypes = ['client.*', 'custom.*']
+  const consumer = await aConsumer(api, { startAfter: 0, eventTypes })
+  await aClient(api, 'Ada')
+  expect((await api.post('/api/v1/events', { type, data: {} })).status).toBe(202)
+  await world.drain()
+  expect((await api.get(`${consumer}/lag`)).body.eventsBehind).toBe(2)
+  const batch = await fetchBatch(api, consumer)
+  expect(batch.data.map((event) => event.type)).toEqual(['client.created', type])
+})
+
+test('a selector that selects nothing there is is refused and named', async () => {
+  const api = await world.newTenant()
+  const eventTypes = ['client.*', 'clients.*']
+  const refused = await api.post('/api/v1/event-consumers', { name: 'C', eventTypes })
+  const { errors } = refusedWith(refused, 'invalid_request')
+  expect(errors).toMatchObject([{ pointer: '/eventTypes/1', code: 'no_such_event' }])
 })
 
 test('one for some types is handed those alone, is moved over the others, and its lag counts its own', async () => {

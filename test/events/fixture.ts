@@ -16,6 +16,15 @@ export async function aClient(api: Api): Promise<Reply['body']> {
   return body
 }
 
+/** A type that the tenant has registered, of events that may say anything. */
+export async function aTypeOfOnesOwn(api: Api): Promise<string> {
+  const type = 'custom.parcel.sent'
+  const saying = { description: 'A parcel left.', schema: { type: 'object' }, example: {} }
+  const { status, body } = await api.post('/api/v1/event-types', { type, ...saying })
+  if (status !== 201) throw new Error(JSON.stringify(body))
+  return type
+}
+
 /** Publishes so many events of type client.created in one transaction, as one call might. */
 export async function publishAtOnce(
   { ctx }: World,

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { streamLimits } from '#events/streams.ts'
 import { anotherWorker, aReceiver } from '../webhooks/fixture.ts'
 import { type Api, refusedWith, startWorld, type World } from '../world.ts'
+import { aTypeOfOnesOwn } from './fixture.ts'
 
 import { readStream, type StreamReader } from './stream-reader.ts'
 
@@ -71,7 +72,10 @@ test('without a position a stream begins now; one behind the end is refused, and
   const farId = refusedWith(await api.get(path, { 'last-event-id': '9999' }), 'invalid_request')
   expect(farId.errors[0].header).toBe('last-event-id')
   refusedWith(await api.get(path, { 'last-event-id': 'abc' }), 'invalid_request')
-  refusedWith(await api.get(`${path}?eventType=client.eaten`), 'invalid_request')
+  const stray = await api.get(`${path}?eventType=client.*&eventType=client.eaten`)
+  const { errors } = refusedWith(stray, 'invalid_request')
+  expect(errors).toMatchObject([{ parameter: 'eventType', code: 'no_such_event' }])
+  expect(errors[0].message).toBe('item 1 selects no type of event')
 })
 
 test('whoever comes back with Last-Event-ID again and again, while many write, hears each event once', async () => {
@@ -113,6 +117,17 @@ test('a stream of some types tells those alone, and its signs of life move it pa
   await expect.poll(() => reader.lastId(), within).toBe(head)
   const types = reader.told.map(({ data }) => JSON.parse(data).type)
   expect(types).toEqual(['client.updated', 'client.deleted'])
+})
+
+test('a stream may be of types that begin alike, and of types of one’s own', async () => {
+  const api = await world.newTenant()
+  const type = await aTypeOfOnesOwn(api)
+  const reader = await follow(api, `?after=0&eventType=client.*&eventType=${type}`)
+  await writing(api, 1)
+  await api.post('/api/v1/events', { type, data: {} })
+  await expect.poll(() => reader.told.length, within).toBe(2)
+  const types = reader.told.map(({ data }) => JSON.parse(data).type)
+  expect(types).toEqual(['client.created', type])
 })
 
 test('a process that does not sequence tells events all the same', async () => {

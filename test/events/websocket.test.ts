@@ -112,6 +112,19 @@ test('RESUME goes on elsewhere and with other types on the same connection, and 
   expect((await refusal(api)).status).toBe(429)
 })
 
+test('RESUME takes types that begin alike, and refuses to wait for what there is not', async () => {
+  const api = await world.newTenant()
+  await aClient(api)
+  await world.drain()
+  const reader = await follow(api)
+  reader.say({ kind: 'RESUME', after: 0, eventTypes: ['client.*'] })
+  await expect.poll(() => reader.events().length, within).toBe(1)
+  expect(reader.told.at(-1).event.type).toBe('client.created')
+  reader.say({ kind: 'RESUME', after: 0, eventTypes: ['client.*', 'clients.*'] })
+  await expect.poll(() => reader.told.at(-1).kind, within).toBe('END')
+  expect(reader.told.at(-1).detail).toBe('/eventTypes/1 selects no type of event.')
+})
+
 test('what refuses any call refuses a WebSocket before it is one, as a problem that says why', async () => {
   const api = await world.newTenant()
   const { key } = await aKey(api, ['clients:read'])

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { connect } from 'node:net'
 import { register } from 'prom-client'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { operatorTenantId } from '#ids.ts'
 import { type Api, refusedWith, startWorld, type World } from '../world.ts'
 import { aSource, eventsOf, receiptsOf, secret } from './fixture.ts'
@@ -124,6 +124,81 @@ test('there is nothing at the address of a source that is disabled, removed or n
   for (const id of ['src_', `src_${'0'.repeat(26)}`, 'x', '%00', "'; drop table client"]) {
     const response = await fetch(`${world.url}/hooks/${id}`, { method: 'POST', body: '{}' })
     expect([id, response.status]).toEqual([id, 404])
+  }
+})
+
+/** A source that a webhook came to, so that it is remembered. */
+async function aKnownSource(more: object = {}) {
+  const source = await aSource(world, api, more)
+  expect((await source.send()).status).toBe(200)
+  return source
+}
+
+test('each change of a source holds for the next webhook, also for what it takes already', async () => {
+  const source = await aKnownSource()
+  const change = async (patch: object) => {
+    expect((await api.patch(source.path, patch)).status).toBe(200)
+  }
+  await change({ secrets: [another] })
+  refusedWith(await source.send(), 'webhook_refused')
+  expect((await source.send({ signedWith: another })).status).toBe(200)
+  await change({ allowedIps: ['192.0.2.1'] })
+  refusedWith(await source.send({ signedWith: another }), 'sender_not_allowed')
+  await change({ allowedIps: [], maxBodyBytes: 1_024 })
+  const body = JSON.stringify({ type: 'a', note: 'x'.repeat(1_024) })
+  refusedWith(await source.send({ signedWith: another, body }), 'payload_too_large')
+  await change({ maxBodyBytes: 2_048 })
+  expect((await source.send({ signedWith: another, body })).status).toBe(200)
+  await change({ throttle: { perSecond: 1 } })
+  const sent = await Promise.all([1, 2, 3].map(() => source.send({ signedWith: another })))
+  expect(sent.map(({ status }) => status)).toContain(429)
+  await change({ throttle: null, status: 'DISABLED' })
+  refusedWith(await source.send({ signedWith: another }), 'not_found')
+  await change({ status: 'ENABLED' })
+  expect((await source.send({ signedWith: another })).status).toBe(200)
+  expect((await api.delete(source.path)).status).toBe(204)
+  refusedWith(await source.send({ signedWith: another }), 'not_found')
+})
+
+test('of webhooks that are kept together only those of a changed source are judged again', async () => {
+  const [changed, same] = [await aKnownSource(), await aKnownSource()]
+  expect((await api.patch(changed.path, { secrets: [another] })).status).toBe(200)
+  const sent = [changed, same, changed, same, same, changed].map((source) => source.send())
+  const statuses = (await Promise.all(sent)).map(({ status }) => status)
+  expect(statuses).toEqual([401, 200, 401, 200, 200, 401])
+  expect(await receiptsOf(world, changed.id)).toHaveLength(1)
+  expect(await receiptsOf(world, same.id)).toHaveLength(4)
+})
+
+test('what comes together is kept together, and passed on together', async () => {
+  const source = await aKnownSource()
+  const transactions = async () => {
+    const [row] = await world.query<{ count: number }>(
+      'select count(distinct xmin::text)::int as count from inbound_receipt where source_id = $1',
+      [source.id],
+    )
+    return row?.count
+  }
+  const sent = await Promise.all(Array.from({ length: 60 }, () => source.send()))
+  expect(new Set(sent.map(({ status }) => status))).toEqual(new Set([200]))
+  expect(await transactions()).toBeLessThan(50)
+  await world.drain()
+  expect(await eventsOf(api, source.id)).toHaveLength(61)
+  expect(await transactions()).toBeLessThan(50)
+})
+
+test('who is let in as before does not have his source read again', async () => {
+  const source = await aKnownSource()
+  const reads: string[] = []
+  const of = vi.spyOn(world.ctx.db.readers, 'of').mockImplementation((tenantId) => {
+    reads.push(tenantId)
+    throw new Error('read')
+  })
+  try {
+    expect((await source.send()).status).toBe(200)
+    expect(reads).toEqual([])
+  } finally {
+    of.mockRestore()
   }
 })
 

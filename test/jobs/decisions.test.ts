@@ -105,6 +105,34 @@ test('what is asked for while a batch is under way is one batch', async () => {
   expect(batches).toEqual([[1, 2], [3, 4, 5], [6]])
 })
 
+test('batches that are to begin apart do, but for the first and for a whole one that waits', async () => {
+  const begunMs: number[] = []
+  const sizes: number[] = []
+  const run = gather(
+    async (items: readonly number[]) => {
+      begunMs.push(performance.now())
+      sizes.push(items.length)
+      return items
+    },
+    { batchMax: 3, isOfOne: () => false, apartMs: 400 },
+  )
+  const startMs = performance.now()
+  await run(1)
+  await Promise.all([2, 3].map(run))
+  await Promise.all([4, 5, 6, 7].map(run))
+  const [first = 0, second = 0, third = 0, fourth = 0] = begunMs.map((ms) => ms - startMs)
+  expect(sizes).toEqual([1, 2, 3, 1])
+  expect(first).toBeLessThan(300)
+  expect(second - first).toBeGreaterThanOrEqual(399)
+  expect(third - second).toBeGreaterThanOrEqual(399)
+  expect(fourth - third).toBeGreaterThanOrEqual(399)
+
+  await Promise.all([8, 9, 10, 11, 12, 13].map(run))
+  const [whole = 0, wholeToo = 0] = begunMs.slice(-2)
+  expect(sizes.slice(-2)).toEqual([3, 3])
+  expect(wholeToo - whole, 'nothing is gained by waiting').toBeLessThan(300)
+})
+
 test('what is of different lanes is in different batches, and none waits for another', async () => {
   const batches: string[][] = []
   const { promise: letGo, resolve: go } = Promise.withResolvers<void>()

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { until } from '../jobs/until.ts'
 import { startWorld, type World } from '../world.ts'
@@ -12,18 +13,20 @@ afterAll(() => world.stop())
 
 test('a deploy that replaces one API after the other fails no call and loses no write', async () => {
   const twoProcesses = () =>
-    Promise.all([1, 2].map(() => aProcess(world, 'api', { UBOS_DRAIN_SECONDS: '0.5' })))
+    Promise.all([1, 2].map(() => aProcess(world, 'api', { UBOS_DRAIN_SECONDS: '2' })))
   let programs = await twoProcesses()
   const balancer = aBalancer()
   for (const { url } of programs) await balancer.add(url)
 
+  // What an attempt before this one made stays out of this one's way.
+  const run = randomUUID().slice(0, 8)
   const failed: unknown[] = []
   const acknowledged: string[] = []
   let isOver = false
   const callers = Array.from({ length: 10 }, async (_, caller) => {
     const call = aCaller()
     for (let turn = 0; !isOver; turn += 1) {
-      const name = `rolling-${caller}-${turn}`
+      const name = `rolling-${run}-${caller}-${turn}`
       const isWrite = turn % 2 === 0
       const path = `${balancer.next()}/api/v1/clients`
       const answer = isWrite
@@ -53,7 +56,8 @@ test('a deploy that replaces one API after the other fails no call and loses no 
   expect(failed).toEqual([])
   expect(ended).toEqual([0, 0, 0, 0])
   const rows = await world.query<{ name: string }>(
-    "select name from client where name like 'rolling-%'",
+    "select name from client where name like 'rolling-' || $1 || '-%'",
+    [run],
   )
   expect(rows.map(({ name }) => name).sort()).toEqual(acknowledged.sort())
-}, 60_000)
+}, 120_000)

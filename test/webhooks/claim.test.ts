@@ -42,8 +42,8 @@ const isSequenced = () =>
   })
 
 /** One claim, on clean tables but for `keep`. */
-function claim(request: Partial<ClaimRequest> = {}) {
-  return claimDeliveries(world.ctx.db.worker, {
+function claim(request: Partial<ClaimRequest> = {}, pool = world.ctx.db.worker) {
+  return claimDeliveries(pool, {
     ...{ token: '1.test', limit: 100, endpointInFlightMax: 10, tenantRoom: 100, slow: [] },
     ...{ tenantRooms: new Map(), leaseMs: 60_000, now: world.ctx.clock.now(), after: noLane },
     ...request,
@@ -106,6 +106,31 @@ test('of an endpoint that hangs one at a time is claimed, of its neighbours as m
   expect((await claim()).claimed, 'what is under way counts').toEqual([])
   await world.query('delete from webhook_endpoint_health where endpoint_id = $1', [hanging?.id])
   expect((await claim()).claimed, 'once it answers, it has its ten').toHaveLength(9)
+})
+
+test('a claim reads little more than it takes, also by a plan that was made when nothing waited', async () => {
+  await forget()
+  const { claims } = world.ctx.db
+  expect((await claim({}, claims)).claimed).toEqual([])
+  const { tenant } = await aBacklog(10, 300)
+  await world.query(
+    `update webhook_endpoint set ordering = 'RESOURCE'
+     where tenant_id = $1 and id in (select id from webhook_endpoint where tenant_id = $1 limit 5)`,
+    [tenant],
+  )
+  const readBefore = await rowsRead()
+  expect((await claim({ limit: 10 }, claims)).claimed).toHaveLength(10)
+  expect((await rowsRead()) - readBefore, 'of the 3,000 that wait').toBeLessThan(1_500)
+
+  async function rowsRead(): Promise<number> {
+    await claims.query('select pg_stat_force_next_flush()')
+    const { rows } = await claims.query<{ read: number }>(
+      `select (sum(idx_tup_read) + (select seq_tup_read from pg_stat_user_tables
+         where relname = 'delivery_due'))::int as read
+       from pg_stat_user_indexes where relname = 'delivery_due'`,
+    )
+    return rows[0]?.read ?? 0
+  }
 })
 
 test.each(['open_until', 'paused_until'])(

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { selects } from '#events/selector.ts'
 import {
   type Endpoint,
   endpointGone,
@@ -6,7 +7,6 @@ import {
   patchEndpoint,
   toEndpoint,
 } from '#webhooks/endpoint.ts'
-import { selects } from '#webhooks/selector.ts'
 
 const made = new Date('2026-02-04T10:00:00.000Z')
 const later = new Date('2026-02-05T10:00:00.000Z')

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { selects, straySelectors } from '#events/selector.ts'
 import type { WebhookFilterRule } from '#generated/types.ts'
 import { judgeFilter, obstacleIn, passes } from '#webhooks/filter.ts'
-import { selects, straySelectors } from '#webhooks/selector.ts'
 
 const event = {
   id: 'evt_1',

@@ -209,6 +209,8 @@ test('a replay that cannot be meant, or tells nobody, is refused with its field'
     expect([old.status, old.body.errors[0].pointer]).toEqual([400, '/since'])
     const backward = await api.post(where, { since, until: agoMs(2 * minuteMs) })
     expect([backward.status, backward.body.errors[0].pointer]).toEqual([400, '/until'])
+    const stray = await api.post(where, { since, eventTypes: ['client.*', 'clients.*'] })
+    expect([stray.status, stray.body.errors[0].pointer]).toEqual([400, '/eventTypes/1'])
     const disabled = await api.post(where, { since, endpointIds: [id] })
     expect([disabled.status, disabled.body.code]).toEqual([409, 'endpoint_disabled'])
     const nobody = await api.post(where, { since, endpointIds: [world.ctx.clock.newId('whe')] })

@@ -114,10 +114,16 @@ function resolve<Target>(document: OpenApi, value: object): Target {
   return document.components[kind]?.[name] as Target
 }
 
-/** The same schema with what it refers to in place of each reference. */
-function whole(document: OpenApi, schema: unknown): unknown {
+/**
+ * The same schema with what it refers to in place of each reference. Where something holds itself,
+ * as rules of filters do, anything goes within: no such operation is measured.
+ */
+function whole(document: OpenApi, schema: unknown, within: readonly string[] = []): unknown {
   return JSON.parse(JSON.stringify(schema), (_key, value) => {
     const isReference = typeof value === 'object' && value !== null && '$ref' in value
-    return isReference ? whole(document, resolve(document, value)) : value
+    if (!isReference) return value
+    const target = String(value.$ref)
+    if (within.includes(target)) return {}
+    return whole(document, resolve(document, value), [...within, target])
   })
 }

@@ -14,14 +14,21 @@ function isSelectedBy(selector: string, type: string): boolean {
 /** Where a tenant's own types will be, once it makes some. */
 const anyOwn = 'custom.*'
 
-/** The selectors that select no type that there is, as errors at their places in the body. */
+/** Where in a request a selector stands, by its place among the others. */
+export type SelectorPlace = (at: number, code: string, message: string) => FieldError
+
+const inBody: SelectorPlace = (at, code, message) =>
+  bodyError(['eventTypes', String(at)], code, message)
+
+/** The selectors that select no type that there is, as errors at their places. */
 export function straySelectors(
   selectors: readonly string[],
   types: readonly string[],
+  place = inBody,
 ): FieldError[] {
   return selectors.flatMap((selector, at) =>
     selector === anyOwn || types.some((type) => isSelectedBy(selector, type))
       ? []
-      : [bodyError(['eventTypes', String(at)], 'no_such_event', 'selects no type of event')],
+      : [place(at, 'no_such_event', 'selects no type of event')],
   )
 }
