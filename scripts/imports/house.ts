@@ -66,9 +66,10 @@ export const worldly: Readonly<Record<string, string>> = {
   'src/webhooks/signers.ts': 'keeps opened signing keys',
   'src/webhooks/key-pair.ts': 'makes key pairs, in the transactions of two callers',
   'src/webhooks/payload.ts': 'makes and keeps what is sent in place of events',
+  'src/webhooks/transform-cell.ts': 'runs in a process of its own, and keeps the thread in it',
   'src/webhooks/transform-thread.ts': 'runs in a thread of its own, and takes the world from it',
-  'src/webhooks/transformation.ts': 'has an expression read by a thread',
-  'src/webhooks/transformer.ts': 'keeps the threads in which expressions run, and kills them',
+  'src/webhooks/transformation.ts': 'has an expression read where it can be killed',
+  'src/webhooks/transformer.ts': 'keeps the processes in which expressions run',
   'src/webhooks/metric-writer.ts': 'the loop that writes figures down, and its queue of them',
   'src/webhooks/gone.ts': 'what the dispatcher does about a 410, in one transaction',
 }

@@ -1,10 +1,13 @@
-import { Worker } from 'node:worker_threads'
+import { type ChildProcess, fork } from 'node:child_process'
+import type { ExpressionLimits } from './transform-cell.ts'
 import type { Answer, Work } from './transform-thread.ts'
 
 /*
- * The *transformer* runs expressions of tenants in threads that can be killed: a regular expression of
- * 27 characters keeps a thread busy for seconds. Threads are made when there is work, go when there has
- * been none, and hold up no process that wants to end. Tenants take turns.
+ * The *transformer* runs expressions of tenants where they can be killed: a regular expression of 27
+ * characters keeps a thread busy for seconds, and one allocation that is too large for it ends its
+ * whole process. So there are *cells*, processes of which each keeps one such thread. They are made
+ * when there is work, go when there has been none, and hold up no process that wants to end. Tenants
+ * take turns.
  */
 
 export type Transformed =
@@ -16,20 +19,15 @@ export interface Transformer {
   run(tenantId: string, work: Work): Promise<Transformed>
 }
 
-export interface TransformerLimits {
-  threads: number
-  /** What an expression may take of a processor, … */
-  cpuMs: number
-  /** … and on the clock, where it waits for a processor. */
-  wallMs: number
-  memoryMib: number
-  /** How long it may wait for a thread. */
+export interface TransformerLimits extends ExpressionLimits {
+  cells: number
+  /** How long an expression may wait for a cell. */
   patienceMs: number
   idleMs: number
 }
 
 const usual: TransformerLimits = {
-  ...{ threads: 2, cpuMs: 100, wallMs: 2_000, memoryMib: 64 },
+  ...{ cells: 2, cpuMs: 100, wallMs: 2_000, memoryMib: 64 },
   ...{ patienceMs: 10_000, idleMs: 30_000 },
 }
 
@@ -38,17 +36,20 @@ interface Waiting {
   answer(transformed: Transformed): void
 }
 
-interface Thread {
-  worker: Worker
+interface Cell {
+  child: ChildProcess
   /** Ends it when it has had no work for a while. */
   idle?: NodeJS.Timeout
 }
 
+/** A cell judges by the clock, too; one that has not answered by then cannot. */
+const graceMs = 3_000
+
 export function createTransformer(limits: TransformerLimits = usual): Transformer {
   /** In the order in which tenants have their turns. */
   const queues = new Map<string, Waiting[]>()
-  const idle: Thread[] = []
-  let threads = 0
+  const idle: Cell[] = []
+  let cells = 0
 
   /** The next of the first tenant in line, which goes to the end of the line. */
   function takeNext(): Waiting | undefined {
@@ -63,36 +64,33 @@ export function createTransformer(limits: TransformerLimits = usual): Transforme
 
   function serve(): void {
     while (queues.size > 0) {
-      const thread = idle.pop()
-      if (thread === undefined && threads >= limits.threads) return
+      const cell = idle.pop()
+      if (cell === undefined && cells >= limits.cells) return
       const next = takeNext()
       if (next === undefined) return
-      if (thread === undefined) threads += 1
-      void work(thread, next)
+      if (cell === undefined) cells += 1
+      void work(cell, next)
     }
   }
 
-  async function work(thread: Thread | undefined, { work, answer }: Waiting): Promise<void> {
-    clearTimeout(thread?.idle)
-    const own = thread ?? (await begin(limits).catch(() => undefined))
-    const transformed = own && (await perform(own.worker, work, limits))
-    if (own && transformed && isWhole(transformed)) rest(own)
-    else {
-      threads -= 1
-      void own?.worker.terminate()
-    }
-    answer(transformed?.answer ?? { kind: 'busy', detail: 'No thread could be started.' })
+  async function work(cell: Cell | undefined, { work, answer }: Waiting): Promise<void> {
+    clearTimeout(cell?.idle)
+    const own = cell ?? (await begin(limits).catch(() => undefined))
+    const transformed = own && (await perform(own.child, work, limits))
+    if (own?.child.connected) rest(own)
+    else cells -= 1
+    answer(transformed ?? { kind: 'busy', detail: 'No process could be started for it.' })
     serve()
   }
 
-  function rest(thread: Thread): void {
-    idle.push(thread)
-    thread.idle = setTimeout(() => {
-      idle.splice(idle.indexOf(thread), 1)
-      threads -= 1
-      void thread.worker.terminate()
+  function rest(cell: Cell): void {
+    idle.push(cell)
+    cell.idle = setTimeout(() => {
+      idle.splice(idle.indexOf(cell), 1)
+      cells -= 1
+      end(cell.child)
     }, limits.idleMs)
-    thread.idle.unref()
+    cell.idle.unref()
   }
 
   return {
@@ -122,64 +120,54 @@ export function createTransformer(limits: TransformerLimits = usual): Transforme
 /** The one of this process. */
 export const transformer = createTransformer()
 
-async function begin({ memoryMib }: TransformerLimits): Promise<Thread> {
-  const worker = new Worker(new URL('./transform-thread.ts', import.meta.url), {
-    env: {},
-    resourceLimits: { maxOldGenerationSizeMb: memoryMib, maxYoungGenerationSizeMb: 8 },
+/** A cell that is ready for work. */
+async function begin({ cpuMs, wallMs, memoryMib }: ExpressionLimits): Promise<Cell> {
+  const told = JSON.stringify({ cpuMs, wallMs, memoryMib } satisfies ExpressionLimits)
+  const child = fork(new URL('./transform-cell.ts', import.meta.url), [told], {
+    ...{ env: {}, execArgv: [], stdio: ['ignore', 'ignore', 'ignore', 'ipc'] },
   })
-  worker.unref()
+  child.unref()
+  child.channel?.unref()
   await new Promise((ready, failed) => {
-    worker.once('message', ready)
-    worker.once('error', failed)
-    worker.once('exit', failed)
+    child.once('message', ready)
+    child.once('error', failed)
+    child.once('exit', failed)
   })
-  forget(worker)
-  return { worker }
+  forget(child)
+  return { child }
 }
 
-interface Performed {
-  answer: Answer
-  /** Whether the thread is as it was before. */
-  isWhole: boolean
-}
-
-const isWhole = (performed: Performed): boolean => performed.isWhole
-
-/** Has a thread do its work; one that takes too much is not whole any more. */
-async function perform(worker: Worker, work: Work, limits: TransformerLimits): Promise<Performed> {
-  const broken = (detail: string): Performed => {
-    return { answer: { kind: 'failed', detail }, isWhole: false }
-  }
-  const before = await cpuMsOf(worker)
-  const startedMs = performance.now()
-  const performed = await new Promise<Performed>((resolve) => {
-    worker.once('message', (answer: Answer) => resolve({ answer, isWhole: true }))
-    worker.once('error', () => resolve(broken(`It took more than ${limits.memoryMib} MiB.`)))
-    worker.once('exit', () => resolve(broken('Its thread ended.')))
-    worker.postMessage(work)
-    const look = async () => {
-      const isLate = performance.now() - startedMs >= limits.wallMs
-      const spentMs = isLate ? 0 : (await cpuMsOf(worker)) - before
-      const isOverrun = isLate || spentMs >= limits.cpuMs
-      if (isOverrun) resolve(broken(`It took more than ${limits.cpuMs} ms.`))
-      else watch = setTimeout(look, Math.max(limits.cpuMs - spentMs, 5))
-    }
-    let watch = setTimeout(look, limits.cpuMs)
-    worker.once('message', () => clearTimeout(watch))
-    worker.once('exit', () => clearTimeout(watch))
+/** Has a cell do its work; what ends the cell was too large for it. */
+async function perform(
+  child: ChildProcess,
+  work: Work,
+  { wallMs, memoryMib }: ExpressionLimits,
+): Promise<Transformed> {
+  const transformed = await new Promise<Transformed>((resolve) => {
+    const tooLate = setTimeout(() => {
+      end(child)
+      resolve({ kind: 'busy', detail: 'Its process did not answer.' })
+    }, wallMs + graceMs)
+    tooLate.unref()
+    child.once('message', (answer: Answer) => resolve(answer))
+    child.once('exit', () => {
+      resolve({ kind: 'failed', detail: `It took more than ${memoryMib} MiB.` })
+    })
+    child.send(work, () => undefined)
+    child.once('message', () => clearTimeout(tooLate))
+    child.once('exit', () => clearTimeout(tooLate))
   })
-  forget(worker)
-  return performed
+  forget(child)
+  return transformed
 }
 
-/** Nobody listens any more (but the worker itself, to who does); what a dying thread still has to say is known. */
-function forget(worker: Worker): void {
-  for (const name of ['message', 'error', 'exit']) worker.removeAllListeners(name)
-  worker.on('error', () => undefined)
+function end(child: ChildProcess): void {
+  if (child.connected) child.disconnect()
+  child.kill('SIGKILL')
 }
 
-/** Of a thread that is gone nobody knows; what it did shows elsewhere. */
-async function cpuMsOf(worker: Worker): Promise<number> {
-  const { user, system } = await worker.cpuUsage().catch(() => ({ user: 0, system: 0 }))
-  return (user + system) / 1_000
+/** Nobody listens any more; what goes wrong with a cell that has no work shows when it has. */
+function forget(child: ChildProcess): void {
+  for (const name of ['message', 'error', 'exit']) child.removeAllListeners(name)
+  child.on('error', () => undefined)
 }

@@ -63,6 +63,11 @@ describe('an expression that takes too much is killed, and the next one is serve
     ],
     ['a large range', '$sum($map([1..9999999], function($v) { $v * $v }))'],
     ['memory', '( $f := function($s) { $f($s & $s & "x") }; $f("xxxxxxxxxxxxxxxx") )'],
+    ['more at once than a process can have', '$pad("", 300000000)'],
+    [
+      'a text that is copied once it is long',
+      '( $d := function($s, $n) { $n = 0 ? $s : $d($s & $s, $n - 1) }; $uppercase($d("ab", 27)) )',
+    ],
   ])('%s', { timeout: 30_000 }, async (_, expression) => {
     const startedMs = performance.now()
     expect(await run(expression)).toMatchObject({ kind: 'failed' })
