@@ -1485,6 +1485,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/webhook-deliveries/{webhookDeliveryId}/payload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get what is sent
+         * @description The bytes that this delivery sends: its event as it was published, or what the transformation of its endpoint made of it at the first attempt, whatever became of the transformation since. In a batch they are one of several in an array.
+         */
+        get: operations["getWebhookDeliveryPayload"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/webhook-deliveries/{webhookDeliveryId}/redeliveries": {
         parameters: {
             query?: never;
@@ -1496,7 +1516,7 @@ export interface paths {
         put?: never;
         /**
          * Send again
-         * @description Takes a delivery that is delivered or exhausted and sends it again as soon as possible: the same bytes with the same `webhook-id`, with a fresh series of attempts. Refused with `delivery_in_progress` while it is under way, with `endpoint_disabled` while its endpoint is disabled, and with `invalid_state` when it was cancelled, is older than 28 days, or the payload of its event was erased.
+         * @description Takes a delivery that is delivered, exhausted or cancelled and sends it again as soon as possible: the same bytes with the same `webhook-id`, with a fresh series of attempts. Refused with `delivery_in_progress` while it is under way, with `endpoint_disabled` while its endpoint is disabled, and with `invalid_state` when its endpoint is deleted, it is older than 28 days, or the payload of its event was erased.
          */
         post: operations["redeliverWebhookDelivery"];
         delete?: never;
@@ -1552,7 +1572,7 @@ export interface paths {
         head?: never;
         /**
          * Change a webhook endpoint
-         * @description Changes the URL, the event types, the description or the status. A disabled endpoint receives nothing; its deliveries are held and go out when you enable it again.
+         * @description Changes what is in the body, and nothing else. A disabled endpoint receives nothing; its deliveries are held. When you enable it again they go out at once, those too that waited for a retry, each with a fresh series of attempts.
          */
         patch: operations["updateWebhookEndpoint"];
         trace?: never;
@@ -1653,7 +1673,7 @@ export interface paths {
         put?: never;
         /**
          * Resume a webhook endpoint
-         * @description Enables an endpoint that is disabled, and says what becomes of all that was held for it. It is a job: what is not wanted is cancelled first (`undelivered.reason` is `SKIPPED`), however much it is, and the endpoint enabled when none of it is left, so that nothing unwanted is sent. It goes on where it was after any restart. What happens after this call is told in any case. Refused with `invalid_state` while the endpoint is enabled. To enable it with all that was held, PATCH `status` does as well.
+         * @description Enables an endpoint that is disabled, and says what becomes of all that was held for it. It is a job: what is not wanted is cancelled first (`undelivered.reason` is `SKIPPED`), however much it is, and the endpoint enabled when none of it is left, so that nothing unwanted is sent. It goes on where it was after any restart. What happens after this call is told in any case. Refused with `invalid_state` while the endpoint is enabled, and with `unique_key_taken` while a resumption of it is under way. To enable it with all that was held, PATCH `status` does as well.
          */
         post: operations["createWebhookResumption"];
         delete?: never;
@@ -1838,7 +1858,7 @@ export interface paths {
         put?: never;
         /**
          * Replay webhooks
-         * @description Tells endpoints again what they were told, or should have been: the same bytes, signed anew, with a fresh series of attempts. It is a job, whose progress counts events: read it with `getJob`, stop it with `cancelJob`, wait for `job.succeeded`. It goes on where it was after any restart, makes each delivery due once, and one of a tenant runs at a time (`conflict`). Refused with `endpoint_disabled` when an endpoint that it names is disabled.
+         * @description Tells endpoints again what they were told, or should have been: the same bytes, signed anew, with a fresh series of attempts. It is a job, whose progress counts events: read it with `getJob`, stop it with `cancelJob`, wait for `job.succeeded`. It goes on where it was after any restart, makes each delivery due once, and one of a tenant runs at a time (`unique_key_taken`). Refused with `reference_unknown` and `endpoint_disabled` when an endpoint that it names does not exist or is disabled. What was for one endpoint alone, as test events are, is told to no other.
          */
         post: operations["createWebhookReplay"];
         delete?: never;
@@ -1999,7 +2019,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -2075,7 +2095,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -2151,7 +2171,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -2227,7 +2247,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -2303,7 +2323,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -2379,7 +2399,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -2455,7 +2475,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -2531,7 +2551,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -2607,7 +2627,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -2683,7 +2703,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -2759,7 +2779,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -2835,7 +2855,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -2911,7 +2931,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -2987,7 +3007,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -3063,7 +3083,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -3139,7 +3159,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -3215,7 +3235,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -3291,7 +3311,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -3367,7 +3387,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -3443,7 +3463,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -3519,7 +3539,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -3595,7 +3615,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -3671,7 +3691,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -3747,7 +3767,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -3823,7 +3843,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -3899,7 +3919,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -3975,7 +3995,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -4051,7 +4071,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -4127,7 +4147,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -4203,7 +4223,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -4279,7 +4299,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -4355,7 +4375,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -4431,7 +4451,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -4507,7 +4527,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -4583,7 +4603,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -4659,7 +4679,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -4735,7 +4755,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -4811,7 +4831,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -4887,7 +4907,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -4963,7 +4983,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -5039,7 +5059,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -5115,7 +5135,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -5191,7 +5211,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -5267,7 +5287,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -5343,7 +5363,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -5419,7 +5439,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -5495,7 +5515,7 @@ export interface webhooks {
                      * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
                      */
                     traceparent?: components["parameters"]["WebhookTraceparent"];
-                    /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
                     "webhook-id": components["parameters"]["WebhookId"];
                     /**
                      * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
@@ -6353,7 +6373,7 @@ export interface components {
          */
         DeliveryChannel: "HTTP";
         /**
-         * @description `PENDING`: waits for its next attempt. `SENDING`: an attempt is on its way. `DELIVERED`: the endpoint answered 2xx. `HELD`: the endpoint is disabled; we go on when it is enabled again. `EXHAUSTED`: all attempts failed. `CANCELLED`: the endpoint was deleted first, or the delivery had waited for 28 days.
+         * @description `PENDING`: waits for its next attempt. `SENDING`: an attempt is on its way. `DELIVERED`: the endpoint answered 2xx. `HELD`: the endpoint is disabled; we go on when it is enabled again. `EXHAUSTED`: all attempts failed. `CANCELLED`: the endpoint was deleted first, it was left out when the endpoint was resumed, the payload of its event was erased, or it had waited for 28 days.
          * @enum {string}
          */
         DeliveryStatus: "PENDING" | "SENDING" | "DELIVERED" | "HELD" | "EXHAUSTED" | "CANCELLED";
@@ -6551,7 +6571,7 @@ export interface components {
             version: number;
         };
         /**
-         * @description Identifies an event. The `webhook-id` header carries it too, the same for all endpoints and all retries. Ids are made by us, never reused, and sort by time of creation.
+         * @description Identifies an event. The `webhook-id` header carries it too, the same for all endpoints and all retries, unless a replay asked for another or the event comes in a batch. Ids are made by us, never reused, and sort by time of creation.
          * @example evt_01kgm1m1e0e6sb9yktma9jmx8j
          */
         EventId: string;
@@ -8832,6 +8852,8 @@ export interface components {
         WebhookAttemptId: string;
         /** @description One try at a delivery. */
         WebhookAttemptInfo: {
+            /** @description The address that we sent it to, as the name of the endpoint led to it; `null` where nothing was answered. */
+            address: string | null;
             deliveryId: components["schemas"]["WebhookDeliveryId"];
             /**
              * Format: int32
@@ -8856,6 +8878,7 @@ export interface components {
             responseStatus: number | null;
             /** @description When we began. */
             startedAt: components["schemas"]["Timestamp"];
+            webhookId: components["schemas"]["WebhookMessageId"];
         };
         /** @description One page of attempts. */
         WebhookAttemptList: {
@@ -8978,8 +9001,8 @@ export interface components {
             status: components["schemas"]["DeliveryStatus"];
             /** @description Why it was not accepted so far; `null` once it was. */
             undelivered: components["schemas"]["UndeliveredInfo"] | null;
-            /** @description What the endpoint hears as `webhook-id`: the id of the event, unless a replay asked for another. */
-            webhookId: string;
+            /** @description What the endpoint hears as `webhook-id` unless it is told several events at once: a batch has an id of its own, which is with the attempts. */
+            webhookId: components["schemas"]["WebhookMessageId"];
         };
         /** @description One page of webhook deliveries. */
         WebhookDeliveryList: {
@@ -8997,6 +9020,15 @@ export interface components {
             /** @description Until when attempts are counted. */
             to: components["schemas"]["Timestamp"];
             total: components["schemas"]["WebhookDeliveryFigures"];
+        };
+        /** @description What a delivery sends. */
+        WebhookDeliveryPayload: {
+            /** @description The text as it is sent, byte by byte; `null` while a transformation has made nothing yet, and once it was erased, as your retention policy says. */
+            body: string | null;
+            deliveryId: components["schemas"]["WebhookDeliveryId"];
+            eventId: components["schemas"]["EventId"];
+            /** @description Whether a transformation makes it of the event. */
+            isTransformed: boolean;
         };
         /**
          * @description `HIGH` goes before all that waits for the same endpoint; `NORMAL`, which is the default, takes its turn.
@@ -9590,6 +9622,11 @@ export interface components {
             keys: components["schemas"]["WebhookKey"][];
             revision: components["schemas"]["Revision"];
         };
+        /**
+         * @description What the endpoint hears as `webhook-id`: the id of the event (`evt_`), another one where a replay asked for that (`msg_`), or the id of the batch (`whb_`). It is the same for all retries.
+         * @example evt_01kgm1m1e0e6sb9yktma9jmx8j
+         */
+        WebhookMessageId: string;
         /** @description The figures of one endpoint or hour. */
         WebhookMetricsGroup: {
             /** @description Which endpoint, where they are grouped by it; elsewhere `null`. */
@@ -10228,8 +10265,8 @@ export interface components {
         WebhookDeliveryId: components["schemas"]["WebhookDeliveryId"];
         /** @description Which webhook endpoint. */
         WebhookEndpointId: components["schemas"]["WebhookEndpointId"];
-        /** @description The id of the event, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. */
-        WebhookId: components["schemas"]["EventId"];
+        /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
+        WebhookId: components["schemas"]["WebhookMessageId"];
         /**
          * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
          * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
@@ -15804,6 +15841,8 @@ export interface operations {
                 sort?: components["parameters"]["SortByCreation"];
                 /** @description Only deliveries in this state. */
                 status?: components["schemas"]["DeliveryStatus"];
+                /** @description Only deliveries that an endpoint heard of under this `webhook-id`: of this event, of this batch, or by a replay that gave this id. */
+                webhookId?: components["schemas"]["WebhookMessageId"];
             };
             header?: {
                 /**
@@ -15994,6 +16033,54 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["WebhookAttemptList"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getWebhookDeliveryPayload: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which delivery. */
+                webhookDeliveryId: components["parameters"]["WebhookDeliveryId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What is sent. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookDeliveryPayload"];
                 };
             };
             400: components["responses"]["BadRequest"];

@@ -130,6 +130,7 @@ import type {
   WebhookDeliveryInfo,
   WebhookDeliveryList,
   WebhookDeliveryMetrics,
+  WebhookDeliveryPayload,
   WebhookDeliveryRequest,
   WebhookEndpointBalance,
   WebhookEndpointCreated,
@@ -145,6 +146,7 @@ import type {
   WebhookHealthState,
   WebhookKeyRotationInput,
   WebhookKeySet,
+  WebhookMessageId,
   WebhookPreview,
   WebhookPreviewInput,
   WebhookReplayPreview,
@@ -1887,6 +1889,29 @@ export interface GetWebhookDelivery200 {
   body: WebhookDeliveryInfo
 }
 
+/** GET /api/v1/webhook-deliveries/{webhookDeliveryId}/payload */
+export interface GetWebhookDeliveryPayloadRequest {
+  path: {
+    /** Which delivery. */
+    webhookDeliveryId: WebhookDeliveryId
+  }
+  query: Record<never, never>
+  headers: {
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetWebhookDeliveryPayloadReply = GetWebhookDeliveryPayload200
+
+export interface GetWebhookDeliveryPayload200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: WebhookDeliveryPayload
+}
+
 /** GET /api/v1/webhook-endpoints/{webhookEndpointId} */
 export interface GetWebhookEndpointRequest {
   path: {
@@ -2772,6 +2797,8 @@ export interface ListWebhookDeliveriesRequest {
     endpointId?: WebhookEndpointId
     /** Only deliveries of this event. */
     eventId?: EventId
+    /** Only deliveries that an endpoint heard of under this `webhook-id`: of this event, of this batch, or by a replay that gave this id. */
+    webhookId?: WebhookMessageId
     /** Only deliveries of this type of event. */
     eventType?: string
     /** Only deliveries in this state. */
@@ -3956,6 +3983,12 @@ export interface Operations {
   getWebhookDelivery: {
     request: GetWebhookDeliveryRequest
     reply: GetWebhookDeliveryReply
+    kind: 'read'
+    access: 'key'
+  }
+  getWebhookDeliveryPayload: {
+    request: GetWebhookDeliveryPayloadRequest
+    reply: GetWebhookDeliveryPayloadReply
     kind: 'read'
     access: 'key'
   }

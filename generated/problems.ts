@@ -289,7 +289,7 @@ export const problems = {
     type: '/problems/unique_key_taken',
     status: 409,
     title: 'Such a job is waiting or under way',
-    description: 'Another job of this task with the same `uniqueKey` is pending or running. Wait for its end, or cancel it.',
+    description: 'Another job of this task with the same `uniqueKey` is pending or running; some tasks, such as replays, have a key by themselves. Wait for its end, or cancel it.',
   },
   unknown_parameter: {
     type: '/problems/unknown_parameter',

@@ -204,7 +204,7 @@ export type CustomEventTypeName = components['schemas']['CustomEventTypeName']
 /** By which way an endpoint is told. `HTTP`: a POST to its URL. There may be others one day. */
 export type DeliveryChannel = components['schemas']['DeliveryChannel']
 
-/** `PENDING`: waits for its next attempt. `SENDING`: an attempt is on its way. `DELIVERED`: the endpoint answered 2xx. `HELD`: the endpoint is disabled; we go on when it is enabled again. `EXHAUSTED`: all attempts failed. `CANCELLED`: the endpoint was deleted first, or the delivery had waited for 28 days. */
+/** `PENDING`: waits for its next attempt. `SENDING`: an attempt is on its way. `DELIVERED`: the endpoint answered 2xx. `HELD`: the endpoint is disabled; we go on when it is enabled again. `EXHAUSTED`: all attempts failed. `CANCELLED`: the endpoint was deleted first, it was left out when the endpoint was resumed, the payload of its event was erased, or it had waited for 28 days. */
 export type DeliveryStatus = components['schemas']['DeliveryStatus']
 
 /** To which hosts requests go out for a tenant. */
@@ -252,7 +252,7 @@ export type EventConsumerList = components['schemas']['EventConsumerList']
 /** A fact: something happened to a resource. Events never change. This is the general form; each type narrows it, and webhooks carry exactly these bytes. */
 export type EventEnvelope = components['schemas']['EventEnvelope']
 
-/** Identifies an event. The `webhook-id` header carries it too, the same for all endpoints and all retries. Ids are made by us, never reused, and sort by time of creation. */
+/** Identifies an event. The `webhook-id` header carries it too, the same for all endpoints and all retries, unless a replay asked for another or the event comes in a batch. Ids are made by us, never reused, and sort by time of creation. */
 export type EventId = components['schemas']['EventId']
 
 /** Something that happened in your product. */
@@ -804,6 +804,9 @@ export type WebhookDeliveryList = components['schemas']['WebhookDeliveryList']
 /** How deliveries of your webhooks went over a time. */
 export type WebhookDeliveryMetrics = components['schemas']['WebhookDeliveryMetrics']
 
+/** What a delivery sends. */
+export type WebhookDeliveryPayload = components['schemas']['WebhookDeliveryPayload']
+
 /** `HIGH` goes before all that waits for the same endpoint; `NORMAL`, which is the default, takes its turn. */
 export type WebhookDeliveryPriority = components['schemas']['WebhookDeliveryPriority']
 
@@ -899,6 +902,9 @@ export type WebhookKeyRotationInput = components['schemas']['WebhookKeyRotationI
 
 /** The public keys of your tenant, current and former, the newest first: a JWK Set (RFC 7517). It is empty until an endpoint chooses `V1A`, or until you rotate. */
 export type WebhookKeySet = components['schemas']['WebhookKeySet']
+
+/** What the endpoint hears as `webhook-id`: the id of the event (`evt_`), another one where a replay asked for that (`msg_`), or the id of the batch (`whb_`). It is the same for all retries. */
+export type WebhookMessageId = components['schemas']['WebhookMessageId']
 
 /** The figures of one endpoint or hour. */
 export type WebhookMetricsGroup = components['schemas']['WebhookMetricsGroup']

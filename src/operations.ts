@@ -90,6 +90,7 @@ import { getRetentionPolicy, updateRetentionPolicy } from './retention/policy.ht
 import { getWebhookEndpointBalance } from './webhooks/balance.http.ts'
 import {
   getWebhookDelivery,
+  getWebhookDeliveryPayload,
   listDeliveryAttempts,
   listWebhookDeliveries,
   redeliverWebhookDelivery,
@@ -189,6 +190,7 @@ export const operations = {
   getTenantLimits,
   getWebhookChallenge,
   getWebhookDelivery,
+  getWebhookDeliveryPayload,
   getWebhookEndpoint,
   getWebhookKeySet,
   getWebhookSender,

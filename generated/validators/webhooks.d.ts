@@ -23,6 +23,7 @@ export declare const validateWebhookDeliveryFigures: Validate
 export declare const validateWebhookDeliveryInfo: Validate
 export declare const validateWebhookDeliveryList: Validate
 export declare const validateWebhookDeliveryMetrics: Validate
+export declare const validateWebhookDeliveryPayload: Validate
 export declare const validateWebhookDeliveryPriority: Validate
 export declare const validateWebhookDeliveryRequest: Validate
 export declare const validateWebhookEndpointBalance: Validate
@@ -35,6 +36,7 @@ export declare const validateWebhookKey: Validate
 export declare const validateWebhookKeyId: Validate
 export declare const validateWebhookKeyRotationInput: Validate
 export declare const validateWebhookKeySet: Validate
+export declare const validateWebhookMessageId: Validate
 export declare const validateWebhookMetricsGroup: Validate
 export declare const validateWebhookMetricsGrouping: Validate
 export declare const validateWebhookPreview: Validate

@@ -41,7 +41,7 @@ const listDeliveryAttemptsQuery_0 = formats["int32"]
 const listDeliveryAttemptsQuery_1 = new RegExp("^[A-Za-z0-9_-]+$", "u")
 const listDeliveryAttemptsQuery_2 = ["number","-number"]
 const listWebhookDeliveriesQuery_1 = new RegExp("^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)+$", "u")
-const listWebhookDeliveriesQuery_3 = { "endpointId": 0, "eventId": 0, "eventType": 0, "status": 0, "isDelivered": 0, "createdAfter": 0, "createdBefore": 0, "limit": 0, "cursor": 0, "sort": 0 }
+const listWebhookDeliveriesQuery_3 = { "endpointId": 0, "eventId": 0, "webhookId": 0, "eventType": 0, "status": 0, "isDelivered": 0, "createdAfter": 0, "createdBefore": 0, "limit": 0, "cursor": 0, "sort": 0 }
 const listWebhookDeliveriesQuery_4 = ["-createdAt","createdAt"]
 const validateDeliveryStatus_0 = ["PENDING","SENDING","DELIVERED","HELD","EXHAUSTED","CANCELLED"]
 const validateUndeliveredInfo_1 = ["integer","null"]
@@ -49,7 +49,6 @@ const validateUndeliveredReason_0 = ["DUE","ENDPOINT_BUSY","RATE_LIMITED","ORDER
 const validateWebhookAttemptInfo_2 = ["string","null"]
 const validateWebhookDeliveryFigures_0 = formats["int64"]
 const validateWebhookDeliveryFigures_1 = ["number","null"]
-const validateWebhookDeliveryInfo_1 = new RegExp("^[a-z]+_[0-9a-z]+$", "u")
 const validateWebhookDeliveryPriority_0 = ["HIGH","NORMAL"]
 const validateWebhookEndpointCreated_0 = formats["uri"]
 const validateWebhookEndpointCreated_2 = new RegExp("^whsec_[A-Za-z0-9+/]+={0,2}$", "u")
@@ -67,6 +66,7 @@ const validateWebhookKey_2 = new RegExp("^sig$", "u")
 const validateWebhookKey_3 = new RegExp("^EdDSA$", "u")
 const validateWebhookKey_4 = new RegExp("^whpk_[A-Za-z0-9+/]{43}=$", "u")
 const validateWebhookKeyId_0 = new RegExp("^wsk_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
+const validateWebhookMessageId_0 = new RegExp("^(evt|msg|whb)_[0-9a-z]+$", "u")
 const validateWebhookReplayRequest_1 = ["ALL","UNDELIVERED","MISSING"]
 const validateWebhookReplayRequest_2 = ["KEEP","NEW"]
 const validateWebhookResumptionBacklog_0 = ["ALL","SINCE","NONE"]
@@ -841,26 +841,11 @@ export function listWebhookDeliveriesQuery(data, {instancePath="", parentData, p
             var valid0 = true;
           }
           if(valid0){
-            if(data.eventType !== undefined){
-              let data2 = data.eventType;
+            if(data.webhookId !== undefined){
               const _errs4 = errors;
-              if(errors === _errs4){
-                if(typeof data2 === "string"){
-                  if(ucs2length(data2) > 100){
-                    listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/eventType",schemaPath:"#/properties/eventType/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
-                    return false;
-                  }
-                  else {
-                    if(!listWebhookDeliveriesQuery_1.test(data2)){
-                      listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/eventType",schemaPath:"#/properties/eventType/pattern",keyword:"pattern",params:{pattern: "^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)+$"},message:"must match pattern \""+"^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)+$"+"\""}];
-                      return false;
-                    }
-                  }
-                }
-                else {
-                  listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/eventType",schemaPath:"#/properties/eventType/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                  return false;
-                }
+              if(!(validateWebhookMessageId(data.webhookId, {instancePath:instancePath+"/webhookId",parentData:data,parentDataProperty:"webhookId",rootData}))){
+                vErrors = vErrors === null ? validateWebhookMessageId.errors : vErrors.concat(validateWebhookMessageId.errors);
+                errors = vErrors.length;
               }
               var valid0 = _errs4 === errors;
             }
@@ -868,23 +853,38 @@ export function listWebhookDeliveriesQuery(data, {instancePath="", parentData, p
               var valid0 = true;
             }
             if(valid0){
-              if(data.status !== undefined){
-                const _errs6 = errors;
-                if(!(validateDeliveryStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
-                  vErrors = vErrors === null ? validateDeliveryStatus.errors : vErrors.concat(validateDeliveryStatus.errors);
-                  errors = vErrors.length;
+              if(data.eventType !== undefined){
+                let data3 = data.eventType;
+                const _errs5 = errors;
+                if(errors === _errs5){
+                  if(typeof data3 === "string"){
+                    if(ucs2length(data3) > 100){
+                      listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/eventType",schemaPath:"#/properties/eventType/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
+                      return false;
+                    }
+                    else {
+                      if(!listWebhookDeliveriesQuery_1.test(data3)){
+                        listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/eventType",schemaPath:"#/properties/eventType/pattern",keyword:"pattern",params:{pattern: "^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)+$"},message:"must match pattern \""+"^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)+$"+"\""}];
+                        return false;
+                      }
+                    }
+                  }
+                  else {
+                    listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/eventType",schemaPath:"#/properties/eventType/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                    return false;
+                  }
                 }
-                var valid0 = _errs6 === errors;
+                var valid0 = _errs5 === errors;
               }
               else {
                 var valid0 = true;
               }
               if(valid0){
-                if(data.isDelivered !== undefined){
+                if(data.status !== undefined){
                   const _errs7 = errors;
-                  if(typeof data.isDelivered !== "boolean"){
-                    listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/isDelivered",schemaPath:"#/properties/isDelivered/type",keyword:"type",params:{type: "boolean"},message:"must be boolean"}];
-                    return false;
+                  if(!(validateDeliveryStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
+                    vErrors = vErrors === null ? validateDeliveryStatus.errors : vErrors.concat(validateDeliveryStatus.errors);
+                    errors = vErrors.length;
                   }
                   var valid0 = _errs7 === errors;
                 }
@@ -892,21 +892,21 @@ export function listWebhookDeliveriesQuery(data, {instancePath="", parentData, p
                   var valid0 = true;
                 }
                 if(valid0){
-                  if(data.createdAfter !== undefined){
-                    const _errs9 = errors;
-                    if(!(validateTimestamp(data.createdAfter, {instancePath:instancePath+"/createdAfter",parentData:data,parentDataProperty:"createdAfter",rootData}))){
-                      vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
-                      errors = vErrors.length;
+                  if(data.isDelivered !== undefined){
+                    const _errs8 = errors;
+                    if(typeof data.isDelivered !== "boolean"){
+                      listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/isDelivered",schemaPath:"#/properties/isDelivered/type",keyword:"type",params:{type: "boolean"},message:"must be boolean"}];
+                      return false;
                     }
-                    var valid0 = _errs9 === errors;
+                    var valid0 = _errs8 === errors;
                   }
                   else {
                     var valid0 = true;
                   }
                   if(valid0){
-                    if(data.createdBefore !== undefined){
+                    if(data.createdAfter !== undefined){
                       const _errs10 = errors;
-                      if(!(validateTimestamp(data.createdBefore, {instancePath:instancePath+"/createdBefore",parentData:data,parentDataProperty:"createdBefore",rootData}))){
+                      if(!(validateTimestamp(data.createdAfter, {instancePath:instancePath+"/createdAfter",parentData:data,parentDataProperty:"createdAfter",rootData}))){
                         vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                         errors = vErrors.length;
                       }
@@ -916,32 +916,11 @@ export function listWebhookDeliveriesQuery(data, {instancePath="", parentData, p
                       var valid0 = true;
                     }
                     if(valid0){
-                      if(data.limit !== undefined){
-                        let data7 = data.limit;
+                      if(data.createdBefore !== undefined){
                         const _errs11 = errors;
-                        if(!(((typeof data7 == "number") && (!(data7 % 1) && !isNaN(data7))) && (isFinite(data7)))){
-                          listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
-                          return false;
-                        }
-                        if(errors === _errs11){
-                          if((typeof data7 == "number") && (isFinite(data7))){
-                            if(data7 > 200 || isNaN(data7)){
-                              listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/maximum",keyword:"maximum",params:{comparison: "<=", limit: 200},message:"must be <= 200"}];
-                              return false;
-                            }
-                            else {
-                              if(data7 < 1 || isNaN(data7)){
-                                listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
-                                return false;
-                              }
-                              else {
-                                if(!(listDeliveryAttemptsQuery_0.validate(data7))){
-                                  listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
-                                  return false;
-                                }
-                              }
-                            }
-                          }
+                        if(!(validateTimestamp(data.createdBefore, {instancePath:instancePath+"/createdBefore",parentData:data,parentDataProperty:"createdBefore",rootData}))){
+                          vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                          errors = vErrors.length;
                         }
                         var valid0 = _errs11 === errors;
                       }
@@ -949,54 +928,88 @@ export function listWebhookDeliveriesQuery(data, {instancePath="", parentData, p
                         var valid0 = true;
                       }
                       if(valid0){
-                        if(data.cursor !== undefined){
-                          let data8 = data.cursor;
-                          const _errs13 = errors;
-                          if(errors === _errs13){
-                            if(typeof data8 === "string"){
-                              if(ucs2length(data8) > 512){
-                                listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                        if(data.limit !== undefined){
+                          let data8 = data.limit;
+                          const _errs12 = errors;
+                          if(!(((typeof data8 == "number") && (!(data8 % 1) && !isNaN(data8))) && (isFinite(data8)))){
+                            listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                            return false;
+                          }
+                          if(errors === _errs12){
+                            if((typeof data8 == "number") && (isFinite(data8))){
+                              if(data8 > 200 || isNaN(data8)){
+                                listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/maximum",keyword:"maximum",params:{comparison: "<=", limit: 200},message:"must be <= 200"}];
                                 return false;
                               }
                               else {
-                                if(ucs2length(data8) < 1){
-                                  listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                                if(data8 < 1 || isNaN(data8)){
+                                  listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
                                   return false;
                                 }
                                 else {
-                                  if(!listDeliveryAttemptsQuery_1.test(data8)){
-                                    listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_-]+$"+"\""}];
+                                  if(!(listDeliveryAttemptsQuery_0.validate(data8))){
+                                    listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
                                     return false;
                                   }
                                 }
                               }
                             }
-                            else {
-                              listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                              return false;
-                            }
                           }
-                          var valid0 = _errs13 === errors;
+                          var valid0 = _errs12 === errors;
                         }
                         else {
                           var valid0 = true;
                         }
                         if(valid0){
-                          if(data.sort !== undefined){
-                            let data9 = data.sort;
-                            const _errs15 = errors;
-                            if(typeof data9 !== "string"){
-                              listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                              return false;
+                          if(data.cursor !== undefined){
+                            let data9 = data.cursor;
+                            const _errs14 = errors;
+                            if(errors === _errs14){
+                              if(typeof data9 === "string"){
+                                if(ucs2length(data9) > 512){
+                                  listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                                  return false;
+                                }
+                                else {
+                                  if(ucs2length(data9) < 1){
+                                    listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                                    return false;
+                                  }
+                                  else {
+                                    if(!listDeliveryAttemptsQuery_1.test(data9)){
+                                      listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_-]+$"+"\""}];
+                                      return false;
+                                    }
+                                  }
+                                }
+                              }
+                              else {
+                                listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                return false;
+                              }
                             }
-                            if(!((data9 === "-createdAt") || (data9 === "createdAt"))){
-                              listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/enum",keyword:"enum",params:{allowedValues: listWebhookDeliveriesQuery_4},message:"must be equal to one of the allowed values"}];
-                              return false;
-                            }
-                            var valid0 = _errs15 === errors;
+                            var valid0 = _errs14 === errors;
                           }
                           else {
                             var valid0 = true;
+                          }
+                          if(valid0){
+                            if(data.sort !== undefined){
+                              let data10 = data.sort;
+                              const _errs16 = errors;
+                              if(typeof data10 !== "string"){
+                                listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                return false;
+                              }
+                              if(!((data10 === "-createdAt") || (data10 === "createdAt"))){
+                                listWebhookDeliveriesQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/enum",keyword:"enum",params:{allowedValues: listWebhookDeliveriesQuery_4},message:"must be equal to one of the allowed values"}];
+                                return false;
+                              }
+                              var valid0 = _errs16 === errors;
+                            }
+                            else {
+                              var valid0 = true;
+                            }
                           }
                         }
                       }
@@ -1269,7 +1282,7 @@ export function validateWebhookAttemptInfo(data, {instancePath="", parentData, p
   if(errors === 0){
     if(data && typeof data == "object" && !Array.isArray(data)){
       let missing0;
-      if((((((((((data.id === undefined) && (missing0 = "id")) || ((data.deliveryId === undefined) && (missing0 = "deliveryId"))) || ((data.number === undefined) && (missing0 = "number"))) || ((data.startedAt === undefined) && (missing0 = "startedAt"))) || ((data.durationMs === undefined) && (missing0 = "durationMs"))) || ((data.outcome === undefined) && (missing0 = "outcome"))) || ((data.responseStatus === undefined) && (missing0 = "responseStatus"))) || ((data.responseBody === undefined) && (missing0 = "responseBody"))) || ((data.error === undefined) && (missing0 = "error"))){
+      if((((((((((((data.id === undefined) && (missing0 = "id")) || ((data.deliveryId === undefined) && (missing0 = "deliveryId"))) || ((data.webhookId === undefined) && (missing0 = "webhookId"))) || ((data.number === undefined) && (missing0 = "number"))) || ((data.startedAt === undefined) && (missing0 = "startedAt"))) || ((data.durationMs === undefined) && (missing0 = "durationMs"))) || ((data.outcome === undefined) && (missing0 = "outcome"))) || ((data.responseStatus === undefined) && (missing0 = "responseStatus"))) || ((data.responseBody === undefined) && (missing0 = "responseBody"))) || ((data.error === undefined) && (missing0 = "error"))) || ((data.address === undefined) && (missing0 = "address"))){
         validateWebhookAttemptInfo.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
         return false;
       }
@@ -1298,32 +1311,11 @@ export function validateWebhookAttemptInfo(data, {instancePath="", parentData, p
             var valid0 = true;
           }
           if(valid0){
-            if(data.number !== undefined){
-              let data2 = data.number;
+            if(data.webhookId !== undefined){
               const _errs3 = errors;
-              if(!(((typeof data2 == "number") && (!(data2 % 1) && !isNaN(data2))) && (isFinite(data2)))){
-                validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/number",schemaPath:"#/properties/number/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
-                return false;
-              }
-              if(errors === _errs3){
-                if((typeof data2 == "number") && (isFinite(data2))){
-                  if(data2 > 1000000 || isNaN(data2)){
-                    validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/number",schemaPath:"#/properties/number/maximum",keyword:"maximum",params:{comparison: "<=", limit: 1000000},message:"must be <= 1000000"}];
-                    return false;
-                  }
-                  else {
-                    if(data2 < 1 || isNaN(data2)){
-                      validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/number",schemaPath:"#/properties/number/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
-                      return false;
-                    }
-                    else {
-                      if(!(listDeliveryAttemptsQuery_0.validate(data2))){
-                        validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/number",schemaPath:"#/properties/number/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
-                        return false;
-                      }
-                    }
-                  }
-                }
+              if(!(validateWebhookMessageId(data.webhookId, {instancePath:instancePath+"/webhookId",parentData:data,parentDataProperty:"webhookId",rootData}))){
+                vErrors = vErrors === null ? validateWebhookMessageId.errors : vErrors.concat(validateWebhookMessageId.errors);
+                errors = vErrors.length;
               }
               var valid0 = _errs3 === errors;
             }
@@ -1331,44 +1323,44 @@ export function validateWebhookAttemptInfo(data, {instancePath="", parentData, p
               var valid0 = true;
             }
             if(valid0){
-              if(data.startedAt !== undefined){
-                const _errs5 = errors;
-                if(!(validateTimestamp(data.startedAt, {instancePath:instancePath+"/startedAt",parentData:data,parentDataProperty:"startedAt",rootData}))){
-                  vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
-                  errors = vErrors.length;
+              if(data.number !== undefined){
+                let data3 = data.number;
+                const _errs4 = errors;
+                if(!(((typeof data3 == "number") && (!(data3 % 1) && !isNaN(data3))) && (isFinite(data3)))){
+                  validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/number",schemaPath:"#/properties/number/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                  return false;
                 }
-                var valid0 = _errs5 === errors;
+                if(errors === _errs4){
+                  if((typeof data3 == "number") && (isFinite(data3))){
+                    if(data3 > 1000000 || isNaN(data3)){
+                      validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/number",schemaPath:"#/properties/number/maximum",keyword:"maximum",params:{comparison: "<=", limit: 1000000},message:"must be <= 1000000"}];
+                      return false;
+                    }
+                    else {
+                      if(data3 < 1 || isNaN(data3)){
+                        validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/number",schemaPath:"#/properties/number/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
+                        return false;
+                      }
+                      else {
+                        if(!(listDeliveryAttemptsQuery_0.validate(data3))){
+                          validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/number",schemaPath:"#/properties/number/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                          return false;
+                        }
+                      }
+                    }
+                  }
+                }
+                var valid0 = _errs4 === errors;
               }
               else {
                 var valid0 = true;
               }
               if(valid0){
-                if(data.durationMs !== undefined){
-                  let data4 = data.durationMs;
+                if(data.startedAt !== undefined){
                   const _errs6 = errors;
-                  if(!(((typeof data4 == "number") && (!(data4 % 1) && !isNaN(data4))) && (isFinite(data4)))){
-                    validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/durationMs",schemaPath:"#/properties/durationMs/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
-                    return false;
-                  }
-                  if(errors === _errs6){
-                    if((typeof data4 == "number") && (isFinite(data4))){
-                      if(data4 > 3600000 || isNaN(data4)){
-                        validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/durationMs",schemaPath:"#/properties/durationMs/maximum",keyword:"maximum",params:{comparison: "<=", limit: 3600000},message:"must be <= 3600000"}];
-                        return false;
-                      }
-                      else {
-                        if(data4 < 0 || isNaN(data4)){
-                          validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/durationMs",schemaPath:"#/properties/durationMs/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
-                          return false;
-                        }
-                        else {
-                          if(!(listDeliveryAttemptsQuery_0.validate(data4))){
-                            validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/durationMs",schemaPath:"#/properties/durationMs/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
-                            return false;
-                          }
-                        }
-                      }
-                    }
+                  if(!(validateTimestamp(data.startedAt, {instancePath:instancePath+"/startedAt",parentData:data,parentDataProperty:"startedAt",rootData}))){
+                    vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                    errors = vErrors.length;
                   }
                   var valid0 = _errs6 === errors;
                 }
@@ -1376,44 +1368,44 @@ export function validateWebhookAttemptInfo(data, {instancePath="", parentData, p
                   var valid0 = true;
                 }
                 if(valid0){
-                  if(data.outcome !== undefined){
-                    const _errs8 = errors;
-                    if(!(validateAttemptOutcome(data.outcome, {instancePath:instancePath+"/outcome",parentData:data,parentDataProperty:"outcome",rootData}))){
-                      vErrors = vErrors === null ? validateAttemptOutcome.errors : vErrors.concat(validateAttemptOutcome.errors);
-                      errors = vErrors.length;
+                  if(data.durationMs !== undefined){
+                    let data5 = data.durationMs;
+                    const _errs7 = errors;
+                    if(!(((typeof data5 == "number") && (!(data5 % 1) && !isNaN(data5))) && (isFinite(data5)))){
+                      validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/durationMs",schemaPath:"#/properties/durationMs/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                      return false;
                     }
-                    var valid0 = _errs8 === errors;
+                    if(errors === _errs7){
+                      if((typeof data5 == "number") && (isFinite(data5))){
+                        if(data5 > 3600000 || isNaN(data5)){
+                          validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/durationMs",schemaPath:"#/properties/durationMs/maximum",keyword:"maximum",params:{comparison: "<=", limit: 3600000},message:"must be <= 3600000"}];
+                          return false;
+                        }
+                        else {
+                          if(data5 < 0 || isNaN(data5)){
+                            validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/durationMs",schemaPath:"#/properties/durationMs/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                            return false;
+                          }
+                          else {
+                            if(!(listDeliveryAttemptsQuery_0.validate(data5))){
+                              validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/durationMs",schemaPath:"#/properties/durationMs/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                              return false;
+                            }
+                          }
+                        }
+                      }
+                    }
+                    var valid0 = _errs7 === errors;
                   }
                   else {
                     var valid0 = true;
                   }
                   if(valid0){
-                    if(data.responseStatus !== undefined){
-                      let data6 = data.responseStatus;
+                    if(data.outcome !== undefined){
                       const _errs9 = errors;
-                      if((!(((typeof data6 == "number") && (!(data6 % 1) && !isNaN(data6))) && (isFinite(data6)))) && (data6 !== null)){
-                        validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/responseStatus",schemaPath:"#/properties/responseStatus/type",keyword:"type",params:{type: validateUndeliveredInfo_1},message:"must be integer,null"}];
-                        return false;
-                      }
-                      if(errors === _errs9){
-                        if((typeof data6 == "number") && (isFinite(data6))){
-                          if(data6 > 999 || isNaN(data6)){
-                            validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/responseStatus",schemaPath:"#/properties/responseStatus/maximum",keyword:"maximum",params:{comparison: "<=", limit: 999},message:"must be <= 999"}];
-                            return false;
-                          }
-                          else {
-                            if(data6 < 100 || isNaN(data6)){
-                              validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/responseStatus",schemaPath:"#/properties/responseStatus/minimum",keyword:"minimum",params:{comparison: ">=", limit: 100},message:"must be >= 100"}];
-                              return false;
-                            }
-                            else {
-                              if(!(listDeliveryAttemptsQuery_0.validate(data6))){
-                                validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/responseStatus",schemaPath:"#/properties/responseStatus/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
-                                return false;
-                              }
-                            }
-                          }
-                        }
+                      if(!(validateAttemptOutcome(data.outcome, {instancePath:instancePath+"/outcome",parentData:data,parentDataProperty:"outcome",rootData}))){
+                        vErrors = vErrors === null ? validateAttemptOutcome.errors : vErrors.concat(validateAttemptOutcome.errors);
+                        errors = vErrors.length;
                       }
                       var valid0 = _errs9 === errors;
                     }
@@ -1421,46 +1413,102 @@ export function validateWebhookAttemptInfo(data, {instancePath="", parentData, p
                       var valid0 = true;
                     }
                     if(valid0){
-                      if(data.responseBody !== undefined){
-                        let data7 = data.responseBody;
-                        const _errs11 = errors;
-                        if((typeof data7 !== "string") && (data7 !== null)){
-                          validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/responseBody",schemaPath:"#/properties/responseBody/type",keyword:"type",params:{type: validateWebhookAttemptInfo_2},message:"must be string,null"}];
+                      if(data.responseStatus !== undefined){
+                        let data7 = data.responseStatus;
+                        const _errs10 = errors;
+                        if((!(((typeof data7 == "number") && (!(data7 % 1) && !isNaN(data7))) && (isFinite(data7)))) && (data7 !== null)){
+                          validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/responseStatus",schemaPath:"#/properties/responseStatus/type",keyword:"type",params:{type: validateUndeliveredInfo_1},message:"must be integer,null"}];
                           return false;
                         }
-                        if(errors === _errs11){
-                          if(typeof data7 === "string"){
-                            if(ucs2length(data7) > 16384){
-                              validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/responseBody",schemaPath:"#/properties/responseBody/maxLength",keyword:"maxLength",params:{limit: 16384},message:"must NOT have more than 16384 characters"}];
+                        if(errors === _errs10){
+                          if((typeof data7 == "number") && (isFinite(data7))){
+                            if(data7 > 999 || isNaN(data7)){
+                              validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/responseStatus",schemaPath:"#/properties/responseStatus/maximum",keyword:"maximum",params:{comparison: "<=", limit: 999},message:"must be <= 999"}];
                               return false;
+                            }
+                            else {
+                              if(data7 < 100 || isNaN(data7)){
+                                validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/responseStatus",schemaPath:"#/properties/responseStatus/minimum",keyword:"minimum",params:{comparison: ">=", limit: 100},message:"must be >= 100"}];
+                                return false;
+                              }
+                              else {
+                                if(!(listDeliveryAttemptsQuery_0.validate(data7))){
+                                  validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/responseStatus",schemaPath:"#/properties/responseStatus/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                                  return false;
+                                }
+                              }
                             }
                           }
                         }
-                        var valid0 = _errs11 === errors;
+                        var valid0 = _errs10 === errors;
                       }
                       else {
                         var valid0 = true;
                       }
                       if(valid0){
-                        if(data.error !== undefined){
-                          let data8 = data.error;
-                          const _errs13 = errors;
+                        if(data.responseBody !== undefined){
+                          let data8 = data.responseBody;
+                          const _errs12 = errors;
                           if((typeof data8 !== "string") && (data8 !== null)){
-                            validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/error",schemaPath:"#/properties/error/type",keyword:"type",params:{type: validateWebhookAttemptInfo_2},message:"must be string,null"}];
+                            validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/responseBody",schemaPath:"#/properties/responseBody/type",keyword:"type",params:{type: validateWebhookAttemptInfo_2},message:"must be string,null"}];
                             return false;
                           }
-                          if(errors === _errs13){
+                          if(errors === _errs12){
                             if(typeof data8 === "string"){
-                              if(ucs2length(data8) > 500){
-                                validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/error",schemaPath:"#/properties/error/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                              if(ucs2length(data8) > 16384){
+                                validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/responseBody",schemaPath:"#/properties/responseBody/maxLength",keyword:"maxLength",params:{limit: 16384},message:"must NOT have more than 16384 characters"}];
                                 return false;
                               }
                             }
                           }
-                          var valid0 = _errs13 === errors;
+                          var valid0 = _errs12 === errors;
                         }
                         else {
                           var valid0 = true;
+                        }
+                        if(valid0){
+                          if(data.error !== undefined){
+                            let data9 = data.error;
+                            const _errs14 = errors;
+                            if((typeof data9 !== "string") && (data9 !== null)){
+                              validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/error",schemaPath:"#/properties/error/type",keyword:"type",params:{type: validateWebhookAttemptInfo_2},message:"must be string,null"}];
+                              return false;
+                            }
+                            if(errors === _errs14){
+                              if(typeof data9 === "string"){
+                                if(ucs2length(data9) > 500){
+                                  validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/error",schemaPath:"#/properties/error/maxLength",keyword:"maxLength",params:{limit: 500},message:"must NOT have more than 500 characters"}];
+                                  return false;
+                                }
+                              }
+                            }
+                            var valid0 = _errs14 === errors;
+                          }
+                          else {
+                            var valid0 = true;
+                          }
+                          if(valid0){
+                            if(data.address !== undefined){
+                              let data10 = data.address;
+                              const _errs16 = errors;
+                              if((typeof data10 !== "string") && (data10 !== null)){
+                                validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/address",schemaPath:"#/properties/address/type",keyword:"type",params:{type: validateWebhookAttemptInfo_2},message:"must be string,null"}];
+                                return false;
+                              }
+                              if(errors === _errs16){
+                                if(typeof data10 === "string"){
+                                  if(ucs2length(data10) > 45){
+                                    validateWebhookAttemptInfo.errors = [{instancePath:instancePath+"/address",schemaPath:"#/properties/address/maxLength",keyword:"maxLength",params:{limit: 45},message:"must NOT have more than 45 characters"}];
+                                    return false;
+                                  }
+                                }
+                              }
+                              var valid0 = _errs16 === errors;
+                            }
+                            else {
+                              var valid0 = true;
+                            }
+                          }
                         }
                       }
                     }
@@ -2162,31 +2210,10 @@ export function validateWebhookDeliveryInfo(data, {instancePath="", parentData, 
             }
             if(valid0){
               if(data.webhookId !== undefined){
-                let data3 = data.webhookId;
                 const _errs4 = errors;
-                if(errors === _errs4){
-                  if(typeof data3 === "string"){
-                    if(ucs2length(data3) > 64){
-                      validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/webhookId",schemaPath:"#/properties/webhookId/maxLength",keyword:"maxLength",params:{limit: 64},message:"must NOT have more than 64 characters"}];
-                      return false;
-                    }
-                    else {
-                      if(ucs2length(data3) < 1){
-                        validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/webhookId",schemaPath:"#/properties/webhookId/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
-                        return false;
-                      }
-                      else {
-                        if(!validateWebhookDeliveryInfo_1.test(data3)){
-                          validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/webhookId",schemaPath:"#/properties/webhookId/pattern",keyword:"pattern",params:{pattern: "^[a-z]+_[0-9a-z]+$"},message:"must match pattern \""+"^[a-z]+_[0-9a-z]+$"+"\""}];
-                          return false;
-                        }
-                      }
-                    }
-                  }
-                  else {
-                    validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/webhookId",schemaPath:"#/properties/webhookId/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                    return false;
-                  }
+                if(!(validateWebhookMessageId(data.webhookId, {instancePath:instancePath+"/webhookId",parentData:data,parentDataProperty:"webhookId",rootData}))){
+                  vErrors = vErrors === null ? validateWebhookMessageId.errors : vErrors.concat(validateWebhookMessageId.errors);
+                  errors = vErrors.length;
                 }
                 var valid0 = _errs4 === errors;
               }
@@ -2195,24 +2222,24 @@ export function validateWebhookDeliveryInfo(data, {instancePath="", parentData, 
               }
               if(valid0){
                 if(data.eventType !== undefined){
-                  const _errs6 = errors;
+                  const _errs5 = errors;
                   if(!(validateEventTypeName(data.eventType, {instancePath:instancePath+"/eventType",parentData:data,parentDataProperty:"eventType",rootData}))){
                     vErrors = vErrors === null ? validateEventTypeName.errors : vErrors.concat(validateEventTypeName.errors);
                     errors = vErrors.length;
                   }
-                  var valid0 = _errs6 === errors;
+                  var valid0 = _errs5 === errors;
                 }
                 else {
                   var valid0 = true;
                 }
                 if(valid0){
                   if(data.status !== undefined){
-                    const _errs7 = errors;
+                    const _errs6 = errors;
                     if(!(validateDeliveryStatus(data.status, {instancePath:instancePath+"/status",parentData:data,parentDataProperty:"status",rootData}))){
                       vErrors = vErrors === null ? validateDeliveryStatus.errors : vErrors.concat(validateDeliveryStatus.errors);
                       errors = vErrors.length;
                     }
-                    var valid0 = _errs7 === errors;
+                    var valid0 = _errs6 === errors;
                   }
                   else {
                     var valid0 = true;
@@ -2220,12 +2247,12 @@ export function validateWebhookDeliveryInfo(data, {instancePath="", parentData, 
                   if(valid0){
                     if(data.attemptCount !== undefined){
                       let data6 = data.attemptCount;
-                      const _errs8 = errors;
+                      const _errs7 = errors;
                       if(!(((typeof data6 == "number") && (!(data6 % 1) && !isNaN(data6))) && (isFinite(data6)))){
                         validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/attemptCount",schemaPath:"#/properties/attemptCount/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
                         return false;
                       }
-                      if(errors === _errs8){
+                      if(errors === _errs7){
                         if((typeof data6 == "number") && (isFinite(data6))){
                           if(data6 > 1000000 || isNaN(data6)){
                             validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/attemptCount",schemaPath:"#/properties/attemptCount/maximum",keyword:"maximum",params:{comparison: "<=", limit: 1000000},message:"must be <= 1000000"}];
@@ -2245,43 +2272,43 @@ export function validateWebhookDeliveryInfo(data, {instancePath="", parentData, 
                           }
                         }
                       }
-                      var valid0 = _errs8 === errors;
+                      var valid0 = _errs7 === errors;
                     }
                     else {
                       var valid0 = true;
                     }
                     if(valid0){
                       if(data.nextAttemptAt !== undefined){
-                        const _errs10 = errors;
+                        const _errs9 = errors;
                         if(!(validateTimestampOrNull(data.nextAttemptAt, {instancePath:instancePath+"/nextAttemptAt",parentData:data,parentDataProperty:"nextAttemptAt",rootData}))){
                           vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
                           errors = vErrors.length;
                         }
-                        var valid0 = _errs10 === errors;
+                        var valid0 = _errs9 === errors;
                       }
                       else {
                         var valid0 = true;
                       }
                       if(valid0){
                         if(data.lastAttemptAt !== undefined){
-                          const _errs11 = errors;
+                          const _errs10 = errors;
                           if(!(validateTimestampOrNull(data.lastAttemptAt, {instancePath:instancePath+"/lastAttemptAt",parentData:data,parentDataProperty:"lastAttemptAt",rootData}))){
                             vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
                             errors = vErrors.length;
                           }
-                          var valid0 = _errs11 === errors;
+                          var valid0 = _errs10 === errors;
                         }
                         else {
                           var valid0 = true;
                         }
                         if(valid0){
                           if(data.deliveredAt !== undefined){
-                            const _errs12 = errors;
+                            const _errs11 = errors;
                             if(!(validateTimestampOrNull(data.deliveredAt, {instancePath:instancePath+"/deliveredAt",parentData:data,parentDataProperty:"deliveredAt",rootData}))){
                               vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
                               errors = vErrors.length;
                             }
-                            var valid0 = _errs12 === errors;
+                            var valid0 = _errs11 === errors;
                           }
                           else {
                             var valid0 = true;
@@ -2289,12 +2316,12 @@ export function validateWebhookDeliveryInfo(data, {instancePath="", parentData, 
                           if(valid0){
                             if(data.lastResponseStatus !== undefined){
                               let data10 = data.lastResponseStatus;
-                              const _errs13 = errors;
+                              const _errs12 = errors;
                               if((!(((typeof data10 == "number") && (!(data10 % 1) && !isNaN(data10))) && (isFinite(data10)))) && (data10 !== null)){
                                 validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/lastResponseStatus",schemaPath:"#/properties/lastResponseStatus/type",keyword:"type",params:{type: validateUndeliveredInfo_1},message:"must be integer,null"}];
                                 return false;
                               }
-                              if(errors === _errs13){
+                              if(errors === _errs12){
                                 if((typeof data10 == "number") && (isFinite(data10))){
                                   if(data10 > 999 || isNaN(data10)){
                                     validateWebhookDeliveryInfo.errors = [{instancePath:instancePath+"/lastResponseStatus",schemaPath:"#/properties/lastResponseStatus/maximum",keyword:"maximum",params:{comparison: "<=", limit: 999},message:"must be <= 999"}];
@@ -2314,7 +2341,7 @@ export function validateWebhookDeliveryInfo(data, {instancePath="", parentData, 
                                   }
                                 }
                               }
-                              var valid0 = _errs13 === errors;
+                              var valid0 = _errs12 === errors;
                             }
                             else {
                               var valid0 = true;
@@ -2322,18 +2349,18 @@ export function validateWebhookDeliveryInfo(data, {instancePath="", parentData, 
                             if(valid0){
                               if(data.undelivered !== undefined){
                                 let data11 = data.undelivered;
+                                const _errs14 = errors;
                                 const _errs15 = errors;
-                                const _errs16 = errors;
                                 let valid1 = false;
-                                const _errs17 = errors;
+                                const _errs16 = errors;
                                 if(!(validateUndeliveredInfo(data11, {instancePath:instancePath+"/undelivered",parentData:data,parentDataProperty:"undelivered",rootData}))){
                                   vErrors = vErrors === null ? validateUndeliveredInfo.errors : vErrors.concat(validateUndeliveredInfo.errors);
                                   errors = vErrors.length;
                                 }
-                                var _valid0 = _errs17 === errors;
+                                var _valid0 = _errs16 === errors;
                                 valid1 = valid1 || _valid0;
                                 if(!valid1){
-                                  const _errs18 = errors;
+                                  const _errs17 = errors;
                                   if(data11 !== null){
                                     const err0 = {instancePath:instancePath+"/undelivered",schemaPath:"#/properties/undelivered/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
                                     if(vErrors === null){
@@ -2344,7 +2371,7 @@ export function validateWebhookDeliveryInfo(data, {instancePath="", parentData, 
                                     }
                                     errors++;
                                   }
-                                  var _valid0 = _errs18 === errors;
+                                  var _valid0 = _errs17 === errors;
                                   valid1 = valid1 || _valid0;
                                 }
                                 if(!valid1){
@@ -2360,29 +2387,29 @@ export function validateWebhookDeliveryInfo(data, {instancePath="", parentData, 
                                   return false;
                                 }
                                 else {
-                                  errors = _errs16;
+                                  errors = _errs15;
                                   if(vErrors !== null){
-                                    if(_errs16){
-                                      vErrors.length = _errs16;
+                                    if(_errs15){
+                                      vErrors.length = _errs15;
                                     }
                                     else {
                                       vErrors = null;
                                     }
                                   }
                                 }
-                                var valid0 = _errs15 === errors;
+                                var valid0 = _errs14 === errors;
                               }
                               else {
                                 var valid0 = true;
                               }
                               if(valid0){
                                 if(data.createdAt !== undefined){
-                                  const _errs20 = errors;
+                                  const _errs19 = errors;
                                   if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
                                     vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                                     errors = vErrors.length;
                                   }
-                                  var valid0 = _errs20 === errors;
+                                  var valid0 = _errs19 === errors;
                                 }
                                 else {
                                   var valid0 = true;
@@ -2586,6 +2613,87 @@ export function validateWebhookDeliveryMetrics(data, {instancePath="", parentDat
     }
   }
   validateWebhookDeliveryMetrics.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookDeliveryPayload(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((((data.deliveryId === undefined) && (missing0 = "deliveryId")) || ((data.eventId === undefined) && (missing0 = "eventId"))) || ((data.isTransformed === undefined) && (missing0 = "isTransformed"))) || ((data.body === undefined) && (missing0 = "body"))){
+        validateWebhookDeliveryPayload.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.deliveryId !== undefined){
+          const _errs1 = errors;
+          if(!(validateWebhookDeliveryId(data.deliveryId, {instancePath:instancePath+"/deliveryId",parentData:data,parentDataProperty:"deliveryId",rootData}))){
+            vErrors = vErrors === null ? validateWebhookDeliveryId.errors : vErrors.concat(validateWebhookDeliveryId.errors);
+            errors = vErrors.length;
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.eventId !== undefined){
+            const _errs2 = errors;
+            if(!(validateEventId(data.eventId, {instancePath:instancePath+"/eventId",parentData:data,parentDataProperty:"eventId",rootData}))){
+              vErrors = vErrors === null ? validateEventId.errors : vErrors.concat(validateEventId.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.isTransformed !== undefined){
+              const _errs3 = errors;
+              if(typeof data.isTransformed !== "boolean"){
+                validateWebhookDeliveryPayload.errors = [{instancePath:instancePath+"/isTransformed",schemaPath:"#/properties/isTransformed/type",keyword:"type",params:{type: "boolean"},message:"must be boolean"}];
+                return false;
+              }
+              var valid0 = _errs3 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.body !== undefined){
+                let data3 = data.body;
+                const _errs5 = errors;
+                if((typeof data3 !== "string") && (data3 !== null)){
+                  validateWebhookDeliveryPayload.errors = [{instancePath:instancePath+"/body",schemaPath:"#/properties/body/type",keyword:"type",params:{type: validateWebhookAttemptInfo_2},message:"must be string,null"}];
+                  return false;
+                }
+                if(errors === _errs5){
+                  if(typeof data3 === "string"){
+                    if(ucs2length(data3) > 262144){
+                      validateWebhookDeliveryPayload.errors = [{instancePath:instancePath+"/body",schemaPath:"#/properties/body/maxLength",keyword:"maxLength",params:{limit: 262144},message:"must NOT have more than 262144 characters"}];
+                      return false;
+                    }
+                  }
+                }
+                var valid0 = _errs5 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookDeliveryPayload.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookDeliveryPayload.errors = vErrors;
   return errors === 0;
 }
 
@@ -5726,6 +5834,37 @@ export function validateWebhookKeySet(data, {instancePath="", parentData, parent
     }
   }
   validateWebhookKeySet.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookMessageId(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(typeof data === "string"){
+      if(ucs2length(data) > 64){
+        validateWebhookMessageId.errors = [{instancePath,schemaPath:"#/maxLength",keyword:"maxLength",params:{limit: 64},message:"must NOT have more than 64 characters"}];
+        return false;
+      }
+      else {
+        if(ucs2length(data) < 1){
+          validateWebhookMessageId.errors = [{instancePath,schemaPath:"#/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+          return false;
+        }
+        else {
+          if(!validateWebhookMessageId_0.test(data)){
+            validateWebhookMessageId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^(evt|msg|whb)_[0-9a-z]+$"},message:"must match pattern \""+"^(evt|msg|whb)_[0-9a-z]+$"+"\""}];
+            return false;
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookMessageId.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+      return false;
+    }
+  }
+  validateWebhookMessageId.errors = vErrors;
   return errors === 0;
 }
 

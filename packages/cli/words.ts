@@ -47,8 +47,8 @@ where everybody on the machine could read it.
 `,
   listen: `Usage: ubos listen <url> [options]
 
-Follows the events of your tenant, and posts each to <url> as a webhook: the same bytes, headers and
-signatures. It goes on where it was when the connection breaks. What <url> does not take is shown,
+Follows the events of your tenant, and posts each to <url> as a webhook: the same bytes, signed in
+the same way. It goes on where it was when the connection breaks. What <url> does not take is shown,
 and not sent again.
 
   --types <list>      Only these, such as invoice.*,client.created

@@ -15,6 +15,8 @@ export interface ClientOptions extends pg.ClientConfig {
 export class Client extends pg.Client {
   constructor(config?: string | ClientOptions) {
     super(config)
+    // One that loses its server emits `error`, idle or not; unheard, that would end the process.
+    this.on('error', () => undefined)
     const { connection } = this as unknown as { connection: Connection }
     const silenceMsMax = typeof config === 'object' ? config.silenceMsMax : undefined
     if (silenceMsMax !== undefined) watchSilence(this, connection, silenceMsMax)

@@ -72,7 +72,8 @@ async function patiently<Result>(work: () => Promise<Result>, { say, stopAsked }
       return await work()
     } catch (error) {
       const isOver = performance.now() > endMs
-      if (!isConnectionLoss(error) || isOver) throw error
+      // The name of a server that begins beside us is not known before it does.
+      if (!(isConnectionLoss(error) || isUnknownHost(error)) || isOver) throw error
       if (!isTold) say(`Waiting for the database: ${reasonOf(error)}`)
       if ((await Promise.race([sleep(pauseMs), stop])) === 'stop') throw error
     }

@@ -64,8 +64,7 @@ export function createPool(
     max,
     idleTimeoutMillis: 30_000,
   })
-  // A client that loses its server emits `error`, idle or not; unheard, it would end the process.
+  // What is idle tells the pool, which would end the process likewise.
   pool.on('error', ({ message }) => log?.warn({ role, message }, 'idle connection lost'))
-  pool.on('connect', (client) => client.on('error', () => undefined))
   return pool
 }

@@ -167,21 +167,22 @@ function positionsOf(events: readonly SequencedEvent[]): pg.QueryConfig[] {
       name: 'sequencer_positions',
       text: `
         with given as (
-          select * from unnest($1::text[], $2::bigint[], $3::text[], $4::date[], $5::text[])
-            as e (tenant_id, position, event_id, created_on, type)
+          select * from unnest($1::text[], $2::bigint[], $3::text[], $4::date[], $5::text[],
+            $6::text[]) as e (tenant_id, position, event_id, created_on, type, endpoint_id)
         ), taken as (
           delete from event_pending using given
           where event_pending.tenant_id = given.tenant_id
             and event_pending.event_id = given.event_id
         )
-        insert into event_position (tenant_id, position, event_id, created_on, type)
-        select tenant_id, position, event_id, created_on, type from given`,
+        insert into event_position (tenant_id, position, event_id, created_on, type, endpoint_id)
+        select tenant_id, position, event_id, created_on, type, endpoint_id from given`,
       values: [
         events.map((event) => event.tenantId),
         events.map((event) => event.position),
         events.map((event) => event.eventId),
         events.map((event) => event.createdOn),
         events.map((event) => event.type),
+        events.map((event) => event.endpointId),
       ],
     },
     {

@@ -1,13 +1,12 @@
 import { build } from '#db/database.ts'
 import { statement } from '#db/statement.ts'
 import type { Tx } from '#db/transact.ts'
+import type { JobPriority } from '#generated/types.ts'
 import type { Cause } from '#http/operation.ts'
 import type { Id } from '#ids.ts'
 import type { TaskName } from './task.ts'
 
-export const priorities = { HIGH: 1, NORMAL: 2, LOW: 3 } as const
-
-export type JobPriority = keyof typeof priorities
+export const priorities = { HIGH: 1, NORMAL: 2, LOW: 3 } satisfies Record<JobPriority, number>
 
 export interface EnqueueOptions {
   /** Not before then; at once unless told. */

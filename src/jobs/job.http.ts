@@ -4,7 +4,7 @@ import type { JobInput } from '#generated/types.ts'
 import type { Operation } from '#http/operation.ts'
 import { pageOf, toPage } from '#http/page.ts'
 import { found } from '#http/problem.ts'
-import { enqueue } from './enqueue.ts'
+import { askFor } from './ask.ts'
 import {
   askToCancel,
   cancelJob as cancelRow,
@@ -13,7 +13,7 @@ import {
   pageJobs,
   retryJob as retryRow,
 } from './job.sql.ts'
-import { aheadMsMax, cancelled, newJob, retried, toJob, toJobSummary } from './job.ts'
+import { aheadMsMax, cancelled, retried, toJob, toJobSummary } from './job.ts'
 import { requireFit } from './misfit.ts'
 import { misfitOfPeriod, reportOf, usageReport } from './usage-report.ts'
 
@@ -23,15 +23,12 @@ export const createJob: Operation<'createJob'> = async (_ctx, call, { body }, tx
   const { priority = 'NORMAL', uniqueKey } = body
   const dueAt = dueAtOf(body, call.now)
 
-  const id = enqueue(tx, call, usageReport, payload, {
-    dueAt,
-    priority,
+  const view = askFor(tx, call, usageReport, payload, {
+    ...{ dueAt, priority },
     ...(uniqueKey === undefined ? {} : { uniqueKey }),
   })
-  const told = { id, task: usageReport.name, payload: { ...payload }, priority, dueAt }
-  const view = toJob(newJob({ ...told, uniqueKey: uniqueKey ?? null }, call))
-  record(tx, call, 'job.created', id, { after: view })
-  return { status: 202, headers: { Location: `/api/v1/jobs/${id}` }, body: view }
+  record(tx, call, 'job.created', view.id, { after: view })
+  return { status: 202, headers: { Location: `/api/v1/jobs/${view.id}` }, body: view }
 }
 
 /** A time that is over means at once; one that is far off is a mistake. */

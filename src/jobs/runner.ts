@@ -155,7 +155,8 @@ export function createRunner(ctx: Context, options: RunnerOptions): Runner {
   async function endingOf(one: Run): Promise<Ending> {
     const { tenantId, jobId, task: name, attempt, isCancelAsked } = one.started
     const task = tasks.get(name)
-    if (task === undefined) return { status: 'GIVEN_BACK' }
+    // A stop that came while it was begun did not see it: nobody would break it off.
+    if (task === undefined || isStopping) return { status: 'GIVEN_BACK' }
     if (isCancelAsked) return { status: 'CANCELLED' }
     if (attempt > task.attemptsMax) {
       return { status: 'FAILED', error: 'The processes that ran it stopped, each time.' }

@@ -1,6 +1,7 @@
 import type { Selectable } from 'kysely'
 import { build, type Db } from '#db/database.ts'
 import { fetchOne, statement, touchingOne } from '#db/statement.ts'
+import { lockTenant } from '#db/tenant-lock.sql.ts'
 import type { Tx } from '#db/transact.ts'
 import type { Tables } from '#generated/tables.ts'
 import { type CreationFilter, inOrderOfCreation } from '#http/page.sql.ts'
@@ -156,12 +157,7 @@ const scheduleLocked = statement('job_schedule_locked', (a: OneSchedule) =>
 
 /** How many schedules the tenant has; until the transaction ends nobody else adds one. */
 export async function countSchedules(tx: Tx, tenantId: TenantId): Promise<number> {
-  await tx
-    .selectFrom('tenant')
-    .select('tenant_id')
-    .where('tenant_id', '=', tenantId)
-    .forNoKeyUpdate()
-    .execute()
+  await lockTenant(tx, tenantId)
   const [row] = await tx
     .selectFrom('job_schedule')
     .select((column) => column.fn.countAll<string>().as('count'))

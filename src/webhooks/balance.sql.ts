@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import type pg from 'pg'
 import type { Db } from '#db/database.ts'
-import { raw, statement } from '#db/statement.ts'
+import { raw, statement, touchingOne } from '#db/statement.ts'
 import type { Tx } from '#db/transact.ts'
 import { dayOf, type TenantId } from '#ids.ts'
 import type { Balance } from './balance.ts'
@@ -69,16 +69,22 @@ export async function findImbalances(pool: pg.Pool, day: string): Promise<Imbala
   return rows
 }
 
-/** Remembers what was told, so that it is told once. */
-export async function noteTold(pool: pg.Pool, imbalance: Imbalance): Promise<void> {
-  const { tenantId, endpointId, day, missing } = imbalance
-  await pool.query(
-    `insert into webhook_matched (tenant_id, endpoint_id, day, matched, told)
-     values ($1, $2, $3, 0, $4)
-     on conflict (tenant_id, endpoint_id, day) do update set told = excluded.told`,
-    [tenantId, endpointId, day, missing],
-  )
+/** Remembers what is told, so that it is told once; ends the transaction where somebody else told it. */
+export function noteTold(tx: Tx, imbalance: Imbalance): void {
+  const { tenantId, endpointId, day, missing, told } = imbalance
+  tx.queue(toldNote.bind({ tenantId, endpointId, day, missing, told }))
 }
+
+const toldNote = touchingOne(
+  'webhook_told_note',
+  'conflict',
+  (a: Pick<Imbalance, 'tenantId' | 'endpointId' | 'day' | 'missing' | 'told'>) =>
+    raw(sql`
+    insert into webhook_matched as known (tenant_id, endpoint_id, day, matched, told)
+    values (${a.tenantId}, ${a.endpointId}, ${a.day}, 0, ${a.missing})
+    on conflict (tenant_id, endpoint_id, day) do update set told = excluded.told
+    where known.told = ${a.told}`),
+)
 
 /** Counts what is decided apart from fan-out: deliveries, each with its endpoint. */
 export function countMatched(

@@ -1,6 +1,7 @@
 import { Gauge } from 'prom-client'
 import { record } from '#audit/record.ts'
 import type { Context } from '#context.ts'
+import { problemOf } from '#db/errors.ts'
 import { transact } from '#db/transact.ts'
 import { systemCause } from '#http/operation.ts'
 import { findDays, findImbalances, type Imbalance, noteTold, pruneMatched } from './balance.sql.ts'
@@ -32,10 +33,14 @@ export async function checkBalance(ctx: Context): Promise<void> {
 async function tell(ctx: Context, imbalance: Imbalance): Promise<void> {
   const { tenantId, endpointId, told, ...after } = imbalance
   ctx.log.error({ ...imbalance }, 'webhook deliveries do not add up')
-  await transact(ctx, tenantId, async (tx) => {
+  const telling = transact(ctx, tenantId, async (tx) => {
     const cause = systemCause(ctx, 'timetable')
     const change = { before: { missing: told }, after }
     record(tx, cause, 'webhook_endpoint.unbalanced', endpointId, change)
+    noteTold(tx, imbalance)
   })
-  await noteTold(ctx.db.worker, imbalance)
+  await telling.catch((error) => {
+    // Another worker looks at the same time, and was faster.
+    if (problemOf(error)?.code !== 'conflict') throw error
+  })
 }

@@ -5,7 +5,7 @@ import { runLoop } from '#jobs/loop.ts'
 import { leaseToken, type Presence } from '#jobs/presence.ts'
 import { type Claimed, type Claims, claimDeliveries, noLane } from './claim.sql.ts'
 import { createCourtesy } from './courtesy.ts'
-import { cancelDeliveries, releaseClaims } from './dispatch.sql.ts'
+import { cancelDeliveries, releaseClaim } from './dispatch.sql.ts'
 import { endpointInFlightMax } from './options.ts'
 
 /** Claims what is due when there are slots for it: when woken, and when slots became free. */
@@ -38,8 +38,8 @@ export function runClaimer(
   const courtesy = createCourtesy()
   const busyPart = createBusyMeter()
   let after = noLane
-  /** Of claims whose answer was lost: what they took, if anything, nobody will send. */
-  let lost: string[] = []
+  /** Of a claim whose answer was lost: what it took, if anything, nobody will send. */
+  let lost: string | undefined
   /** Set while somebody who lets others go first has a turn to come. */
   let turn: NodeJS.Timeout | undefined
 
@@ -53,13 +53,18 @@ export function runClaimer(
     const free = Math.max(0, slotsMax - inFlight.size)
     const limit = Math.min(free, claimMax)
     if (limit === 0 || !presence.isHeld()) return false
-    if (lost.length > 0) await releaseClaims(ctx.db.worker, lost)
+    await giveLostBack()
     const { claimed, deleted } = await take(free, limit)
     if (claimed.length > 0) reach(faultPoints.deliveryClaimed)
     for (const one of claimed) inFlight.add(one)
     await begin(claimed)
     if (deleted.length > 0) await cancelDeliveries(ctx.db.worker, deleted)
     return after !== noLane || claimed.length >= limit
+  }
+
+  async function giveLostBack(): Promise<void> {
+    if (lost !== undefined) await releaseClaim(ctx.db.worker, lost)
+    lost = undefined
   }
 
   async function take(free: number, limit: number): Promise<Claims> {
@@ -69,12 +74,12 @@ export function runClaimer(
     // Half of what the others leave: however many hang, the tenants behind them find slots.
     const tenantRoom = Math.min(Math.ceil(free / 2), courtesy.most())
     const token = leaseToken(presence.id, ctx.clock.randomBytes(16))
-    lost = [token]
+    lost = token
     const claims = await claimDeliveries(ctx.db.claims, {
       ...{ token, limit, endpointInFlightMax, leaseMs, after, now: ctx.clock.now(), tenantRoom },
       tenantRooms: roomsOf(inFlight, free, tenantRoom, courtesy.waiting(nowMs)),
     })
-    lost = []
+    lost = undefined
     after = claims.after
     courtesy.took(countsOf(claims.claimed), performance.now())
     comeBack()
@@ -105,6 +110,8 @@ export function runClaimer(
     async stop() {
       await loop.stop()
       clearTimeout(turn)
+      // Else it is freed when its lease ends, as if it had been tried.
+      await giveLostBack().catch(() => undefined)
     },
   }
 }

@@ -6,6 +6,7 @@ import { pageOf, toPage } from '#http/page.ts'
 import { found, problem } from '#http/problem.ts'
 import {
   findDelivery,
+  findPayload,
   lockDelivery,
   pageAttempts,
   pageDeliveries,
@@ -54,12 +55,26 @@ export const listDeliveryAttempts: Operation<'listDeliveryAttempts'> = async (
   { path, query },
   db,
 ) => {
-  const { id } = found(await findDelivery(db, call.tenantId, path.webhookDeliveryId))
+  const { id, eventId } = found(await findDelivery(db, call.tenantId, path.webhookDeliveryId))
   const list = `webhook-deliveries/${id}/attempts`
   const page = pageOf(ctx, call, list, query)
   const attempts = await pageAttempts(db, call.tenantId, id, query, page)
   const placeOf = ({ number }: Attempt) => [number]
-  return { status: 200, body: toPage(ctx, call, list, query, attempts, placeOf, toAttempt) }
+  const toItem = (attempt: Attempt) => toAttempt(attempt, eventId)
+  return { status: 200, body: toPage(ctx, call, list, query, attempts, placeOf, toItem) }
+}
+
+export const getWebhookDeliveryPayload: Operation<'getWebhookDeliveryPayload'> = async (
+  _ctx,
+  call,
+  { path: { webhookDeliveryId: deliveryId } },
+  db,
+) => {
+  const payload = found(await findPayload(db, call.tenantId, deliveryId))
+  return {
+    status: 200,
+    body: { deliveryId, ...payload, body: payload.body?.toString('utf8') ?? null },
+  }
 }
 
 export const redeliverWebhookDelivery: Operation<'redeliverWebhookDelivery'> = async (

@@ -126,6 +126,7 @@ function selectDelivery(db: Db, tenantId: TenantId, id: string) {
 export interface DeliveryFilter extends CreationFilter {
   endpointId?: string | undefined
   eventId?: string | undefined
+  webhookId?: string | undefined
   eventType?: string | undefined
   status?: Delivery['status'] | undefined
   isDelivered?: boolean | undefined
@@ -139,15 +140,49 @@ export async function pageDeliveries(
 ): Promise<Delivery[]> {
   const columns = { prefix: 'whd', id: 'delivery.id', createdAt: 'delivery.created_at' } as const
   let query = inOrderOfCreation(selectDeliveries(db, tenantId), columns, filter, page)
-  const { endpointId, eventId, eventType, status, isDelivered } = filter
+  const { endpointId, eventId, webhookId, eventType, status, isDelivered } = filter
   if (endpointId !== undefined) query = query.where('delivery.endpoint_id', '=', endpointId)
   if (eventId !== undefined) query = query.where('delivery.event_id', '=', eventId)
+  if (webhookId !== undefined) query = query.where(isHeardAs(tenantId, webhookId))
   if (eventType !== undefined) query = query.where('delivery.event_type', '=', eventType)
   if (status !== undefined) query = query.where(statusOfDelivery, '=', status)
   if (isDelivered !== undefined) {
     query = query.where('delivery.status', isDelivered ? '=' : '<>', 'DELIVERED')
   }
   return (await query.execute()) as Delivery[]
+}
+
+/** Where it is not the id of an event, attempts say what was sent as `webhook-id`. */
+function isHeardAs(tenantId: TenantId, webhookId: string) {
+  if (webhookId.startsWith('evt_')) return sql<boolean>`delivery.event_id = ${webhookId}`
+  return sql<boolean>`(delivery.id, delivery.created_on) in (
+    select delivery_id, created_on from attempt
+    where tenant_id = ${tenantId} and webhook_id = ${webhookId})`
+}
+
+/** What a delivery sends, as far as there is anything. */
+export async function findPayload(
+  db: Db,
+  tenantId: TenantId,
+  id: string,
+): Promise<{ eventId: string; isTransformed: boolean; body: Buffer | null } | undefined> {
+  const [row] = await db
+    .selectFrom('webhook_delivery as delivery')
+    .leftJoin('event', (join) =>
+      join
+        .onRef('event.tenant_id', '=', 'delivery.tenant_id')
+        .onRef('event.id', '=', 'delivery.event_id')
+        .onRef('event.created_on', '=', 'delivery.event_created_on'),
+    )
+    .select(['delivery.event_id as eventId', 'delivery.is_transformed as isTransformed'])
+    .select(
+      sql<Buffer | null>`case when is_transformed then delivery.body else event.body end`.as('body'),
+    )
+    .where('delivery.tenant_id', '=', tenantId)
+    .where('delivery.id', '=', id)
+    .where('delivery.created_on', '=', dayOf(id))
+    .execute()
+  return row
 }
 
 export async function pageAttempts(
@@ -170,6 +205,8 @@ export async function pageAttempts(
       'response_status as responseStatus',
       'response_body as responseBody',
       'error',
+      'address',
+      'webhook_id as webhookId',
     ])
     .where('tenant_id', '=', tenantId)
     .where('delivery_id', '=', deliveryId)

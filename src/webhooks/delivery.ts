@@ -40,6 +40,9 @@ export interface Attempt {
   responseStatus: number | null
   responseBody: Buffer | null
   error: string | null
+  address: string | null
+  /** What was sent as `webhook-id`; null where it is the event's. */
+  webhookId: string | null
 }
 
 /** Where nothing is known of an endpoint, or is not asked, and nothing was left out or is in the way. */
@@ -91,9 +94,10 @@ export function toDelivery(delivery: Delivery, now: Date): WebhookDeliveryInfo {
   }
 }
 
-export function toAttempt(attempt: Attempt): WebhookAttemptInfo {
+export function toAttempt(attempt: Attempt, eventId: string): WebhookAttemptInfo {
   return {
     ...attempt,
+    webhookId: attempt.webhookId ?? eventId,
     startedAt: attempt.startedAt.toISOString(),
     // A receiver may answer any bytes; what is not UTF-8 shows as replacement characters.
     responseBody: attempt.responseBody?.toString('utf8') ?? null,

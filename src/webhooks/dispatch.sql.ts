@@ -27,6 +27,8 @@ export interface RecordedAttempt {
   responseBody: Buffer | null
   error: string | null
   address: string | null
+  /** What was sent as `webhook-id`; null where it is the event's. */
+  webhookId: string | null
 }
 
 /**
@@ -66,6 +68,7 @@ export function recordStatement(batch: readonly Recorded[], tell?: 'tell'): pg.Q
       attempts.map(({ responseBody }) => responseBody),
       attempts.map(({ error }) => error),
       attempts.map(({ address }) => address),
+      attempts.map(({ webhookId }) => webhookId),
     ],
   }
 }
@@ -102,14 +105,14 @@ const recordText = `
       and delivery.created_on = ours.created_on
   )
   insert into attempt (tenant_id, delivery_id, created_on, id, number, started_at, duration_ms,
-    outcome, response_status, response_body, error, address)
+    outcome, response_status, response_body, error, address, webhook_id)
   select ours.tenant_id, ours.delivery_id, ours.created_on, made.id, made.number, made.started_at,
     made.duration_ms, made.outcome, made.response_status, made.response_body, made.error,
-    made.address
+    made.address, made.webhook_id
   from unnest($11::int[], $12::text[], $13::int[], $14::timestamptz[], $15::int[], $16::text[],
-    $17::int[], $18::bytea[], $19::text[], $20::text[])
+    $17::int[], $18::bytea[], $19::text[], $20::text[], $21::text[])
     as made (place, id, number, started_at, duration_ms, outcome, response_status, response_body,
-      error, address)
+      error, address, webhook_id)
   join ours using (place)`
 
 /** Gives back what a stopping worker did not send: due again at once, no attempt spent. */
@@ -131,15 +134,15 @@ export async function releaseLeases(pool: pg.Pool, claims: readonly Claimed[]): 
   ])
 }
 
-/** Gives back all that was claimed under these tokens, behind any claim that is still under way. */
-export async function releaseClaims(pool: pg.Pool, tokens: readonly string[]): Promise<void> {
+/** Gives back all that was claimed under this token, behind any claim that is still under way. */
+export async function releaseClaim(pool: pg.Pool, token: string): Promise<void> {
   await flushQueue(pool, [
     lockClaims,
     {
-      name: 'release_claims',
+      name: 'release_claim',
       text: `update delivery_due set lease_token = null, leased_until = null
-        where lease_token is not null and lease_token = any($1)`,
-      values: [tokens],
+        where lease_token is not null and lease_token = $1`,
+      values: [token],
     },
   ])
 }

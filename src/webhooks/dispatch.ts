@@ -40,6 +40,24 @@ export function nameOutcome(outcome: Attempted): AttemptOutcome {
   return status === 429 ? 'THROTTLED' : 'REFUSED'
 }
 
+/** What went wrong, for the customer, in a sentence; null when nothing did. */
+export function errorOf(outcome: Attempted): string | null {
+  if (outcome.kind !== 'answered') return outcome.detail
+  const answered = `The endpoint answered ${outcome.status}`
+  switch (nameOutcome(outcome)) {
+    case 'DELIVERED':
+      return null
+    case 'REDIRECTED':
+      return `${answered}, and redirects are not followed.`
+    case 'GONE':
+      return `${answered}: it is gone, and hears no more.`
+    case 'THROTTLED':
+      return `${answered}: it has too much to do.`
+    default:
+      return `${answered}.`
+  }
+}
+
 const failures: Record<Extract<Outcome, { kind: 'failed' }>['reason'], AttemptOutcome> = {
   timed_out: 'TIMED_OUT',
   name_unresolved: 'NAME_UNRESOLVED',

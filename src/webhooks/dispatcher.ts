@@ -1,8 +1,9 @@
 import { setImmediate } from 'node:timers/promises'
 import { Counter, Histogram } from 'prom-client'
 import type { Context } from '#context.ts'
-import { isUnwritable } from '#db/errors.ts'
+import { isUnwritable, problemOf } from '#db/errors.ts'
 import { faultPoints, reach } from '#fault-points.ts'
+import { Problem } from '#http/problem.ts'
 import { settled } from '#jobs/drain.ts'
 import { runLoop } from '#jobs/loop.ts'
 import type { Presence } from '#jobs/presence.ts'
@@ -18,7 +19,7 @@ import {
   recordOutcomes,
   releaseLeases,
 } from './dispatch.sql.ts'
-import { type Attempted, nameOutcome, nextStep, retryAfterMs } from './dispatch.ts'
+import { type Attempted, errorOf, nameOutcome, nextStep, retryAfterMs } from './dispatch.ts'
 import { headerKeeper } from './header-keeper.ts'
 import { isTelling, recordTelling } from './health.sql.ts'
 import { runMetricWriter } from './metric-writer.ts'
@@ -106,8 +107,7 @@ export function runDispatcher(
     const packed = await packUp(claims).catch(async (error) => {
       // Nothing has left under the id of the batch, which stays as it is.
       ctx.log.error({ err: error, batchId: claims[0]?.batchId }, 'a batch could not be made')
-      await releaseLeases(ctx.db.worker, claims).catch(() => undefined)
-      for (const claimed of claims) inFlight.delete(claimed)
+      await giveBack(claims)
     })
     const [first, ...mates] = packed?.sent ?? []
     if (packed && first) await deliver(first, { mates, body: packed.body })
@@ -132,11 +132,13 @@ export function runDispatcher(
 
   async function deliver(claimed: Claimed, batch?: Batch): Promise<void> {
     const { endpointId, deliveryId } = claimed
+    const mates = batch?.mates ?? []
     const startedAt = ctx.clock.now()
-    const outcome = await attempt(claimed, startedAt, batch?.body).catch((error): Attempted => {
+    const outcome = await attempt(claimed, startedAt, batch?.body).catch((error) => {
       ctx.log.error({ err: error, deliveryId }, 'a delivery could not be sent')
-      return { kind: 'failed', reason: 'aborted', detail: 'We could not send it.', durationMs: 0 }
+      return isPassing(error) ? undefined : couldNotSend
     })
+    if (outcome === undefined) return await giveBack([claimed, ...mates])
     // What the stop cut short stays in flight, to be given back without spending an attempt.
     if (cut.signal.aborted && outcome.kind === 'failed' && outcome.reason === 'aborted') return
     attemptsTotal.inc({ outcome: nameOutcome(outcome) })
@@ -147,9 +149,14 @@ export function runDispatcher(
         ctx.log.error({ err: error, endpointId }, 'an endpoint that is gone was not disabled'),
       )
     }
-    const mates = batch?.mates ?? []
     concluded.push(...concludeAll(ctx, [claimed, ...mates], outcome, startedAt))
     recordSoon()
+  }
+
+  /** What was not tried waits again, no attempt spent; where that fails, until its lease ends. */
+  async function giveBack(claims: readonly Claimed[]): Promise<void> {
+    await releaseLeases(ctx.db.worker, claims).catch(() => undefined)
+    for (const claimed of claims) inFlight.delete(claimed)
   }
 
   const bodyOf = async (claimed: Claimed) =>
@@ -228,6 +235,17 @@ export function runDispatcher(
   }
 }
 
+/** Of what is nobody's fault but ours, and will not be so again. */
+const couldNotSend: Attempted = {
+  ...({ kind: 'failed', reason: 'aborted' } as const),
+  ...{ detail: 'We could not send it.', durationMs: 0 },
+}
+
+/** Whether nothing was tried since we are busy, or Postgres is away: later it can be. */
+function isPassing(error: unknown): boolean {
+  return error instanceof Problem || problemOf(error) !== undefined
+}
+
 /** What goes well is one flush; what says something of an endpoint's health is two. */
 async function recordBatch({ db }: Context, batch: readonly Recorded[]): Promise<void> {
   if (!batch.some(isTelling)) return await recordOutcomes(db.worker, batch)
@@ -278,9 +296,11 @@ function conclude(
   const delaysSeconds = retryDelaysSeconds ?? usualDelaysSeconds
   const next = nextStep(outcome, { delaysSeconds, retryCount }, endedAt, clock.random())
   const responseStatus = outcome.kind === 'answered' ? outcome.status : null
-  const attempts = claimed.interruptedAt.map((at, index) =>
-    interruption(clock.newId('att'), claimed.attemptCount + 1 + index, claimed.dueAt, at),
-  )
+  const webhookId = claimed.webhookId === claimed.eventId ? null : claimed.webhookId
+  const attempts = claimed.interruptedAt.map((at, index) => ({
+    ...interruption(clock.newId('att'), claimed.attemptCount + 1 + index, claimed.dueAt, at),
+    webhookId,
+  }))
   attempts.push({
     id: clock.newId('att'),
     number: claimed.attemptCount + attempts.length + 1,
@@ -289,8 +309,9 @@ function conclude(
     outcome: nameOutcome(outcome),
     responseStatus,
     responseBody: outcome.kind === 'answered' ? outcome.body : null,
-    error: outcome.kind === 'answered' ? null : outcome.detail,
+    error: errorOf(outcome),
     address: outcome.kind === 'answered' ? outcome.address : null,
+    webhookId,
   })
   return {
     claimed,
@@ -310,7 +331,12 @@ function askedMsOf(outcome: Attempted, now: Date): number {
 }
 
 /** What is known of an attempt whose worker died: it began under its lease, once it was due. */
-function interruption(id: string, number: number, dueAt: Date, leasedUntil: Date): RecordedAttempt {
+function interruption(
+  id: string,
+  number: number,
+  dueAt: Date,
+  leasedUntil: Date,
+): Omit<RecordedAttempt, 'webhookId'> {
   return {
     id,
     number,

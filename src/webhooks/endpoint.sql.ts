@@ -1,6 +1,7 @@
 import { type Selectable, sql } from 'kysely'
 import { build, type Db } from '#db/database.ts'
 import { fetchOne, statement, touchingOne } from '#db/statement.ts'
+import { lockTenant } from '#db/tenant-lock.sql.ts'
 import type { Tx } from '#db/transact.ts'
 import type { Tables } from '#generated/tables.ts'
 import type { WebhookHealthState } from '#generated/types.ts'
@@ -187,12 +188,7 @@ function selectOne(a: { tenantId: TenantId; id: string }) {
 
 /** How many endpoints the tenant has; until the transaction ends nobody else adds one. */
 export async function countEndpoints(tx: Tx, tenantId: TenantId): Promise<number> {
-  await tx
-    .selectFrom('tenant')
-    .select('tenant_id')
-    .where('tenant_id', '=', tenantId)
-    .forNoKeyUpdate()
-    .execute()
+  await lockTenant(tx, tenantId)
   const [row] = await tx
     .selectFrom('webhook_endpoint')
     .select((column) => column.fn.countAll<string>().as('count'))

@@ -153,9 +153,14 @@ function opened(before: Health, now: Date): Health {
   }
 }
 
-/** Only what tells of too much changes how much it is: one that refuses all may do so quickly. */
+/**
+ * Only what tells of too much changes how much it is: one that refuses all may do so quickly. Fewer
+ * than one at once there cannot be.
+ */
 function limitAfter(limit: number | null, evidence: Evidence, inFlightMax: number): number | null {
-  return isOverload(evidence) ? Math.max(1, Math.floor((limit ?? inFlightMax) / 2)) : limit
+  if (!isOverload(evidence)) return limit
+  const halved = Math.max(1, Math.floor((limit ?? inFlightMax) / 2))
+  return halved < inFlightMax ? halved : null
 }
 
 function isOverload({ outcome, responseStatus }: Evidence): boolean {
@@ -206,6 +211,7 @@ export function isWell(health: Health, now: Date): boolean {
   return reasonsOf(health, now).length === 0
 }
 
-function later(one: Date | null, other: Date): Date {
+/** The later of two moments, of which the first may never be. */
+export function later(one: Date | null, other: Date): Date {
   return one !== null && one > other ? one : other
 }

@@ -1,5 +1,6 @@
 import { build, type Db } from '#db/database.ts'
 import { fetchOne, statement, touchingOne } from '#db/statement.ts'
+import { lockTenant } from '#db/tenant-lock.sql.ts'
 import type { Tx } from '#db/transact.ts'
 import type { TenantId } from '#ids.ts'
 import { emptyKeySet, type KeyPair, type KeySet } from './key-set.ts'
@@ -12,7 +13,7 @@ export async function findKeySet(db: Db, tenantId: TenantId): Promise<KeySet> {
 
 /** The set, held against other changes until the transaction ends, also while there is no row of it. */
 export async function lockKeySet(tx: Tx, tenantId: TenantId): Promise<KeySet> {
-  await tx.executeQuery(tenantLock.bind({ tenantId }))
+  await lockTenant(tx, tenantId)
   return await findKeySet(tx, tenantId)
 }
 
@@ -21,14 +22,6 @@ const keySetByTenant = statement('webhook_key_set_by_tenant', (a: { tenantId: Te
     .selectFrom('webhook_key_set')
     .select(['keys', 'revision'])
     .where('tenant_id', '=', a.tenantId),
-)
-
-const tenantLock = statement('webhook_key_set_lock', (a: { tenantId: TenantId }) =>
-  build
-    .selectFrom('tenant')
-    .select('tenant_id')
-    .where('tenant_id', '=', a.tenantId)
-    .forNoKeyUpdate(),
 )
 
 /** Queues a set; another change of the same revision is a conflict. */

@@ -1,8 +1,9 @@
 import type { Context } from '#context.ts'
+import { problem } from '#http/problem.ts'
 import { gather } from '#jobs/gather.ts'
 import type { Claimed } from './claim.sql.ts'
 import type { Untransformed } from './dispatch.ts'
-import { findPayloads, keepBodies } from './payload.sql.ts'
+import { findPayloads, keepBodies, type MadeBody } from './payload.sql.ts'
 import { transformer } from './transformer.ts'
 
 /** Deliveries looked up, or bodies kept, in one statement. */
@@ -18,9 +19,7 @@ export function createPayloads({
 }: Pick<Context, 'db'>): (claimed: Claimed) => Promise<Buffer | Untransformed> {
   const ofAll = { batchMax, isOfOne: () => false }
   const find = gather((claims: readonly Claimed[]) => findPayloads(db.worker, claims), ofAll)
-  const keep = gather((made: readonly { claimed: Claimed; body: Buffer }[]) => {
-    return keepBodies(db.worker, made)
-  }, ofAll)
+  const keep = gather((made: readonly MadeBody[]) => keepBodies(db.worker, made), ofAll)
 
   return async (claimed) => {
     const { isTransformed, body } = await find(claimed)
@@ -31,13 +30,18 @@ export function createPayloads({
   }
 }
 
-/** Where the transformation was taken away in the meantime, the event itself is what is sent. */
+/**
+ * Where the transformation was taken away in the meantime, the event itself is what is sent. Throws
+ * `overloaded` where nobody had time for it.
+ */
 async function make({ tenantId, transformation, body }: Claimed): Promise<Buffer | Untransformed> {
   if (transformation === null) return body
   const startedMs = performance.now()
   const work = { expression: transformation, event: body.toString('utf8') }
   const transformed = await transformer.run(tenantId, work)
   if (transformed.kind === 'made') return Buffer.from(transformed.body)
+  // Nothing is known of the expression, so nothing was tried.
+  if (transformed.kind === 'busy') throw problem('overloaded', { detail: transformed.detail })
   const durationMs = performance.now() - startedMs
   return { kind: 'untransformed', detail: `The transformation: ${transformed.detail}`, durationMs }
 }

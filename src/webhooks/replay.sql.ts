@@ -110,7 +110,7 @@ export async function readPage(
     .selectFrom((from) =>
       from
         .selectFrom('event_position')
-        .select(['tenant_id', 'position', 'event_id', 'created_on', 'type'])
+        .select(['tenant_id', 'position', 'event_id', 'created_on', 'type', 'endpoint_id'])
         .where('tenant_id', '=', tenantId)
         .where('position', '>', String(position))
         .where('position', '<=', String(untilPosition))
@@ -130,7 +130,7 @@ export async function readPage(
           .as('event'),
       (join) => join.onTrue(),
     )
-    .select(['place.position', 'place.event_id', 'place.type'])
+    .select(['place.position', 'place.event_id', 'place.type', 'place.endpoint_id'])
     .select(sql<string>`place.created_on::text`.as('created_on'))
     .select(sql<boolean>`event.body is not null`.as('has_body'))
     .select(sql<Buffer | null>`case when ${withPayloads} then event.body end`.as('body'))
@@ -143,6 +143,7 @@ export async function readPage(
       eventId: row.event_id,
       createdOn: row.created_on,
       type: row.type,
+      endpointId: row.endpoint_id,
       payload: row.body === null ? undefined : JSON.parse(row.body.toString('utf8')),
     }))
   const last = rows.at(-1)

@@ -18,8 +18,8 @@ import { asksForPayloads, isAbout, planOf, type ReplayPayload, webhookReplay } f
 const second = 1_000
 const day = 24 * 60 * 60 * second
 
-/** Events looked at in one transaction. */
-const pageMax = 100
+/** Events looked at in one transaction; fewer where it reads what they say. */
+const pageMax = { places: 100, payloads: 25 }
 
 export const replayWebhooks = task(webhookReplay, {
   timeoutMs: day,
@@ -70,10 +70,9 @@ async function takeTurn(
       return { ...turn, made: payload.deliveriesPerSecond }
     }
 
-    const page = await readPage(tx, tenantId, state, {
-      limit: pageMax,
-      withPayloads: asksForPayloads(payload, listeners),
-    })
+    const withPayloads = asksForPayloads(payload, listeners)
+    const limit = withPayloads ? pageMax.payloads : pageMax.places
+    const page = await readPage(tx, tenantId, state, { limit, withPayloads })
     const events = page.events.filter((event) => isAbout(payload, event))
     const promised =
       events.length * listeners.length === 0

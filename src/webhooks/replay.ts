@@ -26,6 +26,8 @@ export interface Replayable {
   eventId: string
   createdOn: string
   type: string
+  /** The only endpoint that it is for; null is all. */
+  endpointId: string | null
   /** What it says; undefined unless a filter asks. */
   payload: unknown
 }
@@ -112,9 +114,10 @@ function isWanted(which: ReplayPayload['which'], status: string): boolean {
   return status === 'DELIVERED' && which === 'ALL'
 }
 
-/** A test is for the endpoint that was tested alone, which was told of it then. */
-function isFor({ eventTypes, filter }: Listener, { type, payload }: Replayable): boolean {
-  if (type === 'webhook_endpoint.tested' || !selects(eventTypes, type)) return false
+/** What was for one endpoint alone, as tests are, that one was told of. */
+function isFor({ eventTypes, filter }: Listener, event: Replayable): boolean {
+  const { type, endpointId, payload } = event
+  if (endpointId !== null || !selects(eventTypes, type)) return false
   return filter.length === 0 || passes(filter, payload)
 }
 
@@ -126,14 +129,15 @@ export function asksForPayloads(
   return which !== 'UNDELIVERED' && listeners.some(({ filter }) => filter.length > 0)
 }
 
-/** How much of a plan each endpoint has. */
-export function sharesOf(plans: readonly Plan[]): WebhookReplayPreview['endpoints'] {
-  const counts = new Map<string, number>()
-  for (const { again, fresh } of plans) {
-    for (const { endpointId } of [...again, ...fresh]) {
-      counts.set(endpointId, (counts.get(endpointId) ?? 0) + 1)
-    }
+/** Adds to what each endpoint has what it has of a plan. */
+export function addShares(counts: Map<string, number>, { again, fresh }: Plan): void {
+  for (const { endpointId } of [...again, ...fresh]) {
+    counts.set(endpointId, (counts.get(endpointId) ?? 0) + 1)
   }
+}
+
+/** How many deliveries there are of each endpoint, as the contract has it. */
+export function toShares(counts: ReadonlyMap<string, number>): WebhookReplayPreview['endpoints'] {
   return Array.from(counts, ([endpointId, deliveryCount]) => ({
     endpointId: endpointId as WebhookReplayPreview['endpoints'][number]['endpointId'],
     deliveryCount,

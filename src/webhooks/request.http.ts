@@ -3,11 +3,10 @@ import type { Tx } from '#db/transact.ts'
 import { findEvent } from '#events/event.sql.ts'
 import type { StoredEvent } from '#events/event.ts'
 import type { Call, Operation } from '#http/operation.ts'
-import { type ProblemFace, problem } from '#http/problem.ts'
+import { problem } from '#http/problem.ts'
 import { countMatched } from './balance.sql.ts'
 import { type Delivery, isTooOld, toDelivery, waitDaysMax, wellEndpoint } from './delivery.ts'
-import { findEndpoint } from './endpoint.sql.ts'
-import type { Endpoint } from './endpoint.ts'
+import { at, requireEndpoints } from './named-endpoints.ts'
 import { findFirstDue, insertRequested, type Requested } from './request.sql.ts'
 
 /** Promises an event to endpoints once more, or for the first time, past what they subscribed to. */
@@ -19,7 +18,7 @@ export const createWebhookDeliveries: Operation<'createWebhookDeliveries'> = asy
 ) => {
   const { eventId, endpointIds, options: { priority = 'NORMAL' } = {} } = body
   const event = await requireEvent(tx, call, eventId)
-  const endpoints = await requireEndpoints(tx, call, endpointIds)
+  const endpoints = await requireEndpoints(tx, call.tenantId, endpointIds)
   const first = priority === 'HIGH' ? await findFirstDue(tx, call.tenantId, endpointIds) : new Map()
 
   const deliveries = endpoints.map(
@@ -51,27 +50,6 @@ async function requireEvent(tx: Tx, call: Call, eventId: string): Promise<Stored
     throw problem('invalid_state', at('/eventId', `is of more than ${waitDaysMax} days ago`))
   }
   return event
-}
-
-async function requireEndpoints(
-  tx: Tx,
-  call: Call,
-  endpointIds: readonly string[],
-): Promise<Endpoint[]> {
-  const endpoints: Endpoint[] = []
-  for (const [index, id] of endpointIds.entries()) {
-    const endpoint = await findEndpoint(tx, call.tenantId, id)
-    const pointer = `/endpointIds/${index}`
-    if (endpoint === undefined) throw problem('reference_unknown', at(pointer, 'names no endpoint'))
-    if (endpoint.status === 'DISABLED')
-      throw problem('endpoint_disabled', at(pointer, 'is disabled'))
-    endpoints.push(endpoint)
-  }
-  return endpoints
-}
-
-function at(pointer: string, message: string): ProblemFace {
-  return { detail: `${pointer} ${message}.`, errors: [{ pointer, code: 'refused', message }] }
 }
 
 function toRequested({ dueAt, isTransformed: _, ...requested }: Requested, now: Date) {

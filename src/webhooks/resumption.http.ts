@@ -1,8 +1,7 @@
 import { record } from '#audit/record.ts'
 import type { Operation } from '#http/operation.ts'
 import { found, problem } from '#http/problem.ts'
-import { enqueue } from '#jobs/enqueue.ts'
-import { newJob, toJob } from '#jobs/job.ts'
+import { askFor } from '#jobs/ask.ts'
 import { requireFit } from '#jobs/misfit.ts'
 import { findEndpoint, lockEndpoint } from './endpoint.sql.ts'
 import { countHeld } from './resumption.sql.ts'
@@ -28,12 +27,9 @@ export const createWebhookResumption: Operation<'createWebhookResumption'> = asy
   }
   const payload = resumptionOf(endpoint.id, body, call.now)
   const uniqueKey = resumptionKey(endpoint.id)
-  const options = { uniqueKey, priority: 'NORMAL', dueAt: call.now } as const
-  const id = enqueue(tx, call, webhookResumption, payload, options)
-  const told = { id, task: webhookResumption.name, payload: { ...payload }, ...options }
-  const view = toJob(newJob(told, call))
+  const view = askFor(tx, call, webhookResumption, payload, { uniqueKey })
   record(tx, call, 'webhook_endpoint.resumption_asked', endpoint.id, { after: { ...payload } })
-  return { status: 202, headers: { Location: `/api/v1/jobs/${id}` }, body: view }
+  return { status: 202, headers: { Location: `/api/v1/jobs/${view.id}` }, body: view }
 }
 
 export const createWebhookResumptionPreview: Operation<'createWebhookResumptionPreview'> = async (

@@ -1,5 +1,6 @@
 import type { UndeliveredInfo } from '#generated/types.ts'
 import type { Delivery } from './delivery.ts'
+import { later } from './health.ts'
 
 /** What decides why a delivery has not been accepted. */
 export type Waiting = Pick<Delivery, 'status' | 'nextAttemptAt' | 'lastAttemptAt' | 'createdAt'> & {
@@ -74,8 +75,4 @@ export function nextAttemptOf(
   const { nextAttemptAt, endpointOpenUntil, endpointPausedUntil } = waiting
   if (nextAttemptAt === null || waiting.status !== 'PENDING') return nextAttemptAt
   return later(endpointPausedUntil, later(endpointOpenUntil, nextAttemptAt))
-}
-
-function later(one: Date | null, other: Date): Date {
-  return one !== null && one > other ? one : other
 }
