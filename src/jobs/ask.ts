@@ -15,6 +15,7 @@ export function askFor<Payload extends object>(
 ): JobInfo {
   const { dueAt = call.now, priority = 'NORMAL', uniqueKey } = options
   const id = enqueue(tx, call, task, payload, options)
-  const told = { ...{ id, task: task.name, payload: { ...payload } }, ...{ dueAt, priority } }
-  return toJob(newJob({ ...told, uniqueKey: uniqueKey ?? null }, call))
+  const told = { id, task: task.name, payload: payload as Record<string, unknown> }
+  const asked = { dueAt, priority, uniqueKey: uniqueKey ?? null }
+  return toJob(newJob({ ...told, ...asked }, call))
 }

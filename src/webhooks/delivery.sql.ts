@@ -176,7 +176,9 @@ export async function findPayload(
     )
     .select(['delivery.event_id as eventId', 'delivery.is_transformed as isTransformed'])
     .select(
-      sql<Buffer | null>`case when is_transformed then delivery.body else event.body end`.as('body'),
+      sql<Buffer | null>`case when is_transformed then delivery.body else event.body end`.as(
+        'body',
+      ),
     )
     .where('delivery.tenant_id', '=', tenantId)
     .where('delivery.id', '=', id)

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startWorker } from '#app.ts'
 import { createClock } from '#clock.ts'
 import type { TenantId } from '#ids.ts'
-import { databaseUrlOf } from '../db/fixture.ts'
+import { connectAs, databaseUrlOf } from '../db/fixture.ts'
 import { contextOf, startWorld, type World } from '../world.ts'
 import { ask, errands, jobRow, tenantOf } from './fixture.ts'
 import { until } from './until.ts'
@@ -77,10 +77,51 @@ test('a job that is handed over twice is run once', async () => {
   expect(runs).toBe(1)
 })
 
+/** Holds the row of a job, so that whoever begins it waits until it is let go. */
+async function holdJob(id: string) {
+  const holder = await connectAs(databaseUrlOf(world), 'ubos_worker')
+  await holder.query('begin')
+  await holder.query('select from job where id = $1 for update', [id])
+  return {
+    isWaitedFor: async () =>
+      (
+        await world.query(
+          `select from pg_stat_activity
+           where datname = current_database() and wait_event_type = 'Lock'`,
+        )
+      ).length > 0,
+    async letGo() {
+      await holder.query('commit')
+      await holder.end()
+    },
+  }
+}
+
 async function queued(): Promise<number> {
   const [row] = await world.query<{ count: string }>('select count(*) from graphile_worker.jobs')
   return Number(row?.count)
 }
+
+test('what is being begun when its worker is stopped is given back, and not run', async () => {
+  let runs = 0
+  const worker = workerWith(
+    errands(async () => {
+      runs += 1
+      return undefined
+    }),
+  )
+  const [id = ''] = await ask(world, tenant, ['begun'], { dueAt: new Date(Date.now() + 500) })
+  const held = await holdJob(id)
+  await until(held.isWaitedFor)
+  const stopped = worker.stop(100)
+  await new Promise((rested) => setTimeout(rested, 300))
+  await held.letGo()
+  await stopped
+  expect(runs).toBe(0)
+  expect(await jobRow(world, id)).toMatchObject({
+    ...{ status: 'PENDING', attempt_count: 0, lease_token: null },
+  })
+})
 
 test('a worker that is stopped gives back what it runs, without burning an attempt', async () => {
   const stuck = errands(async ({ signal }) => {

@@ -90,7 +90,7 @@ test.for(losses)('%s is found, told once, and shown', async ([, loss, missing]) 
   expect([await told(api), await missingMetric()]).toEqual([[], 0])
 
   await world.query(loss, [endpoint.id])
-  await checkBalance(world.ctx)
+  await Promise.all([checkBalance(world.ctx), checkBalance(world.ctx)])
   await checkBalance(world.ctx)
   const [entry, ...others] = await told(api)
   expect(others).toEqual([])

@@ -134,6 +134,15 @@ test('a batch that fails comes again as it was, under its id, by the schedule of
   for (const delivery of await deliveriesOf(api, `&endpointId=${endpoint.id}`)) {
     expect(delivery.attemptCount).toBe(3)
   }
+  // What the endpoint heard leads back to the deliveries.
+  for (const [batchId, [request]] of byId) {
+    const heard = await deliveriesOf(api, `&webhookId=${batchId}`)
+    expect(heard.map(({ eventId }) => eventId).sort()).toEqual(request && eventsIn(request).sort())
+    for (const attempt of await attemptsAt(api, heard[0] ?? { id: '' })) {
+      expect(attempt).toMatchObject({ webhookId: batchId, address: '127.0.0.1' })
+      expect(attempt.error).toBe('The endpoint answered 500.')
+    }
+  }
   // What is told once more goes with a batch of its own.
   receiver.answers(204)
   const [delivery] = await deliveriesOf(api, `&endpointId=${endpoint.id}&eventId=${first}`)

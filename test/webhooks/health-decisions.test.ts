@@ -103,6 +103,12 @@ test.each<[string, AttemptOutcome, number | undefined, number | null]>([
   },
 )
 
+test('what is sent one at a time anyway is sent no less, and is not degraded by it', () => {
+  const evidence = evidenceOf({ outcome: 'THROTTLED', startMs: 0, endMs: 1, status: 429 })
+  const one = noteOutcome(healthy, evidence, 1)
+  expect([one.inFlightLimit, one.state]).toEqual([null, 'HEALTHY'])
+})
+
 test('an endpoint that hangs holds one slot after its first ten attempts, and gets one more by each success', () => {
   const hung = after(healthy, 'TIMED_OUT', 10)
   expect(hung.inFlightLimit).toBe(1)

@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
+import { transformer } from '#webhooks/transformer.ts'
 import { type Api, refusedWith, startWorld, type World } from '../world.ts'
 import { aReceiver, attempted, attemptsAt, deliveriesOf } from './fixture.ts'
 
@@ -62,6 +63,47 @@ test('a retry and a redelivery send the bytes of the first try, whatever became 
   await endpoint.receiver.received(5)
   await world.drain()
   expect(JSON.parse(String(endpoint.receiver.requests[4]?.body)).data.name).toBe('Bob')
+})
+
+test('what is sent can be read: what was made, the event itself, and nothing before it is made', async () => {
+  const api = await world.newTenant()
+  const endpoints = [
+    await transforming(api, '{"n": $random()}'),
+    await transforming(api, '$'),
+    await transforming(api, '$error("no")'),
+  ]
+  await api.patch(endpoints[1]?.path ?? '', { transformation: null })
+  await createClient(api)
+  for (const endpoint of endpoints) await attempted(world, endpoint)
+  const payloads = []
+  for (const endpoint of endpoints) {
+    const [delivery] = await deliveriesOf(api, `&endpointId=${endpoint.id}`)
+    const { status, body } = await api.get(`/api/v1/webhook-deliveries/${delivery?.id}/payload`)
+    expect(status).toBe(200)
+    expect(body).toMatchObject({ deliveryId: delivery?.id, eventId: delivery?.eventId })
+    payloads.push(body)
+  }
+  const sent = endpoints.map(({ receiver }) => receiver.requests[0]?.body.toString() ?? null)
+  expect(payloads.map(({ body }) => body)).toEqual(sent)
+  expect(payloads.map(({ isTransformed }) => isTransformed)).toEqual([true, false, true])
+  expect(sent[2]).toBeNull()
+  const entries = await api.get('/api/v1/audit-entries?action=webhook_delivery.payload_read')
+  expect(entries.body.data).toHaveLength(3)
+  const strange = `/api/v1/webhook-deliveries/${payloads[0]?.deliveryId}/payload`
+  refusedWith(await (await world.newTenant()).get(strange), 'not_found')
+})
+
+test('what nobody had time to transform spends no attempt, and is sent later', async () => {
+  const api = await world.newTenant()
+  const endpoint = await transforming(api, '{"text": data.name}')
+  const busy = { kind: 'busy', detail: 'It waited too long for its turn.' } as const
+  const asked = vi.spyOn(transformer, 'run').mockResolvedValueOnce(busy)
+  onTestFinished(() => asked.mockRestore())
+  await createClient(api)
+  await attempted(world, endpoint)
+  expect(asked).toHaveBeenCalledTimes(2)
+  const [delivery] = await deliveriesOf(api, `&endpointId=${endpoint.id}`)
+  expect(delivery).toMatchObject({ status: 'DELIVERED', attemptCount: 1 })
 })
 
 test('a transformation that fails is seen, sends nothing, and is run again: mended, it delivers', async () => {
