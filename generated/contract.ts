@@ -9556,7 +9556,7 @@ export interface components {
             /** @description The value is a text that begins with this one. */
             prefix?: string;
         };
-        /** @description An attempt that failed. What it sent and got back is among the attempts of its delivery. */
+        /** @description An attempt that failed. What it got back is among the attempts of its delivery, what it sent is the payload of that. */
         WebhookHealthFailure: {
             attemptId: components["schemas"]["WebhookAttemptId"];
             deliveryId: components["schemas"]["WebhookDeliveryId"];
@@ -9570,7 +9570,7 @@ export interface components {
             responseStatus: number | null;
         };
         /**
-         * @description What keeps an endpoint from being healthy. `DISABLED`: it is disabled. `CIRCUIT_OPEN`: nothing is sent before `openUntil`. `CIRCUIT_PROBING`: one delivery at a time is let through to see whether it accepts again. `CONSECUTIVE_FAILURES`: at least five attempts in a row failed. `FREQUENT_FAILURES`: half of the latest attempts failed. `FEWER_AT_ONCE`: it ran into time-outs or answered 429 or 503, and is sent fewer deliveries at once. `RETRY_AFTER`: it asked us by `Retry-After` to wait. More may come.
+         * @description What keeps an endpoint from being healthy. `DISABLED`: it is disabled. `CIRCUIT_OPEN`: nothing is sent before `openUntil`, which is 10 seconds at first, twice as long each time, and 10 minutes at most. `CIRCUIT_PROBING`: one delivery at a time is let through to see whether it accepts again. `CONSECUTIVE_FAILURES`: at least five attempts in a row failed. `FREQUENT_FAILURES`: half of the latest attempts failed. `FEWER_AT_ONCE`: it ran into time-outs or answered 429 or 503, and is sent fewer deliveries at once. `RETRY_AFTER`: with 429 or 503 it asked us by `Retry-After` to wait; it is left alone for so long, and an hour at most. More may come.
          * @enum {string}
          */
         WebhookHealthReason: "DISABLED" | "CIRCUIT_OPEN" | "CIRCUIT_PROBING" | "CONSECUTIVE_FAILURES" | "FREQUENT_FAILURES" | "FEWER_AT_ONCE" | "RETRY_AFTER";
@@ -9820,7 +9820,7 @@ export interface components {
             /** @description With `SINCE`, and only then: deliveries of events before this moment are cancelled. It must not be in the future. */
             since?: components["schemas"]["Timestamp"];
         };
-        /** @description Delays between the tries of a delivery. After its first try failed, it is tried again after the first delay, then after the second, and so on; each give or take a fifth, so that the receivers of one outage do not all come back at once. When the last one has failed, it is `EXHAUSTED`. A `Retry-After`, in seconds or as a date, puts the next try off by 24 hours at most, and never hastens it. `410 Gone` ends the tries at once. */
+        /** @description Delays between the tries of a delivery. After its first try failed, it is tried again after the first delay, then after the second, and so on; each give or take a fifth, so that the receivers of one outage do not all come back at once. When the last one has failed, it is `EXHAUSTED`. A `Retry-After`, in seconds or as a date, puts the next try off by 24 hours at most, and never hastens it; with 429 or 503 it holds for all that the endpoint is to hear, for an hour at most. `410 Gone` ends the tries at once. */
         WebhookRetryPolicy: {
             /**
              * @description The delays in seconds, each from one second to seven days. None means that nothing is tried twice.

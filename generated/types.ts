@@ -882,10 +882,10 @@ export type WebhookFilterRule = components['schemas']['WebhookFilterRule']
 /** A rule about an event: either a `path` and one comparison (`equals`, `notEquals`, `in`, `exists`, `prefix`, `lt`, `gt`), or one of `all`, `any` and `not`. A comparison with a value that is not there, or is of another type, does not hold; so `notEquals` asks for a value that is there and differs. */
 export type WebhookFilterRuleInput = components['schemas']['WebhookFilterRuleInput']
 
-/** An attempt that failed. What it sent and got back is among the attempts of its delivery. */
+/** An attempt that failed. What it got back is among the attempts of its delivery, what it sent is the payload of that. */
 export type WebhookHealthFailure = components['schemas']['WebhookHealthFailure']
 
-/** What keeps an endpoint from being healthy. `DISABLED`: it is disabled. `CIRCUIT_OPEN`: nothing is sent before `openUntil`. `CIRCUIT_PROBING`: one delivery at a time is let through to see whether it accepts again. `CONSECUTIVE_FAILURES`: at least five attempts in a row failed. `FREQUENT_FAILURES`: half of the latest attempts failed. `FEWER_AT_ONCE`: it ran into time-outs or answered 429 or 503, and is sent fewer deliveries at once. `RETRY_AFTER`: it asked us by `Retry-After` to wait. More may come. */
+/** What keeps an endpoint from being healthy. `DISABLED`: it is disabled. `CIRCUIT_OPEN`: nothing is sent before `openUntil`, which is 10 seconds at first, twice as long each time, and 10 minutes at most. `CIRCUIT_PROBING`: one delivery at a time is let through to see whether it accepts again. `CONSECUTIVE_FAILURES`: at least five attempts in a row failed. `FREQUENT_FAILURES`: half of the latest attempts failed. `FEWER_AT_ONCE`: it ran into time-outs or answered 429 or 503, and is sent fewer deliveries at once. `RETRY_AFTER`: with 429 or 503 it asked us by `Retry-After` to wait; it is left alone for so long, and an hour at most. More may come. */
 export type WebhookHealthReason = components['schemas']['WebhookHealthReason']
 
 /** How an endpoint is doing. `HEALTHY`: attempts succeed. `DEGRADED`: five failed in a row or half of them do, or it has too much and is sent less. `PROBING`: 20 failed in a row and its circuit opened; we send nothing for a while, and then one delivery at a time, until it accepts one. `DISABLED`: we do not send, and `disabledReason` of the endpoint says why. */
@@ -945,7 +945,7 @@ export type WebhookResumptionPreview = components['schemas']['WebhookResumptionP
 /** How an endpoint goes on. */
 export type WebhookResumptionRequest = components['schemas']['WebhookResumptionRequest']
 
-/** Delays between the tries of a delivery. After its first try failed, it is tried again after the first delay, then after the second, and so on; each give or take a fifth, so that the receivers of one outage do not all come back at once. When the last one has failed, it is `EXHAUSTED`. A `Retry-After`, in seconds or as a date, puts the next try off by 24 hours at most, and never hastens it. `410 Gone` ends the tries at once. */
+/** Delays between the tries of a delivery. After its first try failed, it is tried again after the first delay, then after the second, and so on; each give or take a fifth, so that the receivers of one outage do not all come back at once. When the last one has failed, it is `EXHAUSTED`. A `Retry-After`, in seconds or as a date, puts the next try off by 24 hours at most, and never hastens it; with 429 or 503 it holds for all that the endpoint is to hear, for an hour at most. `410 Gone` ends the tries at once. */
 export type WebhookRetryPolicy = components['schemas']['WebhookRetryPolicy']
 
 /** Delays between the tries of a delivery. After its first try failed, it is tried again after the first delay, then after the second, and so on; each give or take a fifth, so that the receivers of one outage do not all come back at once. When the last one has failed, it is `EXHAUSTED`. A `Retry-After`, in seconds or as a date, puts the next try off by 24 hours at most, and never hastens it. `410 Gone` ends the tries at once. Together the delays are at most 2,016,000 seconds, since what was not delivered within 28 days is cancelled. */

@@ -6,6 +6,7 @@ import { leaseToken, type Presence } from '#jobs/presence.ts'
 import { type Claimed, type Claims, claimDeliveries, noLane } from './claim.sql.ts'
 import { createCourtesy } from './courtesy.ts'
 import { cancelDeliveries, releaseClaim } from './dispatch.sql.ts'
+import { leaseMs } from './dispatch.ts'
 import { endpointInFlightMax } from './options.ts'
 
 /** Claims what is due when there are slots for it: when woken, and when slots became free. */
@@ -18,8 +19,6 @@ export interface Claimer {
 }
 
 const slotsMax = 1_024
-/** Longer than any attempt, with room for its record. */
-export const leaseMs = 60_000
 /** What becomes due meanwhile waits until a claim is made and what it holds is begun. */
 const claimMax = 100
 const idleMs = 50

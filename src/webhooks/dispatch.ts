@@ -18,6 +18,9 @@ export type AttemptOutcome = WebhookAttemptInfo['outcome']
 
 const second = 1_000
 
+/** How long a claim holds: longer than any attempt, with room for its record. */
+export const leaseMs = 60 * second
+
 /** The most that a receiver's `Retry-After` can put off the next try. */
 const retryAfterMsMax = 24 * 60 * 60 * second
 

@@ -11,22 +11,17 @@ import { signatureHeaders } from '#secrets/signature.ts'
 import { leaveBatch } from './batch.sql.ts'
 import { type Packed, pack, togetherOf } from './batch.ts'
 import type { Claimed } from './claim.sql.ts'
-import { leaseMs, runClaimer } from './claimer.ts'
+import { runClaimer } from './claimer.ts'
+import { conclude, concludeAll } from './conclude.ts'
 import { headersToSend } from './custom-header.ts'
-import {
-  type Recorded,
-  type RecordedAttempt,
-  recordOutcomes,
-  releaseLeases,
-} from './dispatch.sql.ts'
-import { type Attempted, errorOf, nameOutcome, nextStep, retryAfterMs } from './dispatch.ts'
+import { type Recorded, recordOutcomes, releaseLeases } from './dispatch.sql.ts'
+import { type Attempted, nameOutcome } from './dispatch.ts'
 import { headerKeeper } from './header-keeper.ts'
-import { isTelling, recordTelling } from './health.sql.ts'
 import { runMetricWriter } from './metric-writer.ts'
 import { createPayloads } from './payload.ts'
-import { usualDelaysSeconds } from './retry-policy.ts'
 import { userAgent } from './sender.ts'
 import { createSigners } from './signers.ts'
+import { isTelling, recordTelling } from './telling.sql.ts'
 
 /*
  * The *dispatcher* claims what is due, sends it, and records what came of it. Between claim and
@@ -124,7 +119,7 @@ export function runDispatcher(
     for (const claimed of left) inFlight.delete(claimed)
     for (const { claimed, outcome } of failed) {
       attemptsTotal.inc({ outcome: nameOutcome(outcome) })
-      concluded.push(conclude(ctx, claimed, outcome, startedAt))
+      concluded.push(conclude(ctx.clock, claimed, outcome, startedAt))
     }
     if (failed.length > 0) recordSoon()
     return packed
@@ -149,7 +144,7 @@ export function runDispatcher(
         ctx.log.error({ err: error, endpointId }, 'an endpoint that is gone was not disabled'),
       )
     }
-    concluded.push(...concludeAll(ctx, [claimed, ...mates], outcome, startedAt))
+    concluded.push(...concludeAll(ctx.clock, [claimed, ...mates], outcome, startedAt))
     recordSoon()
   }
 
@@ -264,88 +259,4 @@ interface Batch {
   mates: readonly Claimed[]
   /** What is sent of all of them. */
   body: Buffer
-}
-
-/** Turns an outcome into what is recorded of it, for each that it is shared by: they go on together. */
-function concludeAll(
-  ctx: Context,
-  claims: readonly Claimed[],
-  outcome: Attempted,
-  startedAt: Date,
-): Recorded[] {
-  const retryCount = Math.max(...claims.map((claimed) => claimed.retryCount))
-  const all = claims.map((claimed) => conclude(ctx, { ...claimed, retryCount }, outcome, startedAt))
-  const [first] = all
-  return all.map((recorded, at) => ({
-    ...recorded,
-    next: first?.next ?? recorded.next,
-    // The very claim, by which it is known to be in flight.
-    claimed: claims[at] ?? recorded.claimed,
-  }))
-}
-
-/** Turns an outcome into what is recorded of it. */
-function conclude(
-  { clock }: Context,
-  claimed: Claimed,
-  outcome: Attempted,
-  startedAt: Date,
-): Recorded {
-  const endedAt = clock.now()
-  const { retryCount, retryDelaysSeconds } = claimed
-  const delaysSeconds = retryDelaysSeconds ?? usualDelaysSeconds
-  const next = nextStep(outcome, { delaysSeconds, retryCount }, endedAt, clock.random())
-  const responseStatus = outcome.kind === 'answered' ? outcome.status : null
-  const webhookId = claimed.webhookId === claimed.eventId ? null : claimed.webhookId
-  const attempts = claimed.interruptedAt.map((at, index) => ({
-    ...interruption(clock.newId('att'), claimed.attemptCount + 1 + index, claimed.dueAt, at),
-    webhookId,
-  }))
-  attempts.push({
-    id: clock.newId('att'),
-    number: claimed.attemptCount + attempts.length + 1,
-    startedAt,
-    durationMs: outcome.durationMs,
-    outcome: nameOutcome(outcome),
-    responseStatus,
-    responseBody: outcome.kind === 'answered' ? outcome.body : null,
-    error: errorOf(outcome),
-    address: outcome.kind === 'answered' ? outcome.address : null,
-    webhookId,
-  })
-  return {
-    claimed,
-    attempts,
-    next: next.kind === 'retry' ? next.at : next.kind === 'done' ? 'DELIVERED' : 'EXHAUSTED',
-    retryCount: retryCount + (next.kind === 'retry' ? 1 : 0),
-    responseStatus,
-    retryAfterMs: askedMsOf(outcome, endedAt),
-    endedAt,
-  }
-}
-
-/** For how long an endpoint that has too much asked to be left alone. */
-function askedMsOf(outcome: Attempted, now: Date): number {
-  if (outcome.kind !== 'answered' || (outcome.status !== 429 && outcome.status !== 503)) return 0
-  return retryAfterMs(outcome.headers['retry-after'], now)
-}
-
-/** What is known of an attempt whose worker died: it began under its lease, once it was due. */
-function interruption(
-  id: string,
-  number: number,
-  dueAt: Date,
-  leasedUntil: Date,
-): Omit<RecordedAttempt, 'webhookId'> {
-  return {
-    id,
-    number,
-    startedAt: new Date(Math.max(leasedUntil.getTime() - leaseMs, dueAt.getTime())),
-    durationMs: 0,
-    outcome: 'INTERRUPTED',
-    responseStatus: null,
-    responseBody: null,
-    error: 'The process that sent this stopped before it could record the answer.',
-    address: null,
-  }
 }

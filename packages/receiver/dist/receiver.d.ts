@@ -45,6 +45,8 @@ export interface WebhookEvent {
     readonly timestamp: string;
     readonly data: unknown;
     readonly changedFields?: readonly string[];
+    /** Nothing of it has happened: somebody tries the endpoint. */
+    readonly isTest?: true;
 }
 export interface VerifiedWebhook<Event> {
     /** The same for all repetitions. */
