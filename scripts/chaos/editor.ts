@@ -16,7 +16,7 @@ export interface Editor {
 }
 
 /** How far back all is told again, so that a run is not made of replays; what was missed, from the first. */
-const repeatedMs = 30_000
+const repeatedMs = 15_000
 const wholeMs = 24 * 60 * 60 * 1_000
 
 /** Between two tries at what is refused since something else is under way. */

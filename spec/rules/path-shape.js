@@ -10,6 +10,7 @@ const singletons = new Set([
   'legal-hold',
   'health',
   'lag',
+  'payload',
   'risk',
   'usage',
   'webhook-key-set',
