@@ -1,7 +1,9 @@
 import type { EventTypeInfo, EventTypeInput, EventTypePatch } from '#generated/types.ts'
 import { bodyError, type FieldError } from '#http/field-errors.ts'
 import { mergePatch } from '#http/merge-patch.ts'
-import { breakIn, type JsonObject, judgeSchema, misfitsOf } from './own-schema.ts'
+import type { TenantId } from '#ids.ts'
+import { misfitsOf } from './misfits.ts'
+import { breakIn, type JsonObject, judgeSchema } from './own-schema.ts'
 
 /**
  * A type of event of a tenant's *own*: its product publishes events of it, and they go the way of ours.
@@ -41,13 +43,16 @@ export function patchOwnType(own: OwnType, patch: EventTypePatch, now: Date): Ow
 }
 
 /** What is wrong with a type as it would be, by itself. */
-export function judgeOwnType({ schema, example }: Pick<OwnType, 'schema' | 'example'>) {
-  const errors: FieldError[] = judgeSchema(schema)
+export function judgeOwnType(
+  tenantId: TenantId,
+  { schema, example }: Pick<OwnType, 'schema' | 'example'>,
+): FieldError[] {
+  const errors = judgeSchema(tenantId, schema)
   if (errors.length > 0) return errors
   if (Buffer.byteLength(JSON.stringify(example)) > exampleBytesMax) {
     return [bodyError(['example'], 'too_large', 'is too large')]
   }
-  return misfitsOf(JSON.stringify(schema), example, 'example')
+  return misfitsOf(tenantId, JSON.stringify(schema), example, 'example')
 }
 
 /** What of a change would break readers of events, as an error at its place. */

@@ -1,6 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createRequire } from 'node:module'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { typeNames } from '#events/event.ts'
-import { breakIn, judgeSchema, misfitsOf } from '#events/own-schema.ts'
+import { misfitsOf } from '#events/misfits.ts'
+import { breakIn, judgeSchema } from '#events/own-schema.ts'
+import { tenantId } from '#ids.ts'
 import { aReceiver } from '../webhooks/fixture.ts'
 import { type Api, refusedWith, startWorld, type World } from '../world.ts'
 
@@ -20,6 +23,8 @@ const shipped = {
   },
   example: { orderId: 'A-1' },
 }
+
+const anybody = tenantId(`ten_${'0'.repeat(26)}`)
 
 async function registered(over: object = {}): Promise<Api> {
   const api = await world.newTenant()
@@ -80,7 +85,7 @@ test('data that does not fit its schema is refused, and it says where', async ()
     [{}, '/data/orderId'],
     [{ orderId: 7 }, '/data/orderId'],
     [{ orderId: 'A', parcels: 1.5 }, '/data/parcels'],
-    [{ orderId: 'x'.repeat(300_000) }, '/data'],
+    [{ orderId: 'x'.repeat(300_000), parcels: 1.5 }, '/data'],
   ] as const) {
     const reply = await api.post('/api/v1/events', { type: shipped.type, data })
     expect(refusedWith(reply, 'invalid_request').errors[0].pointer).toBe(pointer)
@@ -188,6 +193,10 @@ test('a change of nothing is no change', async () => {
 describe('a schema that could not be held against data in bounded time is refused', () => {
   const deep = (levels: number): object =>
     levels === 0 ? {} : { type: 'object', properties: { a: deep(levels - 1) } }
+  const branches = (count: number, inner: object = {}) => ({
+    anyOf: Array.from({ length: count }, () => inner),
+  })
+  const bounded = { minLength: 1, maxLength: 9 }
   const wide = Object.fromEntries(Array.from({ length: 200 }, (_, at) => [`a${at}`, {}]))
   test.each([
     [
@@ -210,24 +219,78 @@ describe('a schema that could not be held against data in bounded time is refuse
     ['no object', { type: 'array' }, '/schema'],
     ['an unknown type', { properties: { a: { type: 'money' } } }, '/schema'],
     ['properties that are none', { properties: { a: 7 } }, '/schema/properties/a'],
+    ['eleven branches', { properties: { a: branches(11) } }, '/schema/properties/a/anyOf'],
+    [
+      'choices within choices',
+      { properties: { a: { items: branches(7, branches(7)) } } },
+      '/schema/properties/a/items',
+    ],
+    ['choices of lengths', { properties: { a: branches(10, branches(2, bounded)) } }, '/schema/properties/a'],
+    [
+      'choices whose fields are of one name',
+      branches(10, { properties: { a: branches(2, bounded) } }),
+      '/schema',
+    ],
+    [
+      'choices whose fields may be of one name',
+      branches(10, { additionalProperties: branches(2, bounded) }),
+      '/schema',
+    ],
+    ['objects to choose from', { properties: { a: { enum: Array(50).fill({}) } } }, '/schema/properties/a'],
     ['required and unknown', { required: ['nowhere'], properties: {} }, '/schema'],
   ])('%s', (_, schema, pointer) => {
-    const [error] = judgeSchema({ type: 'object', ...schema })
+    const [error] = judgeSchema(anybody, { type: 'object', ...schema })
     expect(error?.pointer).toBe(pointer)
   })
   test('and what just fits is taken', () => {
     const { a199: _, ...fits } = wide
-    expect(judgeSchema({ type: 'object', properties: fits })).toEqual([])
-    expect(judgeSchema(deep(7) as { type: string })).toEqual([])
+    expect(judgeSchema(anybody, { type: 'object', properties: fits })).toEqual([])
+    expect(judgeSchema(anybody, deep(7) as { type: string })).toEqual([])
+    const choices = branches(10, { properties: { a: { type: 'string', ...bounded }, b: branches(3) } })
+    expect(judgeSchema(anybody, { type: 'object', ...choices })).toEqual([])
   })
 })
 
 test('names that objects inherit are data like any other', () => {
   const schema = JSON.stringify({ type: 'object', properties: { constructor: { type: 'string' } } })
-  expect(misfitsOf(schema, {}, 'data')).toEqual([])
-  expect(misfitsOf(schema, JSON.parse('{"constructor": 7}'), 'data')).toHaveLength(1)
+  expect(misfitsOf(anybody, schema, {}, 'data')).toEqual([])
+  expect(misfitsOf(anybody, schema, JSON.parse('{"constructor": 7}'), 'data')).toHaveLength(1)
   expect(breakIn({ properties: { toString: {} } }, { properties: {} })).toEqual([
     'properties',
     'toString',
   ])
+})
+
+test('one of many values takes no longer to find than one of few, and it is told which there are', () => {
+  const names = Array.from({ length: 2_500 }, (_, at) => at.toString(36).padStart(3, '0'))
+  const item = { enum: [...names, null, { a: [1] }] }
+  const schema = { type: 'object', properties: { a: { items: item } } }
+  expect(judgeSchema(anybody, schema)).toEqual([])
+  const misfits = (a: unknown[]) => misfitsOf(anybody, JSON.stringify(schema), { a }, 'data')
+  const startedAt = performance.now()
+  expect(misfits(Array(9_900).fill(names.at(-1)))).toEqual([])
+  expect(performance.now() - startedAt).toBeLessThan(200)
+  expect(misfits([null, { a: [1] }, '000'])).toEqual([])
+  const [misfit, ...others] = misfits(['000', { a: [2] }])
+  expect(others).toEqual([])
+  expect(misfit).toMatchObject({ pointer: '/data/a/1', code: 'not_in_enum' })
+  expect(misfit?.message).toMatch(/^must be one of 000, 001, .* or 2482 others$/)
+})
+
+test('tenants with as many types as they may have do not have each other’s compiled anew', () => {
+  const { Ajv2020 } = createRequire(import.meta.url)('ajv/dist/2020.js')
+  const compile = vi.spyOn(Ajv2020.prototype, 'compile')
+  const [one, two, other] = [1, 2, 3].map((digit) => tenantId(`ten_${String(digit).repeat(26)}`))
+  const use = (tenant = anybody, count = 100) => {
+    for (let at = 0; at < count; at += 1) {
+      misfitsOf(tenant, JSON.stringify({ type: 'object', title: `${at}` }), {}, 'data')
+    }
+  }
+  for (const tenant of [one, two, one, two]) use(tenant)
+  expect(compile).toHaveBeenCalledTimes(200)
+  // Who tries more than that loses its own.
+  use(other, 150)
+  for (const tenant of [one, two]) use(tenant)
+  expect(compile).toHaveBeenCalledTimes(350)
+  compile.mockRestore()
 })
