@@ -3,14 +3,7 @@ import type { Operation } from '#http/operation.ts'
 import { pageOf, sealPlace, toPage } from '#http/page.ts'
 import { found, problem } from '#http/problem.ts'
 import { findEvent, pageEvents, pageFeed } from './event.sql.ts'
-import {
-  isEventType,
-  requireType,
-  type StoredEvent,
-  toEvent,
-  toEventType,
-  typeNames,
-} from './event.ts'
+import { isEventType, requireType, toEvent, toEventType, typeNames } from './event.ts'
 import { findOwnType, listOwnTypes } from './own-type.sql.ts'
 import { type OwnType, toOwnType } from './own-type.ts'
 import { schemaOf } from './schema.ts'
@@ -27,9 +20,10 @@ export const listEvents: Operation<'listEvents'> = async (ctx, call, { query }, 
     const nextCursor = sealPlace(ctx, call, 'events', query, [lookedTo])
     return { status: 200, body: { data: events.map(toEvent), nextCursor } }
   }
-  const events = await pageEvents(db, call.tenantId, query, page)
-  const placeOf = ({ id }: StoredEvent) => [id]
-  return { status: 200, body: toPage(ctx, call, 'events', query, events, placeOf, toEvent) }
+  const { events, hasMore } = await pageEvents(db, call.tenantId, query, page)
+  const last = hasMore ? events.at(-1) : undefined
+  const nextCursor = last ? sealPlace(ctx, call, 'events', query, [last.id]) : null
+  return { status: 200, body: { data: events.map(toEvent), nextCursor } }
 }
 
 /** A feed goes by position; where in it a moment lies is not known. */

@@ -1,4 +1,4 @@
-import { sql } from 'kysely'
+import { type AliasableExpression, type RawBuilder, sql } from 'kysely'
 import type { Db } from '#db/database.ts'
 import { inOrderOfCreation } from '#http/page.sql.ts'
 import type { PageRequest } from '#http/page.ts'
@@ -36,8 +36,8 @@ interface Row {
   position: string | null
 }
 
-function fromRow({ occurred_at: occurredAt, position, ...row }: Row): StoredEvent {
-  return { ...row, occurredAt, position: position === null ? null : Number(position) }
+function fromRow({ id, type, version, occurred_at: occurredAt, body, position }: Row): StoredEvent {
+  return { id, type, version, occurredAt, body, position: position === null ? null : Number(position) }
 }
 
 export async function findEvent(db: Db, tenantId: TenantId, id: string) {
@@ -54,13 +54,18 @@ export interface EventFilter {
   occurredBefore?: string | undefined
 }
 
-/** Newest first. */
+export interface EventPage {
+  events: StoredEvent[]
+  hasMore: boolean
+}
+
+/** Newest first; fewer than were asked for, where they would be too long for a page. */
 export async function pageEvents(
   db: Db,
   tenantId: TenantId,
   { type, occurredAfter, occurredBefore }: EventFilter,
   page: PageRequest,
-): Promise<StoredEvent[]> {
+): Promise<EventPage> {
   const columns = { prefix: 'evt', id: 'event.id', createdAt: 'event.occurred_at' } as const
   const period = { createdAfter: occurredAfter, createdBefore: occurredBefore }
   const newestFirst = { sort: '-createdAt', ...period } as const
@@ -73,7 +78,9 @@ export async function pageEvents(
           newestFirst,
           page,
         )
-  return (await query.execute()).map(fromRow)
+  const found = await bounded(db, query, sql`page.id desc`)
+  const events = found.slice(0, page.limit).filter(({ fits }) => fits)
+  return { events: events.map(fromRow), hasMore: events.length < found.length }
 }
 
 /** By way of the places, which know the type, and of what has no place yet. */
@@ -106,9 +113,6 @@ function selectEventsOfType(db: Db, tenantId: TenantId, type: string) {
 
 /** Positions that one page of a feed looks through for events of its types. */
 const lookedThroughMax = 10_000
-
-/** A page of the feed ends once it is about as long as this. */
-const pageBytesMax = 1024 * 1024
 
 /** A page of the feed, and up to which position it has looked. */
 export interface FeedPage {
@@ -153,8 +157,8 @@ export async function pageFeed(
     .orderBy('place.position', 'asc')
     .limit(limit)
   if (types !== undefined) query = query.where(placeSelectedBy(types))
-  const found = await db.selectFrom(query.as('page')).select(boundedColumns).execute()
-  const events = found.filter(({ fits }) => fits).map(({ fits: _, ...row }) => placed(row))
+  const found = await bounded(db, query, sql`page.position`)
+  const events = found.filter(({ fits }) => fits).map(placed)
   const last = events.at(-1)?.position ?? start
   const isFull = found.length === limit || events.length < found.length
   if (isFull) return { events, lookedTo: last, head }
@@ -162,23 +166,26 @@ export async function pageFeed(
   return { events, lookedTo: Math.max(last, Math.min(head, start + lookedThroughMax)), head }
 }
 
-/** Whether an event still fits into its page; the first one always does, whatever its length. */
-const fits = sql<boolean>`coalesce(sum(octet_length(page.body)) over (
-  order by page.position rows between unbounded preceding and 1 preceding), 0) < ${sql.lit(pageBytesMax)}`
-
-/** What does not fit is not sent. */
-const boundedColumns = [
-  'page.id',
-  'page.type',
-  'page.version',
-  'page.occurred_at',
-  sql<Buffer | null>`case when ${fits} then page.body end`.as('body'),
-  'page.position',
-  fits.as('fits'),
-] as const
-
-function placed(row: Row & { position: string }): PlacedEvent {
+function placed(row: Row): PlacedEvent {
   return { ...fromRow(row), position: Number(row.position) }
+}
+
+/** A page ends once it is about as long as this. */
+const pageBytesMax = 1024 * 1024
+
+/**
+ * The rows in this order, and whether each still fits into the page: the first always does, whatever
+ * its length. What does not fit is not sent.
+ */
+function bounded(db: Db, query: AliasableExpression<Row>, order: RawBuilder<unknown>) {
+  const fits = sql<boolean>`coalesce(sum(octet_length(page.body)) over (
+    order by ${order} rows between unbounded preceding and 1 preceding), 0) < ${sql.lit(pageBytesMax)}`
+  return db
+    .selectFrom(query.as('page'))
+    .select(['page.id', 'page.type', 'page.version', 'page.occurred_at', 'page.position'])
+    .select([sql<Buffer | null>`case when ${fits} then page.body end`.as('body'), fits.as('fits')])
+    .orderBy(order)
+    .execute()
 }
 
 /** The first place that is left behind one, and the last of all; 0 where there is none. */

@@ -4,7 +4,7 @@ import { pageFeed } from '#events/event.sql.ts'
 import { until } from '../jobs/until.ts'
 import { anotherWorker, createClients } from '../webhooks/fixture.ts'
 import { refusedWith, startWorld, type World } from '../world.ts'
-import { readFeed, tenantOf } from './fixture.ts'
+import { type FeedEvent, readFeed, tenantOf } from './fixture.ts'
 
 let world: World
 beforeAll(async () => {
@@ -44,6 +44,32 @@ test('a list shows events newest first, page by page, each once, and then ends',
   expect(ids).toHaveLength(12)
   expect(ids).toEqual(ids.toSorted().reverse())
   expect(new Set(ids).size).toBe(12)
+})
+
+test('a page ends early where its events are long, in either order, and the next ones tell the rest', async () => {
+  const api = await world.newTenant()
+  const worker = anotherWorker(world)
+  await createClients(api, 30)
+  await world.drain()
+  await world.query(
+    `update event set body = convert_to(jsonb_set(convert_from(body, 'utf8')::jsonb,
+       '{data,name}', to_jsonb(repeat('x', 200000)))::text, 'utf8')
+     where type = 'client.created' and tenant_id = $1`,
+    [await tenantOf(api)],
+  )
+  for (const query of ['', '&type=client.created', '&sort=position&type=client.created']) {
+    const pages: string[][] = []
+    for (let cursor = ''; pages.flat().length < 30; ) {
+      const { body } = await api.get(`/api/v1/events?limit=200${query}${cursor}`)
+      expect(JSON.stringify(body).length).toBeLessThan(1_500_000)
+      const created = body.data.filter(({ type }: FeedEvent) => type === 'client.created')
+      pages.push(created.map(({ id }: FeedEvent) => id))
+      cursor = `&cursor=${body.nextCursor}`
+    }
+    expect(pages.length).toBe(5)
+    expect(new Set(pages.flat()).size).toBe(30)
+  }
+  await worker.stop()
 })
 
 test('an event that comes while the feed looks for its end is told once', async () => {
