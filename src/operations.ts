@@ -30,7 +30,12 @@ import {
   listEventConsumers,
 } from './event-consumers/consumer.http.ts'
 import { getEvent, getEventType, listEvents, listEventTypes } from './events/event.http.ts'
-import { createEvent, createEventType, updateEventType } from './events/own-type.http.ts'
+import {
+  createEvent,
+  createEventType,
+  deleteEventType,
+  updateEventType,
+} from './events/own-type.http.ts'
 import { getEventStream } from './events/stream.http.ts'
 import { getLiveness, getMetrics, getReadiness } from './http/health.http.ts'
 import type { Handlers } from './http/operation.ts'
@@ -148,6 +153,7 @@ export const operations = {
   declineProposal,
   deleteClient,
   deleteEventConsumer,
+  deleteEventType,
   deleteInboundSource,
   deleteJobSchedule,
   deleteProposal,

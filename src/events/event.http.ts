@@ -49,10 +49,12 @@ export const listEventTypes: Operation<'listEventTypes'> = async (ctx, call, { q
   const own = await listOwnTypes(db, call.tenantId)
   const ofName = new Map(own.map((type) => [type.type, type]))
   const all = [...typeNames, ...ofName.keys()].sort()
-  const ordered = query.sort === 'type' ? all : all.toReversed()
-  // Types are never removed, so the last one of the page before is still there.
-  const start = after ? ordered.indexOf(String(after[0])) + 1 : 0
-  const names = ordered.slice(start, start + limit + 1)
+  const isRising = query.sort === 'type'
+  const ordered = isRising ? all : all.toReversed()
+  // The last one of the page before may have been removed since.
+  const last = after === undefined ? undefined : String(after[0])
+  const isLeft = (name: string) => last === undefined || (isRising ? name > last : name < last)
+  const names = ordered.filter(isLeft).slice(0, limit + 1)
   const toInfo = (name: string) => {
     const { schema: _, ...info } = infoOf(ofName.get(name) ?? name)
     return info

@@ -114,9 +114,33 @@ function ownQuestionsOf(schema: JsonObject): number {
   return 1 + lengths.length + others.length
 }
 
+/** What a schema says to programs: all but what only people read. */
+export function meaningOf(schema: unknown): unknown {
+  if (!isObject(schema)) return schema
+  const said = Object.entries(schema).filter(([keyword]) => !annotations.includes(keyword))
+  return Object.fromEntries(said.map(([keyword, value]) => [keyword, meaningWithin(keyword, value)]))
+}
+
+function meaningWithin(keyword: string, value: unknown): unknown {
+  switch (keyword) {
+    case 'properties': {
+      if (!isObject(value)) return value
+      const inner = Object.entries(value).map(([name, schema]) => [name, meaningOf(schema)])
+      return Object.fromEntries(inner)
+    }
+    case 'items':
+    case 'additionalProperties':
+      return meaningOf(value)
+    case 'anyOf':
+      return Array.isArray(value) ? value.map(meaningOf) : value
+    default:
+      return value
+  }
+}
+
 /**
- * The first place where a schema says something else than before: it may gain properties and require
- * more of them, and be described otherwise. Undefined when readers go on to understand.
+ * The first place where the meaning of a schema is another than before: it may gain properties and
+ * require more of them. Undefined when readers go on to understand.
  */
 export function breakIn(
   before: unknown,
@@ -137,14 +161,12 @@ export function breakIn(
   return breakIn(earlier.items, later.items, [...steps, 'items'])
 }
 
-function partsOf({ properties, required, items, ...rest }: JsonObject) {
+function partsOf({ properties, required, items, ...others }: JsonObject) {
   return {
     properties: isObject(properties) ? properties : {},
     required: Array.isArray(required) ? (required as unknown[]) : [],
     items,
-    others: Object.fromEntries(
-      Object.entries(rest).filter(([keyword]) => !annotations.includes(keyword)),
-    ),
+    others,
   }
 }
 

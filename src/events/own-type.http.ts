@@ -7,7 +7,9 @@ import { found, type Problem, problem } from '#http/problem.ts'
 import type { TenantId } from '#ids.ts'
 import { misfitsOf } from './misfits.ts'
 import {
+  deleteOwnType,
   findOwnType,
+  findSubscribers,
   insertOwnType,
   lockOwnNames,
   lockOwnType,
@@ -67,6 +69,19 @@ export const updateEventType: Operation<'updateEventType'> = async (
     after: pick(view, changedFields),
   })
   return { status: 200, body: view }
+}
+
+export const deleteEventType: Operation<'deleteEventType'> = async (_ctx, call, { path }, tx) => {
+  const own = found(await lockOwnType(tx, call.tenantId, path.eventType))
+  const subscribers = await findSubscribers(tx, call.tenantId, own.type)
+  if (subscribers.length > 0) {
+    const detail = `It is named by ${subscribers.join(', ')}. Have them subscribe to others first.`
+    throw problem('resource_in_use', { detail })
+  }
+
+  deleteOwnType(tx, call.tenantId, own.type)
+  record(tx, call, 'event_type.deleted', own.type, { before: toOwnType(own) })
+  return { status: 204 }
 }
 
 export const createEvent: Operation<'createEvent'> = async (_ctx, call, { body }, tx) => {

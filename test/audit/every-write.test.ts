@@ -279,6 +279,10 @@ const deeds: Partial<Record<OperationId, Deed>> = {
     const { type } = (await anEventType()).body
     return await admin.patch(`/api/v1/event-types/${type}`, { description: 'Other' })
   }, 'event_type.updated'),
+  deleteEventType: deed(async () => {
+    const { type } = (await anEventType()).body
+    return await admin.delete(`/api/v1/event-types/${type}`)
+  }, 'event_type.deleted'),
   createEvent: deed(async () => {
     const { type } = (await anEventType()).body
     return await admin.post('/api/v1/events', { type, data: {} })

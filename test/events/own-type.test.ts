@@ -181,6 +181,73 @@ test('a type may say more, in a new version; what would break its readers is ref
   expect((await api.get(path)).body.version).toBe(2)
 })
 
+test('what only people read makes no version and breaks nobody, wherever in a schema it stands', async () => {
+  const choice = { anyOf: [{ type: 'string', title: 'Code' }, { type: 'null' }] }
+  const properties = { title: { type: 'string' }, carrier: choice }
+  const schema = { type: 'object', properties }
+  const api = await registered({ schema, example: {} })
+  const path = `/api/v1/event-types/${shipped.type}`
+  const described = await api.patch(path, {
+    schema: {
+      ...{ title: 'Shipped', $comment: 'Of the new house.', examples: [{}] },
+      properties: {
+        carrier: { description: 'Who.', anyOf: [{ type: 'string', default: 'PP' }, { type: 'null' }] },
+      },
+    },
+  })
+  expect(described).toMatchObject({ status: 200, body: { version: 1 } })
+  expect(described.body.schema.properties.data).toMatchObject({ title: 'Shipped' })
+  // A property may have the name of an annotation, and is none.
+  const less = await api.patch(path, { schema: { properties: { title: null } } })
+  expect(refusedWith(less, 'invalid_state').errors[0].pointer).toBe('/schema/properties/title')
+  const other = { properties: { carrier: { anyOf: [{ type: 'string' }, { type: 'integer' }] } } }
+  refusedWith(await api.patch(path, { schema: other }), 'invalid_state')
+  const more = await api.patch(path, { schema: { properties: { description: { type: 'string' } } } })
+  expect(more.body.version).toBe(2)
+})
+
+test('a type may be removed once nobody names it: its events stay, and there is room for another', async () => {
+  const api = await registered()
+  const neighbour = await world.newTenant()
+  const path = `/api/v1/event-types/${shipped.type}`
+  const { url } = await aReceiver()
+  const eventTypes = [shipped.type]
+  const endpoint = await api.post('/api/v1/webhook-endpoints', { url, eventTypes })
+  await api.post('/api/v1/webhook-endpoints', { url, eventTypes: ['custom.order.*'] })
+  const consumer = await api.post('/api/v1/event-consumers', { name: 'C', eventTypes })
+  const event = { type: shipped.type, data: shipped.example }
+  const { body: published } = await api.post('/api/v1/events', event)
+  for (const [kind, { body }] of Object.entries({
+    'webhook-endpoints': endpoint,
+    'event-consumers': consumer,
+  })) {
+    expect(refusedWith(await api.delete(path), 'resource_in_use').detail).toContain(body.id)
+    expect((await api.delete(`/api/v1/${kind}/${body.id}`)).status).toBe(204)
+  }
+  refusedWith(await neighbour.delete(path), 'not_found')
+  expect((await api.delete(path)).status).toBe(204)
+  refusedWith(await api.get(path), 'not_found')
+  refusedWith(await api.delete(path), 'not_found')
+  refusedWith(await api.post('/api/v1/events', event), 'reference_unknown')
+  expect((await api.get(`/api/v1/events/${published.id}`)).body).toMatchObject(event)
+  expect((await api.post('/api/v1/event-types', shipped)).status).toBe(201)
+  refusedWith(await api.delete('/api/v1/event-types/client.created'), 'invalid_request')
+})
+
+test.for(['type', '-type'])('sorted by %s, the list of types goes on where it was, though its last one was removed', async (sort) => {
+  const api = await registered({ type: 'custom.a.made' })
+  await api.post('/api/v1/event-types', { ...shipped, type: 'custom.b.made' })
+  await api.post('/api/v1/event-types', { ...shipped, type: 'custom.c.made' })
+  const inOrder = [...typeNames, 'custom.a.made', 'custom.b.made', 'custom.c.made'].sort()
+  const names = sort === 'type' ? inOrder : inOrder.toReversed()
+  const limit = names.indexOf('custom.b.made') + 1
+  const list = `/api/v1/event-types?sort=${sort}`
+  const { nextCursor } = (await api.get(`${list}&limit=${limit}`)).body
+  expect((await api.delete('/api/v1/event-types/custom.b.made')).status).toBe(204)
+  const { data } = (await api.get(`${list}&limit=200&cursor=${nextCursor}`)).body
+  expect(data.map(({ type }: { type: string }) => type)).toEqual(names.slice(limit))
+})
+
 test('a change of nothing is no change', async () => {
   const api = await registered()
   const same = await api.patch(`/api/v1/event-types/${shipped.type}`, {
