@@ -28,6 +28,7 @@ import {
   getEventConsumer,
   getEventConsumerLag,
   listEventConsumers,
+  updateEventConsumer,
 } from './event-consumers/consumer.http.ts'
 import { getEvent, getEventType, listEvents, listEventTypes } from './events/event.http.ts'
 import {
@@ -240,6 +241,7 @@ export const operations = {
   updateApiKey,
   updateClient,
   updateInboundSource,
+  updateEventConsumer,
   updateEventType,
   updateInvoice,
   updateJobSchedule,

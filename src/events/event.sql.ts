@@ -1,9 +1,10 @@
 import { type AliasableExpression, type RawBuilder, sql } from 'kysely'
 import type { Db } from '#db/database.ts'
-import { inOrderOfCreation } from '#http/page.sql.ts'
+import { type CreationFilter, inOrderOfCreation } from '#http/page.sql.ts'
 import type { PageRequest } from '#http/page.ts'
 import { dayOf, type TenantId } from '#ids.ts'
 import type { PlacedEvent, StoredEvent } from './event.ts'
+import { selects } from './selector.ts'
 import { placeSelectedBy } from './selector.sql.ts'
 
 /** What an event says of itself, should its body have been erased. */
@@ -49,7 +50,8 @@ export async function findEvent(db: Db, tenantId: TenantId, id: string) {
 }
 
 export interface EventFilter {
-  type?: string | undefined
+  /** Selectors; undefined is all. */
+  eventType?: readonly string[] | undefined
   occurredAfter?: string | undefined
   occurredBefore?: string | undefined
 }
@@ -63,28 +65,45 @@ export interface EventPage {
 export async function pageEvents(
   db: Db,
   tenantId: TenantId,
-  { type, occurredAfter, occurredBefore }: EventFilter,
+  { eventType: selectors, occurredAfter, occurredBefore }: EventFilter,
   page: PageRequest,
 ): Promise<EventPage> {
-  const columns = { prefix: 'evt', id: 'event.id', createdAt: 'event.occurred_at' } as const
   const period = { createdAfter: occurredAfter, createdBefore: occurredBefore }
-  const newestFirst = { sort: '-createdAt', ...period } as const
+  const filter = { sort: '-createdAt', ...period } as const
   const query =
-    type === undefined
-      ? inOrderOfCreation(selectEvents(db, tenantId), columns, newestFirst, page)
-      : inOrderOfCreation(
-          selectEventsOfType(db, tenantId, type),
-          { ...columns, id: 'place.event_id' },
-          newestFirst,
-          page,
-        )
+    selectors === undefined
+      ? inOrderOfCreation(selectEvents(db, tenantId), { ...columns, id: 'event.id' }, filter, page)
+      : newestOfTypes(db, tenantId, await typesOf(db, tenantId, selectors), filter, page)
   const found = await bounded(db, query, sql`page.id desc`)
   const events = found.slice(0, page.limit).filter(({ fits }) => fits)
   return { events: events.map(fromRow), hasMore: events.length < found.length }
 }
 
+const columns = { prefix: 'evt', createdAt: 'event.occurred_at' } as const
+
+/** The newest of each type by itself, as the index has them, and of those the newest. */
+function newestOfTypes(
+  db: Db,
+  tenantId: TenantId,
+  types: readonly string[],
+  filter: CreationFilter,
+  page: PageRequest,
+) {
+  const wanted = sql<{ type: string }>`unnest(${types}::text[])`.as<'wanted'>(sql`wanted (type)`)
+  const type = sql.ref<string>('wanted.type')
+  const ofType = selectEventsOfType(db, tenantId, type)
+  const newest = inOrderOfCreation(ofType, { ...columns, id: 'place.event_id' }, filter, page)
+  return db
+    .selectFrom(wanted)
+    .crossJoinLateral(newest.as('newest'))
+    .select(['newest.id', 'newest.type', 'newest.version', 'newest.occurred_at', 'newest.body'])
+    .select('newest.position')
+    .orderBy('newest.id', 'desc')
+    .limit(page.limit + 1)
+}
+
 /** By way of the places, which know the type, and of what has no place yet. */
-function selectEventsOfType(db: Db, tenantId: TenantId, type: string) {
+function selectEventsOfType(db: Db, tenantId: TenantId, type: RawBuilder<string>) {
   return db
     .selectFrom((from) =>
       from
@@ -109,6 +128,22 @@ function selectEventsOfType(db: Db, tenantId: TenantId, type: string) {
         .onRef('event.created_on', '=', 'place.created_on'),
     )
     .select([...eventColumns, 'place.position'])
+}
+
+/** What selectors select of the types that a tenant has events of; what was removed is among them. */
+async function typesOf(db: Db, tenantId: TenantId, selectors: readonly string[]) {
+  if (!selectors.some((selector) => selector.endsWith('*'))) return [...new Set(selectors)]
+  const { rows } = await sql<{ type: string }>`
+    with recursive placed (type) as (
+      (select type from event_position where tenant_id = ${tenantId} order by type limit 1)
+      union all
+      select (select next.type from event_position as next
+        where next.tenant_id = ${tenantId} and next.type > placed.type order by next.type limit 1)
+      from placed where placed.type is not null
+    )
+    select type from placed where type is not null
+    union select type from event_pending where tenant_id = ${tenantId}`.execute(db)
+  return rows.map(({ type }) => type).filter((type) => selects(selectors, type))
 }
 
 /** Positions that one page of a feed looks through for events of its types. */

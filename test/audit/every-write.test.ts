@@ -248,6 +248,10 @@ const deeds: Partial<Record<OperationId, Deed>> = {
     const { body } = await admin.post(`${path}/batches`)
     return await admin.post(`${path}/commits`, { batchId: body.id })
   }, 'event_consumer.committed'),
+  updateEventConsumer: deed(
+    async () => admin.patch(await aConsumer(), { position: 1 }),
+    'event_consumer.updated',
+  ),
   deleteEventConsumer: deed(async () => admin.delete(await aConsumer()), 'event_consumer.deleted'),
   createInboundSource: deed(
     () => admin.post('/api/v1/inbound-sources', inbound),

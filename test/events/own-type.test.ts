@@ -58,7 +58,7 @@ test('an event of one’s own goes into the log and the feed, and is delivered t
   expect(JSON.parse(String(request?.body))).toEqual(sent)
   expect([...others, ...other.requests]).toEqual([])
   expect((await api.get(`/api/v1/events/${event.body.id}`)).body).toMatchObject(sent)
-  const feed = await api.get(`/api/v1/events?sort=position&type=${shipped.type}`)
+  const feed = await api.get(`/api/v1/events?sort=position&eventType=${shipped.type}`)
   expect(feed.body.data.map(({ data }: { data: object }) => data)).toEqual([
     { orderId: 'A-1', parcels: 1 },
     { orderId: 'A-2', parcels: 2 },
@@ -75,7 +75,7 @@ test('under one key an event is published once, however often it is asked for', 
   const again = await api.post('/api/v1/events', body, key)
   expect(again.body).toEqual(once.body)
   expect(again.headers.get('idempotent-replayed')).toBe('true')
-  const { body: list } = await api.get(`/api/v1/events?type=${shipped.type}`)
+  const { body: list } = await api.get(`/api/v1/events?eventType=${shipped.type}`)
   expect(list.data).toHaveLength(1)
 })
 
@@ -90,7 +90,7 @@ test('data that does not fit its schema is refused, and it says where', async ()
     const reply = await api.post('/api/v1/events', { type: shipped.type, data })
     expect(refusedWith(reply, 'invalid_request').errors[0].pointer).toBe(pointer)
   }
-  expect((await api.get(`/api/v1/events?type=${shipped.type}`)).body.data).toEqual([])
+  expect((await api.get(`/api/v1/events?eventType=${shipped.type}`)).body.data).toEqual([])
 })
 
 test('types of one’s own are listed with ours, and are nobody else’s', async () => {
