@@ -28,9 +28,15 @@ import {
   getEventConsumer,
   getEventConsumerLag,
   listEventConsumers,
+  updateEventConsumer,
 } from './event-consumers/consumer.http.ts'
 import { getEvent, getEventType, listEvents, listEventTypes } from './events/event.http.ts'
-import { createEvent, createEventType, updateEventType } from './events/own-type.http.ts'
+import {
+  createEvent,
+  createEventType,
+  deleteEventType,
+  updateEventType,
+} from './events/own-type.http.ts'
 import { getEventStream } from './events/stream.http.ts'
 import { getLiveness, getMetrics, getReadiness } from './http/health.http.ts'
 import type { Handlers } from './http/operation.ts'
@@ -149,6 +155,7 @@ export const operations = {
   declineProposal,
   deleteClient,
   deleteEventConsumer,
+  deleteEventType,
   deleteInboundSource,
   deleteJobSchedule,
   deleteProposal,
@@ -236,6 +243,7 @@ export const operations = {
   updateApiKey,
   updateClient,
   updateInboundSource,
+  updateEventConsumer,
   updateEventType,
   updateInvoice,
   updateJobSchedule,

@@ -1,12 +1,12 @@
 import { record } from '#audit/record.ts'
 import type { Tx } from '#db/transact.ts'
+import { beyond } from '#events/beyond.ts'
 import { type FeedPage, pageFeed } from '#events/event.sql.ts'
 import { toEvent } from '#events/event.ts'
 import { pick } from '#http/merge-patch.ts'
 import type { Operation } from '#http/operation.ts'
 import { found, problem } from '#http/problem.ts'
 import type { TenantId } from '#ids.ts'
-import { beyond } from './beyond.ts'
 import { lockConsumer, updateConsumer } from './consumer.sql.ts'
 import {
   type Consumer,
@@ -96,7 +96,7 @@ export const createEventCommit: Operation<'createEventCommit'> = async (
     case 'lost':
       throw problem('lease_lost')
     case 'beyond':
-      throw beyond('/position', outcome.leasedTo)
+      throw beyond({ pointer: '/position' }, outcome.leasedTo)
     case 'unchanged':
       return { status: 200, body: toConsumer(consumer) }
     case 'committed':

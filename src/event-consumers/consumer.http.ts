@@ -1,12 +1,13 @@
 import { record } from '#audit/record.ts'
+import { beyond, requireGiven } from '#events/beyond.ts'
 import { findHead } from '#events/head.sql.ts'
 import { publish } from '#events/publish.ts'
 import { requireSelectable } from '#events/selectable.ts'
+import { changedFieldsOf, pick } from '#http/merge-patch.ts'
 import type { Operation } from '#http/operation.ts'
 import { pageOf, toPage } from '#http/page.ts'
 import { found, problem } from '#http/problem.ts'
 import { requireMatch } from '#http/revision.ts'
-import { beyond } from './beyond.ts'
 import {
   countConsumers,
   deleteConsumer,
@@ -14,8 +15,9 @@ import {
   insertConsumer,
   lockConsumer,
   pageConsumers,
+  updateConsumer,
 } from './consumer.sql.ts'
-import { consumersMax, newConsumer, toConsumer, typesOf } from './consumer.ts'
+import { consumersMax, newConsumer, patchConsumer, toConsumer, typesOf } from './consumer.ts'
 import { countWaiting } from './lag.sql.ts'
 
 export const createEventConsumer: Operation<'createEventConsumer'> = async (
@@ -30,7 +32,7 @@ export const createEventConsumer: Operation<'createEventConsumer'> = async (
   await requireSelectable(tx, call.tenantId, body.eventTypes)
   const head = await findHead(tx, call.tenantId)
   const position = body.startAfter ?? head
-  if (position > head) throw beyond('/startAfter', head)
+  if (position > head) throw beyond({ pointer: '/startAfter' }, head)
   const consumer = newConsumer(tx.newId('evc'), body, position, call.now)
   const view = toConsumer(consumer)
 
@@ -59,6 +61,31 @@ export const listEventConsumers: Operation<'listEventConsumers'> = async (
 export const getEventConsumer: Operation<'getEventConsumer'> = async (_ctx, call, { path }, db) => {
   const consumer = found(await findConsumer(db, call.tenantId, path.eventConsumerId))
   return { status: 200, body: toConsumer(consumer) }
+}
+
+export const updateEventConsumer: Operation<'updateEventConsumer'> = async (
+  _ctx,
+  call,
+  { path, headers, body },
+  tx,
+) => {
+  const { consumer } = found(await lockConsumer(tx, call.tenantId, path.eventConsumerId))
+  requireMatch(headers['if-match'], consumer.revision)
+  await requireSelectable(tx, call.tenantId, body.eventTypes)
+  const { position = 0 } = body
+  await requireGiven(tx, call.tenantId, position, { pointer: '/position' })
+  const patched = patchConsumer(consumer, body, call.now)
+  const [before, view] = [toConsumer(consumer), toConsumer(patched)]
+  const changedFields = changedFieldsOf(before, view)
+  if (changedFields.length === 0) return { status: 200, body: before }
+
+  updateConsumer(tx, call.tenantId, patched)
+  record(tx, call, 'event_consumer.updated', consumer.id, {
+    before: pick(before, changedFields),
+    after: pick(view, changedFields),
+  })
+  publish(tx, call, 'event_consumer.updated', view, { changedFields })
+  return { status: 200, body: view }
 }
 
 export const deleteEventConsumer: Operation<'deleteEventConsumer'> = async (

@@ -40,39 +40,45 @@ function fromRow(row: Row): Consumer {
 
 type Written = { tenantId: TenantId } & Omit<Consumer, 'eventTypes'> & { eventTypes: string[] }
 
+function written(tenantId: TenantId, consumer: Consumer): Written {
+  return { ...consumer, tenantId, eventTypes: [...consumer.eventTypes] }
+}
+
 export function insertConsumer(tx: Tx, tenantId: TenantId, consumer: Consumer): void {
-  tx.queue(consumerInsert.bind({ ...consumer, tenantId, eventTypes: [...consumer.eventTypes] }))
+  tx.queue(consumerInsert.bind(written(tenantId, consumer)))
 }
 
 const consumerInsert = statement('event_consumer_insert', (a: Written) =>
   build.insertInto('event_consumer').values({
     tenant_id: a.tenantId,
     id: a.id,
-    name: a.name,
-    event_types: a.eventTypes,
     created_at: a.createdAt,
     ...columnsOf(a),
   }),
 )
 
-type Moved = Omit<Written, 'eventTypes'> & { revisionBefore: number }
-
-/** Queues how far the consumer is now; the caller holds it. */
+/** Queues the consumer as it is now; the caller holds it. */
 export function updateConsumer(tx: Tx, tenantId: TenantId, consumer: Consumer): void {
-  tx.queue(consumerUpdate.bind({ ...consumer, tenantId, revisionBefore: consumer.revision - 1 }))
+  const { revision } = consumer
+  tx.queue(consumerUpdate.bind({ ...written(tenantId, consumer), revisionBefore: revision - 1 }))
 }
 
-const consumerUpdate = touchingOne('event_consumer_update', 'conflict', (a: Moved) =>
-  build
-    .updateTable('event_consumer')
-    .set(columnsOf(a))
-    .where('tenant_id', '=', a.tenantId)
-    .where('id', '=', a.id)
-    .where('revision', '=', a.revisionBefore),
+const consumerUpdate = touchingOne(
+  'event_consumer_update',
+  'conflict',
+  (a: Written & { revisionBefore: number }) =>
+    build
+      .updateTable('event_consumer')
+      .set(columnsOf(a))
+      .where('tenant_id', '=', a.tenantId)
+      .where('id', '=', a.id)
+      .where('revision', '=', a.revisionBefore),
 )
 
-function columnsOf(a: Omit<Written, 'eventTypes'>) {
+function columnsOf(a: Written) {
   return {
+    name: a.name,
+    event_types: a.eventTypes,
     position: a.position,
     batch_id: a.batchId,
     leased_to: a.leasedTo,

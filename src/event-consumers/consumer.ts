@@ -1,4 +1,9 @@
-import type { EventCommitInput, EventConsumerInfo, EventConsumerInput } from '#generated/types.ts'
+import type {
+  EventCommitInput,
+  EventConsumerInfo,
+  EventConsumerInput,
+  EventConsumerPatch,
+} from '#generated/types.ts'
 import type { Id } from '#ids.ts'
 
 /**
@@ -40,6 +45,19 @@ export function newConsumer(
     updatedAt: now,
     revision: 1,
   }
+}
+
+/** The consumer as it is asked to be. Of another place or for other events, nothing of it is out any more. */
+export function patchConsumer(
+  consumer: Consumer,
+  { name = consumer.name, eventTypes, position }: EventConsumerPatch,
+  now: Date,
+): Consumer {
+  const renamed = changed({ ...consumer, name }, now)
+  if (eventTypes === undefined && position === undefined) return renamed
+  const nothingOut = { batchId: null, leasedTo: null, leasedUntil: null }
+  const { eventTypes: types, position: place } = consumer
+  return { ...renamed, ...nothingOut, eventTypes: eventTypes ?? types, position: position ?? place }
 }
 
 /** The selectors of what to look for; undefined is all. */

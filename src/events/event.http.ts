@@ -2,47 +2,49 @@ import type { EventTypeInfo } from '#generated/types.ts'
 import type { Operation } from '#http/operation.ts'
 import { pageOf, sealPlace, toPage } from '#http/page.ts'
 import { found, problem } from '#http/problem.ts'
+import { requireGiven } from './beyond.ts'
 import { findEvent, pageEvents, pageFeed } from './event.sql.ts'
-import {
-  isEventType,
-  requireType,
-  type StoredEvent,
-  toEvent,
-  toEventType,
-  typeNames,
-} from './event.ts'
+import { isEventType, toEvent, toEventType, typeNames } from './event.ts'
 import { findOwnType, listOwnTypes } from './own-type.sql.ts'
 import { type OwnType, toOwnType } from './own-type.ts'
 import { schemaOf } from './schema.ts'
+import { inQuery, requireSelectable } from './selectable.ts'
 
 export const listEvents: Operation<'listEvents'> = async (ctx, call, { query }, db) => {
-  requireType('type', query.type)
   const page = pageOf(ctx, call, 'events', query)
+  refuseTogether(query)
+  await requireSelectable(db, call.tenantId, query.eventType, inQuery)
   if (query.sort === 'position') {
-    refusePeriod(query)
-    const types = query.type === undefined ? undefined : [query.type]
-    const request = { after: Number(page.after?.[0] ?? 0), limit: page.limit, types }
+    const { after = 0 } = query
+    await requireGiven(db, call.tenantId, after, { parameter: 'after' })
+    const request = { after: Number(page.after?.[0] ?? after), limit: page.limit, types: query.eventType }
     const { events, lookedTo } = await pageFeed(db, call.tenantId, request)
     // A feed has no end: its cursor says where to go on once there is more.
     const nextCursor = sealPlace(ctx, call, 'events', query, [lookedTo])
     return { status: 200, body: { data: events.map(toEvent), nextCursor } }
   }
-  const events = await pageEvents(db, call.tenantId, query, page)
-  const placeOf = ({ id }: StoredEvent) => [id]
-  return { status: 200, body: toPage(ctx, call, 'events', query, events, placeOf, toEvent) }
+  const { events, hasMore } = await pageEvents(db, call.tenantId, query, page)
+  const last = hasMore ? events.at(-1) : undefined
+  const nextCursor = last ? sealPlace(ctx, call, 'events', query, [last.id]) : null
+  return { status: 200, body: { data: events.map(toEvent), nextCursor } }
 }
 
-/** A feed goes by position; where in it a moment lies is not known. */
-function refusePeriod(query: { occurredAfter?: string; occurredBefore?: string }): void {
-  const given = (['occurredAfter', 'occurredBefore'] as const).filter((name) => query[name])
+/** Where a list is cut: a feed by position, since where in it a moment lies is not known. */
+interface Cut {
+  after?: number
+  occurredAfter?: string
+  occurredBefore?: string
+}
+
+function refuseTogether({ sort, ...cut }: Cut & { sort: string }): void {
+  const strange: (keyof Cut)[] =
+    sort === 'position' ? ['occurredAfter', 'occurredBefore'] : ['after']
+  const given = strange.filter((name) => cut[name] !== undefined)
   if (given.length === 0) return
+  const message = `cannot be combined with sort=${sort}`
   throw problem('invalid_request', {
-    detail: 'With sort=position the list cannot be cut by time.',
-    errors: given.map((parameter) => ({
-      parameter,
-      code: 'not_together',
-      message: 'cannot be combined with sort=position',
-    })),
+    detail: `${given.join(' and ')} ${message}.`,
+    errors: given.map((parameter) => ({ parameter, code: 'not_together', message })),
   })
 }
 
@@ -55,10 +57,12 @@ export const listEventTypes: Operation<'listEventTypes'> = async (ctx, call, { q
   const own = await listOwnTypes(db, call.tenantId)
   const ofName = new Map(own.map((type) => [type.type, type]))
   const all = [...typeNames, ...ofName.keys()].sort()
-  const ordered = query.sort === 'type' ? all : all.toReversed()
-  // Types are never removed, so the last one of the page before is still there.
-  const start = after ? ordered.indexOf(String(after[0])) + 1 : 0
-  const names = ordered.slice(start, start + limit + 1)
+  const isRising = query.sort === 'type'
+  const ordered = isRising ? all : all.toReversed()
+  // The last one of the page before may have been removed since.
+  const last = after === undefined ? undefined : String(after[0])
+  const isLeft = (name: string) => last === undefined || (isRising ? name > last : name < last)
+  const names = ordered.filter(isLeft).slice(0, limit + 1)
   const toInfo = (name: string) => {
     const { schema: _, ...info } = infoOf(ofName.get(name) ?? name)
     return info

@@ -1,9 +1,10 @@
-import { sql } from 'kysely'
+import { type AliasableExpression, type RawBuilder, sql } from 'kysely'
 import type { Db } from '#db/database.ts'
-import { inOrderOfCreation } from '#http/page.sql.ts'
+import { type CreationFilter, inOrderOfCreation } from '#http/page.sql.ts'
 import type { PageRequest } from '#http/page.ts'
 import { dayOf, type TenantId } from '#ids.ts'
 import type { PlacedEvent, StoredEvent } from './event.ts'
+import { selects } from './selector.ts'
 import { placeSelectedBy } from './selector.sql.ts'
 
 /** What an event says of itself, should its body have been erased. */
@@ -36,8 +37,8 @@ interface Row {
   position: string | null
 }
 
-function fromRow({ occurred_at: occurredAt, position, ...row }: Row): StoredEvent {
-  return { ...row, occurredAt, position: position === null ? null : Number(position) }
+function fromRow({ id, type, version, occurred_at: occurredAt, body, position }: Row): StoredEvent {
+  return { id, type, version, occurredAt, body, position: position === null ? null : Number(position) }
 }
 
 export async function findEvent(db: Db, tenantId: TenantId, id: string) {
@@ -49,35 +50,60 @@ export async function findEvent(db: Db, tenantId: TenantId, id: string) {
 }
 
 export interface EventFilter {
-  type?: string | undefined
+  /** Selectors; undefined is all. */
+  eventType?: readonly string[] | undefined
   occurredAfter?: string | undefined
   occurredBefore?: string | undefined
 }
 
-/** Newest first. */
+export interface EventPage {
+  events: StoredEvent[]
+  hasMore: boolean
+}
+
+/** Newest first; fewer than were asked for, where they would be too long for a page. */
 export async function pageEvents(
   db: Db,
   tenantId: TenantId,
-  { type, occurredAfter, occurredBefore }: EventFilter,
+  { eventType: selectors, occurredAfter, occurredBefore }: EventFilter,
   page: PageRequest,
-): Promise<StoredEvent[]> {
-  const columns = { prefix: 'evt', id: 'event.id', createdAt: 'event.occurred_at' } as const
+): Promise<EventPage> {
   const period = { createdAfter: occurredAfter, createdBefore: occurredBefore }
-  const newestFirst = { sort: '-createdAt', ...period } as const
+  const filter = { sort: '-createdAt', ...period } as const
   const query =
-    type === undefined
-      ? inOrderOfCreation(selectEvents(db, tenantId), columns, newestFirst, page)
-      : inOrderOfCreation(
-          selectEventsOfType(db, tenantId, type),
-          { ...columns, id: 'place.event_id' },
-          newestFirst,
-          page,
-        )
-  return (await query.execute()).map(fromRow)
+    selectors === undefined
+      ? inOrderOfCreation(selectEvents(db, tenantId), { ...columns, id: 'event.id' }, filter, page)
+      : newestOfTypes(db, tenantId, await typesOf(db, tenantId, selectors), filter, page)
+  const found = await bounded(db, query, sql`page.id desc`)
+  const events = found.slice(0, page.limit).filter(({ fits }) => fits)
+  return { events: events.map(fromRow), hasMore: events.length < found.length }
+}
+
+const columns = { prefix: 'evt', createdAt: 'event.occurred_at' } as const
+
+/** The newest of each type by itself, as the index has them, and of those the newest. */
+function newestOfTypes(
+  db: Db,
+  tenantId: TenantId,
+  types: readonly string[],
+  filter: CreationFilter,
+  page: PageRequest,
+) {
+  const wanted = sql<{ type: string }>`unnest(${types}::text[])`.as<'wanted'>(sql`wanted (type)`)
+  const type = sql.ref<string>('wanted.type')
+  const ofType = selectEventsOfType(db, tenantId, type)
+  const newest = inOrderOfCreation(ofType, { ...columns, id: 'place.event_id' }, filter, page)
+  return db
+    .selectFrom(wanted)
+    .crossJoinLateral(newest.as('newest'))
+    .select(['newest.id', 'newest.type', 'newest.version', 'newest.occurred_at', 'newest.body'])
+    .select('newest.position')
+    .orderBy('newest.id', 'desc')
+    .limit(page.limit + 1)
 }
 
 /** By way of the places, which know the type, and of what has no place yet. */
-function selectEventsOfType(db: Db, tenantId: TenantId, type: string) {
+function selectEventsOfType(db: Db, tenantId: TenantId, type: RawBuilder<string>) {
   return db
     .selectFrom((from) =>
       from
@@ -104,11 +130,24 @@ function selectEventsOfType(db: Db, tenantId: TenantId, type: string) {
     .select([...eventColumns, 'place.position'])
 }
 
+/** What selectors select of the types that a tenant has events of; what was removed is among them. */
+async function typesOf(db: Db, tenantId: TenantId, selectors: readonly string[]) {
+  if (!selectors.some((selector) => selector.endsWith('*'))) return [...new Set(selectors)]
+  const { rows } = await sql<{ type: string }>`
+    with recursive placed (type) as (
+      (select type from event_position where tenant_id = ${tenantId} order by type limit 1)
+      union all
+      select (select next.type from event_position as next
+        where next.tenant_id = ${tenantId} and next.type > placed.type order by next.type limit 1)
+      from placed where placed.type is not null
+    )
+    select type from placed where type is not null
+    union select type from event_pending where tenant_id = ${tenantId}`.execute(db)
+  return rows.map(({ type }) => type).filter((type) => selects(selectors, type))
+}
+
 /** Positions that one page of a feed looks through for events of its types. */
 const lookedThroughMax = 10_000
-
-/** A page of the feed ends once it is about as long as this. */
-const pageBytesMax = 1024 * 1024
 
 /** A page of the feed, and up to which position it has looked. */
 export interface FeedPage {
@@ -153,8 +192,8 @@ export async function pageFeed(
     .orderBy('place.position', 'asc')
     .limit(limit)
   if (types !== undefined) query = query.where(placeSelectedBy(types))
-  const found = await db.selectFrom(query.as('page')).select(boundedColumns).execute()
-  const events = found.filter(({ fits }) => fits).map(({ fits: _, ...row }) => placed(row))
+  const found = await bounded(db, query, sql`page.position`)
+  const events = found.filter(({ fits }) => fits).map(placed)
   const last = events.at(-1)?.position ?? start
   const isFull = found.length === limit || events.length < found.length
   if (isFull) return { events, lookedTo: last, head }
@@ -162,23 +201,26 @@ export async function pageFeed(
   return { events, lookedTo: Math.max(last, Math.min(head, start + lookedThroughMax)), head }
 }
 
-/** Whether an event still fits into its page; the first one always does, whatever its length. */
-const fits = sql<boolean>`coalesce(sum(octet_length(page.body)) over (
-  order by page.position rows between unbounded preceding and 1 preceding), 0) < ${sql.lit(pageBytesMax)}`
-
-/** What does not fit is not sent. */
-const boundedColumns = [
-  'page.id',
-  'page.type',
-  'page.version',
-  'page.occurred_at',
-  sql<Buffer | null>`case when ${fits} then page.body end`.as('body'),
-  'page.position',
-  fits.as('fits'),
-] as const
-
-function placed(row: Row & { position: string }): PlacedEvent {
+function placed(row: Row): PlacedEvent {
   return { ...fromRow(row), position: Number(row.position) }
+}
+
+/** A page ends once it is about as long as this. */
+const pageBytesMax = 1024 * 1024
+
+/**
+ * The rows in this order, and whether each still fits into the page: the first always does, whatever
+ * its length. What does not fit is not sent.
+ */
+function bounded(db: Db, query: AliasableExpression<Row>, order: RawBuilder<unknown>) {
+  const fits = sql<boolean>`coalesce(sum(octet_length(page.body)) over (
+    order by ${order} rows between unbounded preceding and 1 preceding), 0) < ${sql.lit(pageBytesMax)}`
+  return db
+    .selectFrom(query.as('page'))
+    .select(['page.id', 'page.type', 'page.version', 'page.occurred_at', 'page.position'])
+    .select([sql<Buffer | null>`case when ${fits} then page.body end`.as('body'), fits.as('fits')])
+    .orderBy(order)
+    .execute()
 }
 
 /** The first place that is left behind one, and the last of all; 0 where there is none. */

@@ -5,9 +5,11 @@ import { changedFieldsOf, pick } from '#http/merge-patch.ts'
 import type { Operation } from '#http/operation.ts'
 import { found, type Problem, problem } from '#http/problem.ts'
 import type { TenantId } from '#ids.ts'
-import { misfitsOf } from './own-schema.ts'
+import { misfitsOf } from './misfits.ts'
 import {
+  deleteOwnType,
   findOwnType,
+  findSubscribers,
   insertOwnType,
   lockOwnNames,
   lockOwnType,
@@ -21,11 +23,11 @@ import {
   patchOwnType,
   toOwnType,
 } from './own-type.ts'
-import { envelopeBytesMax, publishOwn } from './publish.ts'
+import { envelopeBytesMax, newOwnEvent, publishOwn } from './publish.ts'
 
 export const createEventType: Operation<'createEventType'> = async (_ctx, call, { body }, tx) => {
   const own = newOwnType(body, call.now)
-  refuse('invalid_request', judgeOwnType(own))
+  refuse('invalid_request', judgeOwnType(call.tenantId, own))
   await requireRoom(tx, call.tenantId, own.type)
 
   const view = toOwnType(own)
@@ -58,7 +60,7 @@ export const updateEventType: Operation<'updateEventType'> = async (
     { ...view, example: patched.example },
   )
   if (changedFields.length === 0) return { status: 200, body: before }
-  refuse('invalid_request', judgeOwnType(patched))
+  refuse('invalid_request', judgeOwnType(call.tenantId, patched))
   refuse('invalid_state', judgeChange(own, patched))
 
   updateOwnType(tx, call.tenantId, patched)
@@ -69,6 +71,19 @@ export const updateEventType: Operation<'updateEventType'> = async (
   return { status: 200, body: view }
 }
 
+export const deleteEventType: Operation<'deleteEventType'> = async (_ctx, call, { path }, tx) => {
+  const own = found(await lockOwnType(tx, call.tenantId, path.eventType))
+  const subscribers = await findSubscribers(tx, call.tenantId, own.type)
+  if (subscribers.length > 0) {
+    const detail = `It is named by ${subscribers.join(', ')}. Have them subscribe to others first.`
+    throw problem('resource_in_use', { detail })
+  }
+
+  deleteOwnType(tx, call.tenantId, own.type)
+  record(tx, call, 'event_type.deleted', own.type, { before: toOwnType(own) })
+  return { status: 204 }
+}
+
 export const createEvent: Operation<'createEvent'> = async (_ctx, call, { body }, tx) => {
   const own = await findOwnType(tx, call.tenantId, body.type)
   if (own === undefined) {
@@ -77,14 +92,18 @@ export const createEvent: Operation<'createEvent'> = async (_ctx, call, { body }
       errors: [{ pointer: '/type', code: 'reference_unknown', message }],
     })
   }
-  refuse('invalid_request', misfitsOf(JSON.stringify(own.schema), body.data, 'data'))
-  const event = publishOwn(tx, call, own, body.data)
+  // Its size comes first: holding data against a schema takes time by that.
+  const event = newOwnEvent(tx, call, own, body.data)
   if (event === undefined) {
     const message = `makes an event of more than ${envelopeBytesMax} bytes`
     throw refusal('invalid_request', [{ pointer: '/data', code: 'too_large', message }])
   }
-  record(tx, call, 'event.published', event.id, { after: { type: own.type } })
-  return { status: 202, body: { ...event, position: null } }
+  const schema = JSON.stringify(own.schema)
+  refuse('invalid_request', misfitsOf(call.tenantId, schema, body.data, 'data'))
+
+  publishOwn(tx, call, event)
+  record(tx, call, 'event.published', event.envelope.id, { after: { type: own.type } })
+  return { status: 202, body: { ...event.envelope, position: null } }
 }
 
 type Code = 'invalid_request' | 'invalid_state'

@@ -1,4 +1,4 @@
-import type { Selectable } from 'kysely'
+import { type Selectable, sql } from 'kysely'
 import { build, type Db } from '#db/database.ts'
 import { fetchOne, statement, touchingOne } from '#db/statement.ts'
 import type { Tx } from '#db/transact.ts'
@@ -69,6 +69,14 @@ function columnsOf(a: Written) {
   }
 }
 
+export function deleteOwnType(tx: Tx, tenantId: TenantId, type: string): void {
+  tx.queue(typeDelete.bind({ tenantId, type }))
+}
+
+const typeDelete = touchingOne('event_type_delete', 'conflict', (a: OneType) =>
+  build.deleteFrom('event_type').where('tenant_id', '=', a.tenantId).where('type', '=', a.type),
+)
+
 interface OneType {
   tenantId: TenantId
   type: string
@@ -95,6 +103,28 @@ function selectOne(a: OneType) {
     .select(columns)
     .where('tenant_id', '=', a.tenantId)
     .where('type', '=', a.type)
+}
+
+/** Endpoints and consumers that select the type by its very name: their ids, ten of them at most. */
+export async function findSubscribers(db: Db, tenantId: TenantId, type: string): Promise<string[]> {
+  const isNamed = sql<boolean>`${type} = any(event_types)`
+  const rows = await db
+    .selectFrom('webhook_endpoint')
+    .select('id')
+    .where('tenant_id', '=', tenantId)
+    .where('deleted_at', 'is', null)
+    .where(isNamed)
+    .unionAll(
+      db
+        .selectFrom('event_consumer')
+        .select('id')
+        .where('tenant_id', '=', tenantId)
+        .where(isNamed),
+    )
+    .orderBy('id')
+    .limit(10)
+    .execute()
+  return rows.map(({ id }) => id)
 }
 
 /** All of a tenant, in alphabetical order. */

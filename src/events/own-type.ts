@@ -1,7 +1,10 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { EventTypeInfo, EventTypeInput, EventTypePatch } from '#generated/types.ts'
 import { bodyError, type FieldError } from '#http/field-errors.ts'
 import { mergePatch } from '#http/merge-patch.ts'
-import { breakIn, type JsonObject, judgeSchema, misfitsOf } from './own-schema.ts'
+import type { TenantId } from '#ids.ts'
+import { misfitsOf } from './misfits.ts'
+import { breakIn, type JsonObject, judgeSchema, meaningOf } from './own-schema.ts'
 
 /**
  * A type of event of a tenant's *own*: its product publishes events of it, and they go the way of ours.
@@ -9,7 +12,7 @@ import { breakIn, type JsonObject, judgeSchema, misfitsOf } from './own-schema.t
  */
 export interface OwnType {
   type: string
-  /** Counts the changes of its schema. */
+  /** Counts the changes of what its schema means. */
   version: number
   description: string
   schema: JsonObject
@@ -30,29 +33,32 @@ export function newOwnType(
   return { type, version: 1, description, schema, example, createdAt: now, updatedAt: now }
 }
 
-/** A new version when its schema says something else. */
+/** A new version when its schema means something else. */
 export function patchOwnType(own: OwnType, patch: EventTypePatch, now: Date): OwnType {
   const schema = mergePatch(own.schema, patch.schema ?? {}) as JsonObject
   const example = mergePatch(own.example, patch.example ?? {}) as JsonObject
-  const isOther = JSON.stringify(schema) !== JSON.stringify(own.schema)
+  const isOther = !isDeepStrictEqual(meaningOf(schema), meaningOf(own.schema))
   const version = own.version + (isOther ? 1 : 0)
   const description = patch.description ?? own.description
   return { ...own, version, description, schema, example, updatedAt: now }
 }
 
 /** What is wrong with a type as it would be, by itself. */
-export function judgeOwnType({ schema, example }: Pick<OwnType, 'schema' | 'example'>) {
-  const errors: FieldError[] = judgeSchema(schema)
+export function judgeOwnType(
+  tenantId: TenantId,
+  { schema, example }: Pick<OwnType, 'schema' | 'example'>,
+): FieldError[] {
+  const errors = judgeSchema(tenantId, schema)
   if (errors.length > 0) return errors
   if (Buffer.byteLength(JSON.stringify(example)) > exampleBytesMax) {
     return [bodyError(['example'], 'too_large', 'is too large')]
   }
-  return misfitsOf(JSON.stringify(schema), example, 'example')
+  return misfitsOf(tenantId, JSON.stringify(schema), example, 'example')
 }
 
 /** What of a change would break readers of events, as an error at its place. */
 export function judgeChange(before: OwnType, after: OwnType): FieldError[] {
-  const steps = breakIn(before.schema, after.schema, ['schema'])
+  const steps = breakIn(meaningOf(before.schema), meaningOf(after.schema), ['schema'])
   if (steps === undefined) return []
   return [bodyError(steps, 'breaking', 'says something else than before, which breaks readers')]
 }

@@ -78,19 +78,28 @@ export interface OwnEnvelope extends Omit<EventEnvelope, 'type' | 'data'> {
   data: Record<string, unknown>
 }
 
-/** Queues an event of a tenant's own, whose data fits its type; undefined when it is too large. */
-export function publishOwn(
-  tx: Tx,
+/** An event of a tenant's own that is not published yet, with its bytes. */
+export interface OwnEvent {
+  envelope: OwnEnvelope
+  body: string
+}
+
+/** Undefined when it is too large. */
+export function newOwnEvent(
+  tx: Pick<Tx, 'newId'>,
   cause: Cause,
   { type, version }: { type: string; version: number },
   data: Record<string, unknown>,
-): OwnEnvelope | undefined {
-  const id = tx.newId('evt')
-  const envelope = { id, type, version, timestamp: cause.now.toISOString(), data }
+): OwnEvent | undefined {
+  const timestamp = cause.now.toISOString()
+  const envelope = { id: tx.newId('evt'), type, version, timestamp, data }
   const body = JSON.stringify(envelope)
-  if (Buffer.byteLength(body) > envelopeBytesMax) return undefined
+  return Buffer.byteLength(body) > envelopeBytesMax ? undefined : { envelope, body }
+}
+
+/** Queues an event of a tenant's own, whose data fits its type. */
+export function publishOwn(tx: Tx, cause: Cause, { envelope, body }: OwnEvent): void {
   queue(tx, cause, envelope, body, null)
-  return envelope
 }
 
 function queue(

@@ -1,11 +1,9 @@
 import { Readable } from 'node:stream'
-import { parameterError } from '#http/field-errors.ts'
 import type { Operation } from '#http/operation.ts'
-import { problem } from '#http/problem.ts'
+import { beyond, type PositionPlace } from './beyond.ts'
 import { conversation } from './conversation.ts'
 import { findHead } from './head.sql.ts'
-import { requireSelectable } from './selectable.ts'
-import type { SelectorPlace } from './selector.ts'
+import { inQuery, requireSelectable } from './selectable.ts'
 import { frameOf, greetingAt, type Piece } from './stream.ts'
 import { followEvents } from './streams.ts'
 
@@ -20,7 +18,7 @@ export const getEventStream: Operation<'getEventStream'> = async (
 ) => {
   const head = await findHead(db, call.tenantId)
   const after = headers['last-event-id'] ?? query.after ?? head
-  if (after > head) throw beyondHead(headers['last-event-id'] === undefined, head)
+  if (after > head) throw beyond(placeOf(headers), head)
   await requireSelectable(db, call.tenantId, query.eventType, inQuery)
 
   const from = { after, types: query.eventType }
@@ -31,17 +29,9 @@ export const getEventStream: Operation<'getEventStream'> = async (
   return { status: 200, body }
 }
 
-const inQuery: SelectorPlace = (at, code, message) =>
-  parameterError('query', 'eventType', code, `item ${at} ${message}`)
-
-/** Whoever names a position that was not given yet means another feed. */
-function beyondHead(isParameter: boolean, head: number) {
-  const place = isParameter ? { parameter: 'after' } : { header: 'last-event-id' }
-  const message = `must not be more than ${head}`
-  return problem('invalid_request', {
-    detail: `The last position there is ${head}.`,
-    errors: [{ ...place, code: 'maximum', message }],
-  })
+function placeOf(headers: { 'last-event-id'?: number }): PositionPlace {
+  const isHeader = headers['last-event-id'] !== undefined
+  return isHeader ? { header: 'last-event-id' } : { parameter: 'after' }
 }
 
 /**

@@ -142,10 +142,10 @@ function createHub(ctx: Context): Hub {
     openStreams.inc()
 
     /** Waits for a position behind this one, or the end; false when it was too long. */
-    async function rest(at: number): Promise<boolean> {
+    async function rest(at: number, ms: number): Promise<boolean> {
       const hasMore = () => stream.ending !== undefined || (heads.get(tenantId) ?? 0) > at
       const { promise, resolve } = Promise.withResolvers<boolean>()
-      const timer = setTimeout(() => resolve(false), streamLimits.aliveMs)
+      const timer = setTimeout(() => resolve(false), ms)
       resume = () => {
         if (hasMore()) resolve(true)
       }
@@ -157,6 +157,9 @@ function createHub(ctx: Context): Hub {
 
     async function* read(): AsyncGenerator<Piece> {
       let at = after
+      let toldAtMs = performance.now()
+      /** How long it may stay silent yet, whatever happens that its reader is not told of. */
+      const silenceMs = () => toldAtMs + streamLimits.aliveMs - performance.now()
       while (stream.ending === undefined) {
         const page = await pageFeed(db, tenantId, { after: at, limit: pageMax, types })
         for (const event of page.events) {
@@ -164,8 +167,13 @@ function createHub(ctx: Context): Hub {
           if (stream.ending !== undefined) return
         }
         at = page.lookedTo
-        if (at < page.head) continue
-        if (!(await rest(at))) yield { kind: 'alive', lookedTo: at }
+        if (page.events.length > 0) toldAtMs = performance.now()
+        do {
+          if (silenceMs() <= 0) {
+            yield { kind: 'alive', lookedTo: at }
+            toldAtMs = performance.now()
+          }
+        } while (at >= page.head && !(await rest(at, silenceMs())))
       }
     }
 

@@ -25,7 +25,7 @@ async function aKey(api: Api, expiresAt?: string): Promise<string> {
 }
 
 const warnedOf = async (api: Api) =>
-  (await api.get('/api/v1/events?type=api_key.expiring')).body.data.map(
+  (await api.get('/api/v1/events?eventType=api_key.expiring')).body.data.map(
     ({ data }: { data: { id: string } }) => `/api/v1/api-keys/${data.id}`,
   )
 
@@ -60,7 +60,7 @@ test('a tenant hears fourteen, three and one day before a key stops working, eac
     world.step(-days * dayMs)
   }
   expect(heard).toEqual([0, 0, 1, 1, 2, 2, 3])
-  const { body } = await api.get('/api/v1/events?type=api_key.expiring&limit=1')
+  const { body } = await api.get('/api/v1/events?eventType=api_key.expiring&limit=1')
   expect(body.data[0].data).toEqual((await api.get(key)).body)
 })
 

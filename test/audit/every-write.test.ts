@@ -248,6 +248,10 @@ const deeds: Partial<Record<OperationId, Deed>> = {
     const { body } = await admin.post(`${path}/batches`)
     return await admin.post(`${path}/commits`, { batchId: body.id })
   }, 'event_consumer.committed'),
+  updateEventConsumer: deed(
+    async () => admin.patch(await aConsumer(), { position: 1 }),
+    'event_consumer.updated',
+  ),
   deleteEventConsumer: deed(async () => admin.delete(await aConsumer()), 'event_consumer.deleted'),
   createInboundSource: deed(
     () => admin.post('/api/v1/inbound-sources', inbound),
@@ -279,6 +283,10 @@ const deeds: Partial<Record<OperationId, Deed>> = {
     const { type } = (await anEventType()).body
     return await admin.patch(`/api/v1/event-types/${type}`, { description: 'Other' })
   }, 'event_type.updated'),
+  deleteEventType: deed(async () => {
+    const { type } = (await anEventType()).body
+    return await admin.delete(`/api/v1/event-types/${type}`)
+  }, 'event_type.deleted'),
   createEvent: deed(async () => {
     const { type } = (await anEventType()).body
     return await admin.post('/api/v1/events', { type, data: {} })

@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path'
 import type { Ajv2020 } from 'ajv/dist/2020.js'
 import fc from 'fast-check'
 import { afterAll, describe, test } from 'vitest'
-import { eventTypes } from '#generated/events.ts'
+import { type EventType, eventTypes } from '#generated/events.ts'
 import { type Route, routes } from '#generated/routes.ts'
 import { contractFiles } from '../../scripts/generate/files.ts'
 import { asObject, follow, type Json, lookUp } from '../../scripts/generate/json.ts'
@@ -22,6 +22,24 @@ const { Ajv2020: Constructor } = createRequire(import.meta.url)('ajv/dist/2020.j
 /** ajv as it comes, compiling the bundle in memory: it must agree with what we laid out. */
 const oracle = new Constructor({ strict: false, formats, multipleOfPrecision: 6 })
 oracle.addSchema({ $id: 'house:', ...document })
+
+interface ToldEvent {
+  id: string
+  type: string
+}
+
+interface Contract {
+  paths: {
+    '/events/stream': {
+      get: {
+        responses: {
+          '200': { content: { 'text/event-stream': { examples: { one: { value: string } } } } }
+        }
+      }
+    }
+  }
+  components: { schemas: { EventStreamItem: { examples: { event: ToldEvent }[] } } }
+}
 
 interface Sample {
   name: string
@@ -79,6 +97,19 @@ describe('the validators say what the contract says', () => {
       for (const [other, { validate }] of types) {
         assert.equal(validate(example), type === other, `${type} as ${other}: ${errorOf(validate)}`)
       }
+    }
+  })
+
+  test('the events in the examples of a stream are such events', () => {
+    const { paths, components } = document as unknown as Contract
+    const { examples } = paths['/events/stream'].get.responses['200'].content['text/event-stream']
+    const lines = examples.one.value.split('\n').filter((line) => line.startsWith('data: '))
+    const told = lines.map((line) => JSON.parse(line.slice('data: '.length)))
+    const items = components.schemas.EventStreamItem.examples.map(({ event }) => event)
+    assert.ok(told.length > 0)
+    for (const event of [...told, ...items]) {
+      const { validate } = eventTypes[event.type as EventType]
+      assert.ok(validate(event), `${event.id}: ${errorOf(validate)}`)
     }
   })
 

@@ -47,7 +47,7 @@ test('a write of a row that somebody holds is told within seconds to come back, 
 
   await intruder.query('rollback')
   expect((await rename(held.id)).body).toMatchObject({ name: 'Renamed', revision: 2 })
-  const events = (await api.get('/api/v1/events?type=client.updated')).body.data
+  const events = (await api.get('/api/v1/events?eventType=client.updated')).body.data
   expect(events.filter(({ data }: { data: { id: string } }) => data.id === held.id)).toHaveLength(1)
 })
 

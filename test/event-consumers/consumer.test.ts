@@ -49,7 +49,8 @@ test('one that begins now is handed nothing of before, one behind a position wha
   expect(positionsOf(await fetchBatch(api, now))[0]).toBe(all.length + 1)
   expect(positionsOf(await fetchBatch(api, second))[0]).toBe(2)
   const reply = await api.post('/api/v1/event-consumers', { name: 'X', startAfter: 1_000 })
-  expect(refusedWith(reply, 'invalid_state').errors[0].pointer).toBe('/startAfter')
+  const { errors } = refusedWith(reply, 'invalid_request')
+  expect(errors).toMatchObject([{ pointer: '/startAfter', code: 'maximum' }])
 })
 
 test('while a batch is out nobody gets another; once its lease ended, its events are handed out again', async () => {
@@ -92,7 +93,7 @@ test('a part of a batch can be committed; the rest stays leased, and nothing beh
   const part = await commit(api, consumer, id, 1)
   expect(part.body).toMatchObject({ position: 1, leasedTo: lastPosition })
   refusedWith(await api.post(`${consumer}/batches`), 'batch_leased')
-  const far = refusedWith(await commit(api, consumer, id, lastPosition + 1), 'invalid_state')
+  const far = refusedWith(await commit(api, consumer, id, lastPosition + 1), 'invalid_request')
   expect(far.errors[0].pointer).toBe('/position')
   expect((await commit(api, consumer, id, 0)).body.position).toBe(1)
   const rest = await commit(api, consumer, id, lastPosition)
@@ -131,7 +132,7 @@ test('one for some types is handed those alone, is moved over the others, and it
   const ids = [await aClient(api, 'Ada'), await aClient(api, 'Bob')]
   await api.patch(`/api/v1/clients/${ids[0]}`, { phone: '1' })
   await world.drain()
-  const happenedAt = (await api.get('/api/v1/events?type=client.created')).body.data[1].timestamp
+  const happenedAt = (await api.get('/api/v1/events?eventType=client.created')).body.data[1].timestamp
   world.step(60_000)
   const { body: lag } = await api.get(`${consumer}/lag`)
   expect(lag).toMatchObject({
@@ -179,6 +180,59 @@ test('a hundred consumers are enough; a removed one is gone and told of', async 
   refusedWith(await api.get(first), 'not_found')
   await aConsumer(api)
   await world.drain()
-  const { body } = await api.get('/api/v1/events?type=event_consumer.deleted')
+  const { body } = await api.get('/api/v1/events?eventType=event_consumer.deleted')
   expect(first.endsWith(body.data[0].data.id)).toBe(true)
+})
+
+test('one that is put at another place is handed what is behind that, and what was out is void', async () => {
+  const api = await world.newTenant()
+  const consumer = await aConsumer(api, { startAfter: 0 })
+  await aClient(api)
+  await world.drain()
+  const head = (await everything(world, api)).length
+  const first = await fetchBatch(api, consumer, { limit: 2 })
+  const back = await api.patch(consumer, { position: 1 })
+  expect(back).toMatchObject({ status: 200, body: { position: 1, leasedTo: null, leasedUntil: null } })
+  refusedWith(await commit(api, consumer, first.id), 'lease_lost')
+  const again = await fetchBatch(api, consumer)
+  expect(positionsOf(again)[0]).toBe(2)
+  // What was committed cannot be committed once more from before that.
+  await commit(api, consumer, again.id)
+  await api.patch(consumer, { position: 0 })
+  refusedWith(await commit(api, consumer, again.id), 'lease_lost')
+  expect(positionsOf(await fetchBatch(api, consumer))[0]).toBe(1)
+  await api.patch(consumer, { position: head })
+  expect((await api.post(`${consumer}/batches`)).status).toBe(204)
+  const { errors } = refusedWith(await api.patch(consumer, { position: head + 1 }), 'invalid_request')
+  expect(errors).toMatchObject([{ pointer: '/position', code: 'maximum' }])
+})
+
+test('one that gets other types is handed those, and whoever has not seen it changes nothing', async () => {
+  const api = await world.newTenant()
+  const consumer = await aConsumer(api, { startAfter: 0, eventTypes: ['client.created'] })
+  const id = await aClient(api)
+  await api.patch(`/api/v1/clients/${id}`, { phone: '1' })
+  await world.drain()
+  const out = await fetchBatch(api, consumer)
+  const renamed = await api.patch(consumer, { name: 'Cellar' })
+  expect(renamed.body).toMatchObject({ name: 'Cellar', leasedTo: out.lastPosition })
+  refusedWith(await api.patch(consumer, { name: 'X' }, { 'if-match': '"1"' }), 'precondition_failed')
+  const stray = refusedWith(await api.patch(consumer, { eventTypes: ['x.*'] }), 'invalid_request')
+  expect(stray.errors[0].pointer).toBe('/eventTypes/0')
+  const { revision } = renamed.body
+  const seen = { 'if-match': `"${revision}"` }
+  const other = await api.patch(consumer, { eventTypes: ['client.updated'] }, seen)
+  expect(other.body).toMatchObject({ leasedTo: null, position: 0, revision: revision + 1 })
+  const batch = await fetchBatch(api, consumer)
+  expect(batch.data.map(({ type }) => type)).toEqual(['client.updated'])
+  await commit(api, consumer, batch.id)
+  const same = await api.patch(consumer, { eventTypes: ['client.updated'] })
+  expect(same.body.revision).toBe(revision + 3)
+  const stranger = await world.newTenant()
+  refusedWith(await stranger.patch(consumer, { position: 0 }), 'not_found')
+  await world.drain()
+  const told = await api.get('/api/v1/events?eventType=event_consumer.updated')
+  expect(told.body.data.map(({ changedFields }: { changedFields: string[] }) => changedFields)).toEqual(
+    [['eventTypes', 'leasedTo', 'leasedUntil'], ['name']],
+  )
 })

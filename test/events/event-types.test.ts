@@ -62,7 +62,7 @@ test('every type of the contract is listed, with an example, in either order and
 test('a type that the contract does not have is refused', async () => {
   const reply = await world.api.get('/api/v1/event-types/client.eaten')
   expect([400, 404]).toContain(reply.status)
-  refusedWith(await world.api.get('/api/v1/events?type=client.eaten'), 'invalid_request')
+  refusedWith(await world.api.get('/api/v1/events?eventType=client.eaten'), 'invalid_request')
 })
 
 const within = { timeout: 30_000 }
@@ -132,6 +132,7 @@ test('every event type of the contract is published', async () => {
   await api.delete(`/api/v1/${path}`)
 
   const consumer = await make('event-consumers', { name: 'Warehouse' })
+  await api.patch(`/api/v1/event-consumers/${consumer.id}`, { name: 'Cellar' })
   await api.delete(`/api/v1/event-consumers/${consumer.id}`)
 
   const now = world.ctx.clock.now().getTime()

@@ -100,7 +100,7 @@ test('what was rolled back never happened', async () => {
   anotherWorker(world)
   await publishAtOnce(world, tenant, client, 1)
   await until(isSequenced)
-  const { events } = await readFeed(api, '', '&limit=50&type=client.created')
+  const { events } = await readFeed(api, '', '&limit=50&eventType=client.created')
   expect(events).toHaveLength(2)
   const positions = await positionsOf(tenant)
   expect(positions).toEqual(upTo(positions.length))

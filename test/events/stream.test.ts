@@ -6,6 +6,7 @@ import { anotherWorker, aReceiver } from '../webhooks/fixture.ts'
 import { type Api, refusedWith, startWorld, type World } from '../world.ts'
 import { aTypeOfOnesOwn } from './fixture.ts'
 
+import { openSocket } from './socket-reader.ts'
 import { readStream, type StreamReader } from './stream-reader.ts'
 
 let world: World
@@ -117,6 +118,28 @@ test('a stream of some types tells those alone, and its signs of life move it pa
   await expect.poll(() => reader.lastId(), within).toBe(head)
   const types = reader.told.map(({ data }) => JSON.parse(data).type)
   expect(types).toEqual(['client.updated', 'client.deleted'])
+})
+
+test('a stream of some types gives signs of life while others keep happening, in both of its ways', async () => {
+  streamLimits.aliveMs = 900
+  const api = await world.newTenant()
+  const reader = await follow(api, '?after=0&eventType=payment.*')
+  const socket = await openSocket(world, api, '?after=0&eventType=payment.*')
+  let isBusy = true
+  // One of them comes before every 900 ms are over, so that the streams never rest for so long.
+  const others = (async () => {
+    while (isBusy) {
+      await writing(api, 1)
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+  })()
+  await expect.poll(() => reader.lastId(), within).toBeGreaterThan(0)
+  await expect.poll(() => socket.lastPosition(), within).toBeGreaterThan(0)
+  isBusy = false
+  await others
+  expect(reader.told).toEqual([])
+  expect(socket.told.slice(1).every(({ kind }) => kind === 'ALIVE')).toBe(true)
+  socket.socket.close()
 })
 
 test('a stream may be of types that begin alike, and of types of one’s own', async () => {

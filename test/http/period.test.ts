@@ -52,7 +52,7 @@ test('events are cut by when they happened, and by type, also before they have a
   const ids = made.map(({ id }) => id)
   const since = `occurredAfter=${made[3]?.createdAt}`
   expect(await list(since)).toEqual(ids.slice(3).reverse())
-  expect(await list(`${since}&type=client.created`)).toEqual(ids.slice(3).reverse())
+  expect(await list(`${since}&eventType=client.created`)).toEqual(ids.slice(3).reverse())
   expect(await list('type=client.updated')).toEqual([])
   expect(await list('type=client.created&limit=4')).toEqual(ids.slice(2).reverse())
 

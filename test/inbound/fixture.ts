@@ -71,7 +71,7 @@ export function receiptsOf(world: World, sourceId: string) {
 
 /** What the tenant was told of the webhooks of a source. */
 export async function eventsOf(api: Api, sourceId: string) {
-  const { body } = await api.get('/api/v1/events?type=inbound.received&limit=200')
+  const { body } = await api.get('/api/v1/events?eventType=inbound.received&limit=200')
   return body.data.filter(
     (event: { data: { sourceId: string } }) => event.data.sourceId === sourceId,
   )

@@ -217,7 +217,7 @@ test('a payload that is not what the scheme promises is kept, acknowledged, and 
   expect(receipt).toMatchObject({ status: 'QUARANTINED', forward_count: 0 })
   expect(receipt?.body?.toString()).toBe('<xml/>')
   expect(await eventsOf(api, source.id)).toEqual([])
-  const told = await api.get('/api/v1/events?type=inbound.quarantined')
+  const told = await api.get('/api/v1/events?eventType=inbound.quarantined')
   expect(told.body.data[0].data).toMatchObject({ id: receipt?.id, isDrift: true })
 })
 

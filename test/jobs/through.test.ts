@@ -47,7 +47,7 @@ async function becomes(path: string, status: string) {
 async function told(type: string, id: string) {
   let found: { data: object } | undefined
   await until(async () => {
-    const { data } = (await api.get(`/api/v1/events?type=${type}`)).body
+    const { data } = (await api.get(`/api/v1/events?eventType=${type}`)).body
     found = data.find((event: { data: { id: string } }) => event.data.id === id)
     return found !== undefined
   })

@@ -26,7 +26,7 @@ async function anOffer(api: Api, ...steps: string[]): Promise<string> {
 }
 
 const toldOf = async (api: Api) =>
-  (await api.get('/api/v1/events?type=proposal.expired')).body.data.map(
+  (await api.get('/api/v1/events?eventType=proposal.expired')).body.data.map(
     ({ data }: { data: object }) => data,
   )
 

@@ -168,9 +168,9 @@ test('while somebody writes, a day that is too old keeps nobody waiting, and goe
 test('a feed begins at the oldest event that is left, also for whoever was away for months', async () => {
   const reader = await world.newTenant()
   for (let count = 0; count < 3; count += 1) await anOldEvent(world, reader, 98)
-  const ofClients = '&limit=50&type=client.created'
+  const ofClients = '&limit=50&eventType=client.created'
   const { cursor } = await readFeed(reader, '', ofClients)
-  const first = await reader.get('/api/v1/events?sort=position&limit=1&type=client.created')
+  const first = await reader.get('/api/v1/events?sort=position&limit=1&eventType=client.created')
   expect(first.body.data).toHaveLength(1)
   // More places than one page looks through, all of them gone.
   await world.query(

@@ -36,7 +36,7 @@ test('a write on a day that nobody made a partition for has it made, and is done
   world.step(dayMs)
   const created = await api.post('/api/v1/clients', { name: 'Ada', currency: 'EUR' })
   expect(created.status).toBe(201)
-  const { body } = await api.get('/api/v1/events?type=client.created')
+  const { body } = await api.get('/api/v1/events?eventType=client.created')
   expect(body.data.map(({ data }: { data: { id: string } }) => data.id)).toEqual([created.body.id])
   // What was looked up is good for a second.
   await expect.poll(async () => (await aheadOf()).status, { timeout: 5_000 }).toBe('PASS')

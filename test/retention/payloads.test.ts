@@ -87,7 +87,7 @@ test('payloads go when the tenant says, for that tenant only; that something hap
   expect((await eventOf(other, theirs)).data).toMatchObject({ name: 'Ada' })
   expect(await answerOf(api, delivery)).toBeNull()
   expect(await answerOf(api, later)).toBe('what it answered')
-  for (const list of ['?limit=200', '?sort=position&limit=200', '?type=client.created']) {
+  for (const list of ['?limit=200', '?sort=position&limit=200', '?eventType=client.created']) {
     const { status, body } = await api.get(`/api/v1/events${list}`)
     expect(status).toBe(200)
     expect(body.data.find(({ id }: { id: string }) => id === old)).toMatchObject({ data: null })

@@ -81,7 +81,7 @@ test('the audit and the event tell which headers changed and when', async () => 
   const entries = await api.get('/api/v1/audit-entries?action=webhook_endpoint.updated')
   expect(namesOf(entries.body.data[0].before)).toEqual(['authorization'])
   expect(namesOf(entries.body.data[0].after)).toEqual(['authorization', 'x-env'])
-  const events = await api.get('/api/v1/events?type=webhook_endpoint.updated')
+  const events = await api.get('/api/v1/events?eventType=webhook_endpoint.updated')
   expect(events.body.data[0]).toMatchObject({ changedFields: ['customHeaders'] })
 })
 

@@ -17,7 +17,7 @@ test('an event is delivered to just these endpoints, past what they subscribed t
   await anEndpoint(api, other.url, ['payment.received'])
   await createClients(api)
   await world.drain()
-  const eventId = (await api.get('/api/v1/events?type=client.created')).body.data[0].id
+  const eventId = (await api.get('/api/v1/events?eventType=client.created')).body.data[0].id
   const request = { eventId, endpointIds: [endpoint.id], options: { priority: 'HIGH' } }
   const key = { 'idempotency-key': 'deliver-it-now' }
   const reply = await api.post(path, request, key)
@@ -47,7 +47,7 @@ test('one of high priority is due before all that waits for its endpoint, anothe
     await anEndpoint(still.api, receiver.url),
   ]
   await createClients(still.api)
-  const eventId = (await still.api.get('/api/v1/events?type=client.created')).body.data[0].id
+  const eventId = (await still.api.get('/api/v1/events?eventType=client.created')).body.data[0].id
   const ask = async (options: object, endpointIds = [busy.id]) => {
     const { body } = await still.api.post(path, { eventId, endpointIds, options })
     return body.deliveries.map((one: { nextAttemptAt: string }) => Date.parse(one.nextAttemptAt))
@@ -69,7 +69,7 @@ test('what is not there, is another’s, or too old is refused, and it says whic
   const [own, theirs] = [await anEndpoint(api, url), await anEndpoint(neighbour, url)]
   await createClients(api)
   await world.drain()
-  const eventId = (await api.get('/api/v1/events?type=client.created')).body.data[0].id
+  const eventId = (await api.get('/api/v1/events?eventType=client.created')).body.data[0].id
   const ask = (body: object) => api.post(path, { eventId, endpointIds: [own.id], ...body })
   const pointerOf = (reply: Awaited<ReturnType<typeof ask>>) =>
     refusedWith(reply, 'reference_unknown').errors[0].pointer

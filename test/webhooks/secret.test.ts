@@ -139,7 +139,7 @@ test('endpoints hear that their secrets changed, and whoever reads the audit see
   const receiver = await aReceiver()
   const endpoint = await anEndpointOfOurs(receiver)
   await rotate(endpoint)
-  const events = await api.get('/api/v1/events?type=webhook_endpoint.updated')
+  const events = await api.get('/api/v1/events?eventType=webhook_endpoint.updated')
   expect(events.body.data[0]).toMatchObject({ changedFields: ['signingSecrets'] })
   const audit = await api.get('/api/v1/audit-entries?action=webhook_endpoint.secret_rotated')
   const [entry] = audit.body.data

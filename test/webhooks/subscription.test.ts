@@ -145,7 +145,7 @@ test.each(faults)(
 test('a preview tells of an event whether it would be delivered, and what decides', async () => {
   const api = await world.newTenant()
   const id = await createClient(api, 'Ada', 'GBP')
-  const { body } = await api.get('/api/v1/events?type=client.created')
+  const { body } = await api.get('/api/v1/events?eventType=client.created')
   const eventId = body.data.find(({ data }: { data: { id: string } }) => data.id === id).id
   const preview = async (more: object) => {
     const reply = await api.post('/api/v1/webhook-previews', { eventId, ...more })

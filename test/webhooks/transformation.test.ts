@@ -31,7 +31,7 @@ test('what the transformation makes is what is sent and signed, under the id of 
   await world.drain()
   const [request] = receiver.verified(secret)
   expect(String(request?.body)).toBe('{"text":"Hello Ada"}')
-  const { body } = await api.get('/api/v1/events?type=client.created')
+  const { body } = await api.get('/api/v1/events?eventType=client.created')
   expect(request?.headers['webhook-id']).toBe(body.data[0].id)
   expect(JSON.parse(String(plain.receiver.requests[0]?.body)).data.name).toBe('Ada')
 })
