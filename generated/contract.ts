@@ -385,7 +385,11 @@ export interface paths {
         delete: operations["deleteEventConsumer"];
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Change an event consumer
+         * @description Renames a consumer, gives it other events, or puts it at another place in the feed, to be handed events again or to skip some. With `eventTypes` or `position` the batch that is out is void: its commits are refused with `lease_lost`, and the next batch can be fetched at once.
+         */
+        patch: operations["updateEventConsumer"];
         trace?: never;
     };
     "/api/v1/event-consumers/{eventConsumerId}/batches": {
@@ -486,12 +490,16 @@ export interface paths {
         get: operations["getEventType"];
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Remove a type of event of your own
+         * @description Removes a type of event of your own: none of it is published any more. Its events stay, and are read and delivered as before. While endpoints or consumers subscribe to it by its name, `resource_in_use` names them; selectors such as `custom.order.*` do not hinder. If you register a type of the same name again, its versions begin at 1.
+         */
+        delete: operations["deleteEventType"];
         options?: never;
         head?: never;
         /**
          * Change a type of event of your own
-         * @description Changes a type of event of your own, as a JSON merge patch. A schema that says more makes a new version, in which events are published from then on. What would break a reader is refused with `invalid_state`.
+         * @description Changes a type of event of your own, as a JSON merge patch. A schema that demands more makes a new version, in which events are published from then on; to describe it otherwise makes none. What would break a reader is refused with `invalid_state`.
          */
         patch: operations["updateEventType"];
         trace?: never;
@@ -505,7 +513,7 @@ export interface paths {
         };
         /**
          * List events
-         * @description What happened in your tenant; events are kept for 90 days. With `sort=position` this is a feed to follow instead of, or besides, webhooks: it runs oldest first, without gaps or repetitions, and its `nextCursor` is never `null`, so keep it and ask again later for what is new. A page of the feed may be empty although more follows: go on while `nextCursor` changes. Whoever comes back after more than 90 days goes on at the oldest event that is left: positions are dense, so a jump from one `position` to the next, where no `type` is asked for, tells what is gone.
+         * @description What happened in your tenant; events are kept for 90 days. A page ends early once it is about 1 MiB long: go on with its `nextCursor`. With `sort=position` this is a feed to follow instead of, or besides, webhooks: it runs oldest first, without gaps or repetitions, and its `nextCursor` is never `null`, so keep it and ask again later for what is new. A page of the feed may be empty although more follows: go on while `nextCursor` changes. Whoever comes back after more than 90 days goes on at the oldest event that is left: positions are dense, so a jump from one `position` to the next, where no `eventType` is asked for, tells what is gone.
          */
         get: operations["listEvents"];
         put?: never;
@@ -552,7 +560,8 @@ export interface paths {
          * @description Your feed as Server-Sent Events: what is there behind `after`, and then each event a moment after
          *     it happened, in the same order as the feed. `data` is the body of a webhook, and `id` its
          *     position, from which a client that comes back with `Last-Event-ID` goes on; without that and
-         *     `after` it begins now. The position that it begins behind comes first. Every 15 seconds there is a sign of life, with the position up to which was
+         *     `after` it begins now. The position that it begins behind comes first. Whenever there was nothing for
+         *     you for 15 seconds, whatever else happened, a sign of life comes with the position up to which was
          *     looked. The last event of a stream that we end is `end`, with the reason: `SHUTDOWN`, when the
          *     process stops, `ACCESS`, when the key may not read it any more, or `UNAVAILABLE`; connect again
          *     after the `retry` that comes with it. Who does not read for 30 seconds is cut off. In each process
@@ -2808,6 +2817,82 @@ export interface webhooks {
             requestBody: {
                 content: {
                     "application/json": components["schemas"]["EventConsumerDeletedEvent"];
+                };
+            };
+            responses: {
+                /** @description You have it. We do not send it to you again. */
+                "2XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description You do not want any more. We disable the endpoint. */
+                410: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "event_consumer.updated": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * An event consumer was changed
+         * @description An event consumer was changed. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
+                    "webhook-id": components["parameters"]["WebhookId"];
+                    /**
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
+                     * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
+                     */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                    /**
+                     * @description When this attempt was sent, in seconds since 1970. Refuse what is more than five minutes off.
+                     * @example 1770199200
+                     */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
+                    /**
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
+                     */
+                    "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["EventConsumerUpdatedEvent"];
                 };
             };
             responses: {
@@ -6432,7 +6517,7 @@ export interface components {
             batchId: components["schemas"]["EventBatchId"];
             /**
              * Format: int64
-             * @description The last position that you are done with. Without it, the whole batch. One behind the end of the batch is refused with `invalid_state`.
+             * @description The last position that you are done with. Without it, the whole batch. One behind the end of the batch is refused with `invalid_request`.
              */
             position?: number;
         };
@@ -6497,7 +6582,7 @@ export interface components {
              */
             position: number;
             revision: components["schemas"]["Revision"];
-            /** @description When a batch was last handed out or committed. */
+            /** @description When a batch was last handed out or committed, or the consumer was changed. */
             updatedAt: components["schemas"]["Timestamp"];
         };
         /** @description A new event consumer. */
@@ -6513,7 +6598,7 @@ export interface components {
             name: string;
             /**
              * Format: int64
-             * @description The position behind which it begins. `0` is the oldest event that is left; without it, only what happens from now on. A position that was not given yet is refused with `invalid_state`.
+             * @description The position behind which it begins. `0` is the oldest event that is left; without it, only what happens from now on. One behind the last that there is, is refused with `invalid_request`.
              */
             startAfter?: number;
         };
@@ -6547,6 +6632,37 @@ export interface components {
             data: components["schemas"]["EventConsumerInfo"][];
             nextCursor: components["schemas"]["NextCursor"];
         };
+        /** @description Changes to an event consumer, as a JSON merge patch: what is absent stays. */
+        EventConsumerPatch: {
+            /** @description Which events it is for, from its position on. */
+            eventTypes?: components["schemas"]["EventTypeSelector"][];
+            /** @description What you call it. */
+            name?: string;
+            /**
+             * Format: int64
+             * @description The position behind which it goes on: an earlier one to be handed events again, a later one to skip some. `0` is the oldest event that is left. One behind the last that there is, is refused with `invalid_request`.
+             */
+            position?: number;
+        };
+        /** @description An event consumer was changed. */
+        EventConsumerUpdatedEvent: {
+            /** @description The names of the fields of `data` that changed. */
+            changedFields: string[];
+            data: components["schemas"]["EventConsumerInfo"];
+            id: components["schemas"]["EventId"];
+            /** @description When it happened. */
+            timestamp: components["schemas"]["Timestamp"];
+            /**
+             * @description What happened.
+             * @constant
+             */
+            type: "event_consumer.updated";
+            /**
+             * @description The version of the shape of `data`.
+             * @constant
+             */
+            version: 1;
+        };
         /** @description A fact: something happened to a resource. Events never change. This is the general form; each type narrows it, and webhooks carry exactly these bytes. */
         EventEnvelope: {
             /** @description The names of the fields that changed. Only `*.updated` events have it. */
@@ -6566,7 +6682,7 @@ export interface components {
             type: components["schemas"]["EventTypeName"];
             /**
              * Format: int32
-             * @description The version of the shape of `data` for this type. It rises only when a change would break a reader.
+             * @description The version of the shape of `data` for this type. Of our types it rises only when a change would break a reader. Of your own (`custom.…`) it rises with each change of what the schema demands, none of which breaks a reader; what only describes it is no such change.
              */
             version: number;
         };
@@ -6584,7 +6700,7 @@ export interface components {
             type: components["schemas"]["CustomEventTypeName"];
         };
         /**
-         * @description Nothing new: a sign of life, every 15 seconds. `position` is how far was looked; go on from there.
+         * @description A sign of life, when there was nothing for you for 15 seconds. `position` is how far was looked; go on from there.
          * @example {
          *       "kind": "ALIVE",
          *       "position": 4730
@@ -6631,12 +6747,23 @@ export interface components {
          *       "kind": "EVENT",
          *       "position": 4712,
          *       "event": {
-         *         "id": "evt_01kgm1m1e0e6sb9yktma9jmx8j",
+         *         "id": "evt_01kgm1qpm0f6g9jm1tvf4pz5kk",
          *         "type": "payment.received",
          *         "version": 1,
-         *         "timestamp": "2026-02-04T10:02:00.000Z",
+         *         "timestamp": "2026-02-04T10:04:00.000Z",
          *         "data": {
-         *           "id": "pay_01kgm1m1e0e6sb9yktma9jmx8j"
+         *           "id": "pay_01kgm1qpm0fakv50e9xz6f7ra2",
+         *           "amount": 100,
+         *           "currency": "USD",
+         *           "clientId": "cli_01kgm1m1e0fe6b5k691h14rrmc",
+         *           "invoiceId": null,
+         *           "method": "CARD",
+         *           "status": "RECEIVED",
+         *           "receivedAt": "2026-02-04T10:04:00.000Z",
+         *           "refundedAmount": 0,
+         *           "createdAt": "2026-02-04T10:04:00.000Z",
+         *           "updatedAt": "2026-02-04T10:04:00.000Z",
+         *           "revision": 1
          *         }
          *       }
          *     }
@@ -6710,7 +6837,7 @@ export interface components {
          * @description What happened: a noun and a verb in the past tense. New types are added over time, so ignore those that you do not know.
          * @enum {string}
          */
-        EventType: "organization.created" | "api_key.created" | "api_key.updated" | "api_key.rotated" | "api_key.revoked" | "api_key.expiring" | "api_key.suspicious" | "service_account.created" | "service_account.updated" | "service_account.deleted" | "client.created" | "client.updated" | "client.deleted" | "proposal.created" | "proposal.updated" | "proposal.deleted" | "proposal.sent" | "proposal.accepted" | "proposal.declined" | "proposal.expired" | "invoice.created" | "invoice.updated" | "invoice.issued" | "invoice.paid" | "invoice.voided" | "payment.received" | "payment.refunded" | "webhook_endpoint.created" | "webhook_endpoint.updated" | "webhook_endpoint.deleted" | "webhook_endpoint.disabled" | "webhook_endpoint.failing" | "webhook_endpoint.recovered" | "webhook_endpoint.tested" | "event_consumer.created" | "event_consumer.deleted" | "inbound_source.created" | "inbound_source.updated" | "inbound_source.deleted" | "inbound.received" | "inbound.quarantined" | "job.succeeded" | "job.failed" | "job.cancelled" | "job_schedule.created" | "job_schedule.updated" | "job_schedule.deleted";
+        EventType: "organization.created" | "api_key.created" | "api_key.updated" | "api_key.rotated" | "api_key.revoked" | "api_key.expiring" | "api_key.suspicious" | "service_account.created" | "service_account.updated" | "service_account.deleted" | "client.created" | "client.updated" | "client.deleted" | "proposal.created" | "proposal.updated" | "proposal.deleted" | "proposal.sent" | "proposal.accepted" | "proposal.declined" | "proposal.expired" | "invoice.created" | "invoice.updated" | "invoice.issued" | "invoice.paid" | "invoice.voided" | "payment.received" | "payment.refunded" | "webhook_endpoint.created" | "webhook_endpoint.updated" | "webhook_endpoint.deleted" | "webhook_endpoint.disabled" | "webhook_endpoint.failing" | "webhook_endpoint.recovered" | "webhook_endpoint.tested" | "event_consumer.created" | "event_consumer.updated" | "event_consumer.deleted" | "inbound_source.created" | "inbound_source.updated" | "inbound_source.deleted" | "inbound.received" | "inbound.quarantined" | "job.succeeded" | "job.failed" | "job.cancelled" | "job_schedule.created" | "job_schedule.updated" | "job_schedule.deleted";
         /** @description One kind of event that you can subscribe to. */
         EventTypeInfo: {
             /** @description What has happened when you receive it. */
@@ -6723,7 +6850,7 @@ export interface components {
             type: components["schemas"]["EventTypeName"];
             /**
              * Format: int32
-             * @description The version of the shape of `data` for this type. It rises only when a change would break a reader.
+             * @description The version of the shape of `data` for this type. Of our types it rises only when a change would break a reader. Of your own (`custom.…`) it rises with each change of what the schema demands, none of which breaks a reader; what only describes it is no such change.
              */
             version: number;
         };
@@ -6735,7 +6862,7 @@ export interface components {
             example: {
                 [key: string]: unknown;
             };
-            /** @description The JSON Schema (2020-12) of `data`: an object. It may say `type`, `properties`, `required`, `additionalProperties`, `items`, `enum`, `const`, `anyOf`, lengths and limits, and be described; no patterns and no references. At most 16 KiB, 200 schemas, eight levels deep. */
+            /** @description The JSON Schema (2020-12) of `data`: an object. It may say `type`, `properties`, `required`, `additionalProperties`, `items`, `enum`, `const`, `anyOf`, lengths and limits, and be described; no patterns and no references. At most 16 KiB, 200 schemas, eight levels deep, and ten branches in an `anyOf`. One value may be asked 50 questions: one by each schema that it meets, of which only the branches of `anyOf` are several, one by each length, and one by each object or list in an `enum`. */
             schema: {
                 [key: string]: unknown;
             };
@@ -6753,7 +6880,7 @@ export interface components {
         };
         /** @description A type of event, ours or one of your own. */
         EventTypeName: components["schemas"]["EventType"] | components["schemas"]["CustomEventTypeName"];
-        /** @description Changes to a type of event of your own, as a JSON merge patch: what is absent stays. Who reads events of it goes on to understand them: a schema may gain fields, and require more of them; what it says so far stays (`invalid_state`). */
+        /** @description Changes to a type of event of your own, as a JSON merge patch: what is absent stays. Who reads events of it goes on to understand them: a schema may gain fields, require more of them, and be described otherwise; what it demands so far stays (`invalid_state`). */
         EventTypePatch: {
             /** @description What has happened when one receives it. */
             description?: string;
@@ -6761,7 +6888,7 @@ export interface components {
             example?: {
                 [key: string]: unknown;
             };
-            /** @description The JSON Schema (2020-12) of `data`: an object. It may say `type`, `properties`, `required`, `additionalProperties`, `items`, `enum`, `const`, `anyOf`, lengths and limits, and be described; no patterns and no references. At most 16 KiB, 200 schemas, eight levels deep. What you send is merged into it. */
+            /** @description The JSON Schema (2020-12) of `data`: an object. It may say `type`, `properties`, `required`, `additionalProperties`, `items`, `enum`, `const`, `anyOf`, lengths and limits, and be described; no patterns and no references. At most 16 KiB, 200 schemas, eight levels deep, and ten branches in an `anyOf`. One value may be asked 50 questions: one by each schema that it meets, of which only the branches of `anyOf` are several, one by each length, and one by each object or list in an `enum`. What you send is merged into it. */
             schema?: {
                 [key: string]: unknown;
             };
@@ -10193,6 +10320,8 @@ export interface components {
          * @example client.created
          */
         EventType: string;
+        /** @description Only events of these types. Give it once for each: a type, all that begin alike (`invoice.*`), or all (`*`). What selects no type that there is, is refused with `invalid_request`. */
+        EventTypes: components["schemas"]["EventTypeSelector"][];
         /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
         IdempotencyKey: string;
         /**
@@ -11763,6 +11892,73 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    updateEventConsumer: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412.
+                 * @example "1"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which event consumer. */
+                eventConsumerId: components["parameters"]["EventConsumerId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EventConsumerPatch"];
+                "application/merge-patch+json": components["schemas"]["EventConsumerPatch"];
+            };
+        };
+        responses: {
+            /** @description The consumer as it is now. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventConsumerInfo"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     createEventBatch: {
         parameters: {
             query?: never;
@@ -12103,6 +12299,60 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    deleteEventType: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /**
+                 * @description Which type of event of your own.
+                 * @example custom.order.shipped
+                 */
+                eventType: components["parameters"]["CustomEventType"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The type is removed. */
+            204: {
+                headers: {
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     updateEventType: {
         parameters: {
             query?: never;
@@ -12169,8 +12419,12 @@ export interface operations {
     listEvents: {
         parameters: {
             query?: {
+                /** @description The position behind which the feed begins; without it, and for `0`, with the oldest event that is left. One behind the last that there is, is refused with `invalid_request`. Only with `sort=position`. */
+                after?: number;
                 /** @description Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
                 cursor?: components["parameters"]["Cursor"];
+                /** @description Only events of these types. Give it once for each: a type, all that begin alike (`invoice.*`), or all (`*`). What selects no type that there is, is refused with `invalid_request`. */
+                eventType?: components["parameters"]["EventTypes"];
                 /** @description How many to return at most. */
                 limit?: components["parameters"]["Limit"];
                 /** @description Only what happened at this moment or later. Not with `sort=position`. */
@@ -12179,8 +12433,6 @@ export interface operations {
                 occurredBefore?: components["parameters"]["OccurredBefore"];
                 /** @description In which order: newest first, or by `position`, oldest first. The latter is the feed. */
                 sort?: components["parameters"]["SortEvents"];
-                /** @description Only events of this type. */
-                type?: string;
             };
             header?: {
                 /**
@@ -12330,13 +12582,13 @@ export interface operations {
     getEventStream: {
         parameters: {
             query?: {
-                /** @description The position behind which it begins; `0` is the oldest event that is left. */
+                /** @description The position behind which it begins; `0` is the oldest event that is left. One behind the last that there is, is refused with `invalid_request`. */
                 after?: number;
-                /** @description Only events of these types. Give it once for each. */
-                eventType?: components["schemas"]["EventTypeSelector"][];
+                /** @description Only events of these types. Give it once for each: a type, all that begin alike (`invoice.*`), or all (`*`). What selects no type that there is, is refused with `invalid_request`. */
+                eventType?: components["parameters"]["EventTypes"];
             };
             header?: {
-                /** @description The position of the last event that you have; it goes before `after`. */
+                /** @description The position of the last event that you have; it goes before `after`, and is refused like it. */
                 "Last-Event-ID"?: number;
                 /**
                  * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.

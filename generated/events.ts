@@ -43,6 +43,8 @@ export interface EventData {
   'event_consumer.created': EventConsumerInfo
   /** An event consumer was deleted */
   'event_consumer.deleted': EventConsumerInfo
+  /** An event consumer was changed */
+  'event_consumer.updated': EventConsumerInfo
   /** A webhook was kept back */
   'inbound.quarantined': InboundReceiptInfo
   /** Somebody sent you a webhook */
@@ -460,6 +462,31 @@ export const eventTypes: Record<EventType, EventTypeInfo> = {
     },
     hasChangedFields: false,
     validate: events.validateEventConsumerDeletedEvent,
+  },
+  'event_consumer.updated': {
+    version: 1,
+    summary: 'An event consumer was changed',
+    description: 'An event consumer was changed. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.',
+    example: {
+      id: 'evt_01kgm3w8t0e5b7d9f1h3j5m7np',
+      type: 'event_consumer.updated',
+      version: 1,
+      timestamp: '2026-02-04T10:45:00.000Z',
+      data: {
+        id: 'evc_01kgm3v5r0f2x8q6d4m7n9t1ab',
+        name: 'Data warehouse',
+        eventTypes: ['client.created', 'payment.received'],
+        position: 4000,
+        leasedTo: null,
+        leasedUntil: null,
+        createdAt: '2026-02-04T10:30:00.000Z',
+        updatedAt: '2026-02-04T10:45:00.000Z',
+        revision: 12,
+      },
+      changedFields: ['position'],
+    },
+    hasChangedFields: true,
+    validate: events.validateEventConsumerUpdatedEvent,
   },
   'inbound.quarantined': {
     version: 1,

@@ -40,6 +40,7 @@ import type {
   EventConsumerInput,
   EventConsumerLag,
   EventConsumerList,
+  EventConsumerPatch,
   EventId,
   EventInput,
   EventStreamPing,
@@ -927,6 +928,30 @@ export interface DeleteEventConsumer204 {
   headers?: { traceparent?: string }
 }
 
+/** DELETE /api/v1/event-types/{eventType} */
+export interface DeleteEventTypeRequest {
+  path: {
+    /** Which type of event of your own. */
+    eventType: CustomEventTypeName
+  }
+  query: Record<never, never>
+  headers: {
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type DeleteEventTypeReply = DeleteEventType204
+
+export interface DeleteEventType204 {
+  status: 204
+  headers?: { traceparent?: string }
+}
+
 /** DELETE /api/v1/inbound-sources/{inboundSourceId} */
 export interface DeleteInboundSourceRequest {
   path: {
@@ -1328,13 +1353,13 @@ export interface GetEventConsumerLag200 {
 export interface GetEventStreamRequest {
   path: Record<never, never>
   query: {
-    /** The position behind which it begins; `0` is the oldest event that is left. */
+    /** The position behind which it begins; `0` is the oldest event that is left. One behind the last that there is, is refused with `invalid_request`. */
     after?: number
-    /** Only events of these types. Give it once for each. */
+    /** Only events of these types. Give it once for each: a type, all that begin alike (`invoice.*`), or all (`*`). What selects no type that there is, is refused with `invalid_request`. */
     eventType?: EventTypeSelector[]
   }
   headers: {
-    /** The position of the last event that you have; it goes before `after`. */
+    /** The position of the last event that you have; it goes before `after`, and is refused like it. */
     'last-event-id'?: number
     /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
     'x-correlation-id'?: string
@@ -2386,8 +2411,10 @@ export interface ListEventTypes200 {
 export interface ListEventsRequest {
   path: Record<never, never>
   query: {
-    /** Only events of this type. */
-    type?: string
+    /** Only events of these types. Give it once for each: a type, all that begin alike (`invoice.*`), or all (`*`). What selects no type that there is, is refused with `invalid_request`. */
+    eventType?: EventTypeSelector[]
+    /** The position behind which the feed begins; without it, and for `0`, with the oldest event that is left. One behind the last that there is, is refused with `invalid_request`. Only with `sort=position`. */
+    after?: number
     /** Only what happened at this moment or later. Not with `sort=position`. */
     occurredAfter?: Timestamp
     /** Only what happened before this moment. Not with `sort=position`. */
@@ -3204,6 +3231,34 @@ export interface UpdateEgressPolicy200 {
   body: EgressPolicy
 }
 
+/** PATCH /api/v1/event-consumers/{eventConsumerId} */
+export interface UpdateEventConsumerRequest {
+  path: {
+    /** Which event consumer. */
+    eventConsumerId: EventConsumerId
+  }
+  query: Record<never, never>
+  headers: {
+    /** The `ETag` of what you have seen. If the resource has changed since, nothing is done and you get 412. */
+    'if-match'?: string
+    /** A text of your own, new for each thing that you want done. Repeat a request with the same key, for instance after a broken connection, and you get the first answer again; it is not done twice. Keys are remembered for 24 hours. */
+    'idempotency-key'?: string
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+  body: EventConsumerPatch
+}
+
+export type UpdateEventConsumerReply = UpdateEventConsumer200
+
+export interface UpdateEventConsumer200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: EventConsumerInfo
+}
+
 /** PATCH /api/v1/event-types/{eventType} */
 export interface UpdateEventTypeRequest {
   path: {
@@ -3746,6 +3801,12 @@ export interface Operations {
     kind: 'write'
     access: 'key'
   }
+  deleteEventType: {
+    request: DeleteEventTypeRequest
+    reply: DeleteEventTypeReply
+    kind: 'write'
+    access: 'key'
+  }
   deleteInboundSource: {
     request: DeleteInboundSourceRequest
     reply: DeleteInboundSourceReply
@@ -4253,6 +4314,12 @@ export interface Operations {
   updateEgressPolicy: {
     request: UpdateEgressPolicyRequest
     reply: UpdateEgressPolicyReply
+    kind: 'write'
+    access: 'key'
+  }
+  updateEventConsumer: {
+    request: UpdateEventConsumerRequest
+    reply: UpdateEventConsumerReply
     kind: 'write'
     access: 'key'
   }

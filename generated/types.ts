@@ -249,6 +249,12 @@ export type EventConsumerLag = components['schemas']['EventConsumerLag']
 /** One page of event consumers. */
 export type EventConsumerList = components['schemas']['EventConsumerList']
 
+/** Changes to an event consumer, as a JSON merge patch: what is absent stays. */
+export type EventConsumerPatch = components['schemas']['EventConsumerPatch']
+
+/** An event consumer was changed. */
+export type EventConsumerUpdatedEvent = components['schemas']['EventConsumerUpdatedEvent']
+
 /** A fact: something happened to a resource. Events never change. This is the general form; each type narrows it, and webhooks carry exactly these bytes. */
 export type EventEnvelope = components['schemas']['EventEnvelope']
 
@@ -258,7 +264,7 @@ export type EventId = components['schemas']['EventId']
 /** Something that happened in your product. */
 export type EventInput = components['schemas']['EventInput']
 
-/** Nothing new: a sign of life, every 15 seconds. `position` is how far was looked; go on from there. */
+/** A sign of life, when there was nothing for you for 15 seconds. `position` is how far was looked; go on from there. */
 export type EventStreamAlive = components['schemas']['EventStreamAlive']
 
 /** The last message before we close. The reason stands in the close frame too. Without this message comes the close frame of what breaks the protocol itself (1002, 1007 for text that is not UTF-8, 1009 for messages longer than 4 KiB), and of what is our fault (1011). */
@@ -300,7 +306,7 @@ export type EventTypeList = components['schemas']['EventTypeList']
 /** A type of event, ours or one of your own. */
 export type EventTypeName = components['schemas']['EventTypeName']
 
-/** Changes to a type of event of your own, as a JSON merge patch: what is absent stays. Who reads events of it goes on to understand them: a schema may gain fields, and require more of them; what it says so far stays (`invalid_state`). */
+/** Changes to a type of event of your own, as a JSON merge patch: what is absent stays. Who reads events of it goes on to understand them: a schema may gain fields, require more of them, and be described otherwise; what it demands so far stays (`invalid_state`). */
 export type EventTypePatch = components['schemas']['EventTypePatch']
 
 /** One event type, or all whose names begin alike, such as `invoice.*`, or `*` for all of them. Types of the future are included. Refused when it selects no type that there is; but `custom.*` may be said before there is a type of your own. */

@@ -4,6 +4,7 @@ import type { Validate } from '../validate.ts'
 export declare const createEventBatchPath: Validate
 export declare const createEventHeaders: Validate
 export declare const deleteEventConsumerHeaders: Validate
+export declare const deleteEventTypePath: Validate
 export declare const getEventConsumerHeaders: Validate
 export declare const getEventHeaders: Validate
 export declare const getEventPath: Validate
@@ -16,7 +17,6 @@ export declare const getEventTypePath: Validate
 export declare const listEventConsumersQuery: Validate
 export declare const listEventTypesQuery: Validate
 export declare const listEventsQuery: Validate
-export declare const updateEventTypePath: Validate
 export declare const validateApiKeyCreatedEvent: Validate
 export declare const validateApiKeyExpiringEvent: Validate
 export declare const validateApiKeyRevokedEvent: Validate
@@ -37,6 +37,8 @@ export declare const validateEventConsumerInfo: Validate
 export declare const validateEventConsumerInput: Validate
 export declare const validateEventConsumerLag: Validate
 export declare const validateEventConsumerList: Validate
+export declare const validateEventConsumerPatch: Validate
+export declare const validateEventConsumerUpdatedEvent: Validate
 export declare const validateEventEnvelope: Validate
 export declare const validateEventInput: Validate
 export declare const validateEventStreamAlive: Validate

@@ -324,6 +324,44 @@ export function deleteEventConsumerHeaders(data, {instancePath="", parentData, p
   return errors === 0;
 }
 
+export function deleteEventTypePath(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((data.eventType === undefined) && (missing0 = "eventType")){
+        deleteEventTypePath.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        const _errs1 = errors;
+        for(const key0 in data){
+          if(!(key0 === "eventType")){
+            deleteEventTypePath.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+            return false;
+            break;
+          }
+        }
+        if(_errs1 === errors){
+          if(data.eventType !== undefined){
+            if(!(validateCustomEventTypeName(data.eventType, {instancePath:instancePath+"/eventType",parentData:data,parentDataProperty:"eventType",rootData}))){
+              vErrors = vErrors === null ? validateCustomEventTypeName.errors : vErrors.concat(validateCustomEventTypeName.errors);
+              errors = vErrors.length;
+            }
+          }
+        }
+      }
+    }
+    else {
+      deleteEventTypePath.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  deleteEventTypePath.errors = vErrors;
+  return errors === 0;
+}
+
 export function getEventConsumerHeaders(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
@@ -1537,31 +1575,46 @@ export function listEventsQuery(data, {instancePath="", parentData, parentDataPr
     if(data && typeof data == "object" && !Array.isArray(data)){
       const _errs1 = errors;
       for(const key0 in data){
-        if(!((((((key0 === "type") || (key0 === "occurredAfter")) || (key0 === "occurredBefore")) || (key0 === "limit")) || (key0 === "cursor")) || (key0 === "sort"))){
+        if(!(((((((key0 === "eventType") || (key0 === "after")) || (key0 === "occurredAfter")) || (key0 === "occurredBefore")) || (key0 === "limit")) || (key0 === "cursor")) || (key0 === "sort"))){
           listEventsQuery.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
           return false;
           break;
         }
       }
       if(_errs1 === errors){
-        if(data.type !== undefined){
-          let data0 = data.type;
+        if(data.eventType !== undefined){
+          let data0 = data.eventType;
           const _errs2 = errors;
           if(errors === _errs2){
-            if(typeof data0 === "string"){
-              if(ucs2length(data0) > 100){
-                listEventsQuery.errors = [{instancePath:instancePath+"/type",schemaPath:"#/properties/type/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
+            if(Array.isArray(data0)){
+              if(data0.length > 50){
+                listEventsQuery.errors = [{instancePath:instancePath+"/eventType",schemaPath:"#/properties/eventType/maxItems",keyword:"maxItems",params:{limit: 50},message:"must NOT have more than 50 items"}];
                 return false;
               }
               else {
-                if(!getEventTypePath_0.test(data0)){
-                  listEventsQuery.errors = [{instancePath:instancePath+"/type",schemaPath:"#/properties/type/pattern",keyword:"pattern",params:{pattern: "^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)+$"},message:"must match pattern \""+"^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)+$"+"\""}];
+                if(data0.length < 1){
+                  listEventsQuery.errors = [{instancePath:instancePath+"/eventType",schemaPath:"#/properties/eventType/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
                   return false;
+                }
+                else {
+                  var valid1 = true;
+                  const len0 = data0.length;
+                  for(let i0=0; i0<len0; i0++){
+                    const _errs4 = errors;
+                    if(!(validateEventTypeSelector(data0[i0], {instancePath:instancePath+"/eventType/" + i0,parentData:data0,parentDataProperty:i0,rootData}))){
+                      vErrors = vErrors === null ? validateEventTypeSelector.errors : vErrors.concat(validateEventTypeSelector.errors);
+                      errors = vErrors.length;
+                    }
+                    var valid1 = _errs4 === errors;
+                    if(!valid1){
+                      break;
+                    }
+                  }
                 }
               }
             }
             else {
-              listEventsQuery.errors = [{instancePath:instancePath+"/type",schemaPath:"#/properties/type/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+              listEventsQuery.errors = [{instancePath:instancePath+"/eventType",schemaPath:"#/properties/eventType/type",keyword:"type",params:{type: "array"},message:"must be array"}];
               return false;
             }
           }
@@ -1571,111 +1624,145 @@ export function listEventsQuery(data, {instancePath="", parentData, parentDataPr
           var valid0 = true;
         }
         if(valid0){
-          if(data.occurredAfter !== undefined){
-            const _errs4 = errors;
-            if(!(validateTimestamp(data.occurredAfter, {instancePath:instancePath+"/occurredAfter",parentData:data,parentDataProperty:"occurredAfter",rootData}))){
-              vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
-              errors = vErrors.length;
+          if(data.after !== undefined){
+            let data2 = data.after;
+            const _errs5 = errors;
+            if(!(((typeof data2 == "number") && (!(data2 % 1) && !isNaN(data2))) && (isFinite(data2)))){
+              listEventsQuery.errors = [{instancePath:instancePath+"/after",schemaPath:"#/properties/after/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+              return false;
             }
-            var valid0 = _errs4 === errors;
+            if(errors === _errs5){
+              if((typeof data2 == "number") && (isFinite(data2))){
+                if(data2 > 9007199254740991 || isNaN(data2)){
+                  listEventsQuery.errors = [{instancePath:instancePath+"/after",schemaPath:"#/properties/after/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                  return false;
+                }
+                else {
+                  if(data2 < 0 || isNaN(data2)){
+                    listEventsQuery.errors = [{instancePath:instancePath+"/after",schemaPath:"#/properties/after/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                    return false;
+                  }
+                  else {
+                    if(!(getEventStreamHeaders_0.validate(data2))){
+                      listEventsQuery.errors = [{instancePath:instancePath+"/after",schemaPath:"#/properties/after/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                      return false;
+                    }
+                  }
+                }
+              }
+            }
+            var valid0 = _errs5 === errors;
           }
           else {
             var valid0 = true;
           }
           if(valid0){
-            if(data.occurredBefore !== undefined){
-              const _errs5 = errors;
-              if(!(validateTimestamp(data.occurredBefore, {instancePath:instancePath+"/occurredBefore",parentData:data,parentDataProperty:"occurredBefore",rootData}))){
+            if(data.occurredAfter !== undefined){
+              const _errs7 = errors;
+              if(!(validateTimestamp(data.occurredAfter, {instancePath:instancePath+"/occurredAfter",parentData:data,parentDataProperty:"occurredAfter",rootData}))){
                 vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                 errors = vErrors.length;
               }
-              var valid0 = _errs5 === errors;
+              var valid0 = _errs7 === errors;
             }
             else {
               var valid0 = true;
             }
             if(valid0){
-              if(data.limit !== undefined){
-                let data3 = data.limit;
-                const _errs6 = errors;
-                if(!(((typeof data3 == "number") && (!(data3 % 1) && !isNaN(data3))) && (isFinite(data3)))){
-                  listEventsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
-                  return false;
+              if(data.occurredBefore !== undefined){
+                const _errs8 = errors;
+                if(!(validateTimestamp(data.occurredBefore, {instancePath:instancePath+"/occurredBefore",parentData:data,parentDataProperty:"occurredBefore",rootData}))){
+                  vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                  errors = vErrors.length;
                 }
-                if(errors === _errs6){
-                  if((typeof data3 == "number") && (isFinite(data3))){
-                    if(data3 > 200 || isNaN(data3)){
-                      listEventsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/maximum",keyword:"maximum",params:{comparison: "<=", limit: 200},message:"must be <= 200"}];
-                      return false;
-                    }
-                    else {
-                      if(data3 < 1 || isNaN(data3)){
-                        listEventsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
-                        return false;
-                      }
-                      else {
-                        if(!(listEventConsumersQuery_0.validate(data3))){
-                          listEventsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
-                          return false;
-                        }
-                      }
-                    }
-                  }
-                }
-                var valid0 = _errs6 === errors;
+                var valid0 = _errs8 === errors;
               }
               else {
                 var valid0 = true;
               }
               if(valid0){
-                if(data.cursor !== undefined){
-                  let data4 = data.cursor;
-                  const _errs8 = errors;
-                  if(errors === _errs8){
-                    if(typeof data4 === "string"){
-                      if(ucs2length(data4) > 512){
-                        listEventsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                if(data.limit !== undefined){
+                  let data5 = data.limit;
+                  const _errs9 = errors;
+                  if(!(((typeof data5 == "number") && (!(data5 % 1) && !isNaN(data5))) && (isFinite(data5)))){
+                    listEventsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                    return false;
+                  }
+                  if(errors === _errs9){
+                    if((typeof data5 == "number") && (isFinite(data5))){
+                      if(data5 > 200 || isNaN(data5)){
+                        listEventsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/maximum",keyword:"maximum",params:{comparison: "<=", limit: 200},message:"must be <= 200"}];
                         return false;
                       }
                       else {
-                        if(ucs2length(data4) < 1){
-                          listEventsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                        if(data5 < 1 || isNaN(data5)){
+                          listEventsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
                           return false;
                         }
                         else {
-                          if(!listEventConsumersQuery_1.test(data4)){
-                            listEventsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_-]+$"+"\""}];
+                          if(!(listEventConsumersQuery_0.validate(data5))){
+                            listEventsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
                             return false;
                           }
                         }
                       }
                     }
-                    else {
-                      listEventsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                      return false;
-                    }
                   }
-                  var valid0 = _errs8 === errors;
+                  var valid0 = _errs9 === errors;
                 }
                 else {
                   var valid0 = true;
                 }
                 if(valid0){
-                  if(data.sort !== undefined){
-                    let data5 = data.sort;
-                    const _errs10 = errors;
-                    if(typeof data5 !== "string"){
-                      listEventsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                      return false;
+                  if(data.cursor !== undefined){
+                    let data6 = data.cursor;
+                    const _errs11 = errors;
+                    if(errors === _errs11){
+                      if(typeof data6 === "string"){
+                        if(ucs2length(data6) > 512){
+                          listEventsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                          return false;
+                        }
+                        else {
+                          if(ucs2length(data6) < 1){
+                            listEventsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                            return false;
+                          }
+                          else {
+                            if(!listEventConsumersQuery_1.test(data6)){
+                              listEventsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_-]+$"+"\""}];
+                              return false;
+                            }
+                          }
+                        }
+                      }
+                      else {
+                        listEventsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                        return false;
+                      }
                     }
-                    if(!((data5 === "-createdAt") || (data5 === "position"))){
-                      listEventsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/enum",keyword:"enum",params:{allowedValues: listEventsQuery_3},message:"must be equal to one of the allowed values"}];
-                      return false;
-                    }
-                    var valid0 = _errs10 === errors;
+                    var valid0 = _errs11 === errors;
                   }
                   else {
                     var valid0 = true;
+                  }
+                  if(valid0){
+                    if(data.sort !== undefined){
+                      let data7 = data.sort;
+                      const _errs13 = errors;
+                      if(typeof data7 !== "string"){
+                        listEventsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                        return false;
+                      }
+                      if(!((data7 === "-createdAt") || (data7 === "position"))){
+                        listEventsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/enum",keyword:"enum",params:{allowedValues: listEventsQuery_3},message:"must be equal to one of the allowed values"}];
+                        return false;
+                      }
+                      var valid0 = _errs13 === errors;
+                    }
+                    else {
+                      var valid0 = true;
+                    }
                   }
                 }
               }
@@ -1690,44 +1777,6 @@ export function listEventsQuery(data, {instancePath="", parentData, parentDataPr
     }
   }
   listEventsQuery.errors = vErrors;
-  return errors === 0;
-}
-
-export function updateEventTypePath(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
-  let vErrors = null;
-  let errors = 0;
-  if(errors === 0){
-    if(data && typeof data == "object" && !Array.isArray(data)){
-      let missing0;
-      if((data.eventType === undefined) && (missing0 = "eventType")){
-        updateEventTypePath.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
-        return false;
-      }
-      else {
-        const _errs1 = errors;
-        for(const key0 in data){
-          if(!(key0 === "eventType")){
-            updateEventTypePath.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
-            return false;
-            break;
-          }
-        }
-        if(_errs1 === errors){
-          if(data.eventType !== undefined){
-            if(!(validateCustomEventTypeName(data.eventType, {instancePath:instancePath+"/eventType",parentData:data,parentDataProperty:"eventType",rootData}))){
-              vErrors = vErrors === null ? validateCustomEventTypeName.errors : vErrors.concat(validateCustomEventTypeName.errors);
-              errors = vErrors.length;
-            }
-          }
-        }
-      }
-    }
-    else {
-      updateEventTypePath.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
-      return false;
-    }
-  }
-  updateEventTypePath.errors = vErrors;
   return errors === 0;
 }
 
@@ -3839,6 +3888,303 @@ export function validateEventConsumerList(data, {instancePath="", parentData, pa
     }
   }
   validateEventConsumerList.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateEventConsumerPatch(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      const _errs1 = errors;
+      for(const key0 in data){
+        if(!(((key0 === "name") || (key0 === "eventTypes")) || (key0 === "position"))){
+          validateEventConsumerPatch.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+          return false;
+          break;
+        }
+      }
+      if(_errs1 === errors){
+        if(data.name !== undefined){
+          let data0 = data.name;
+          const _errs2 = errors;
+          if(errors === _errs2){
+            if(typeof data0 === "string"){
+              if(ucs2length(data0) > 100){
+                validateEventConsumerPatch.errors = [{instancePath:instancePath+"/name",schemaPath:"#/properties/name/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
+                return false;
+              }
+              else {
+                if(ucs2length(data0) < 1){
+                  validateEventConsumerPatch.errors = [{instancePath:instancePath+"/name",schemaPath:"#/properties/name/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                  return false;
+                }
+                else {
+                  if(!validateEventConsumerInput_1.test(data0)){
+                    validateEventConsumerPatch.errors = [{instancePath:instancePath+"/name",schemaPath:"#/properties/name/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
+                    return false;
+                  }
+                }
+              }
+            }
+            else {
+              validateEventConsumerPatch.errors = [{instancePath:instancePath+"/name",schemaPath:"#/properties/name/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+              return false;
+            }
+          }
+          var valid0 = _errs2 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.eventTypes !== undefined){
+            let data1 = data.eventTypes;
+            const _errs4 = errors;
+            if(errors === _errs4){
+              if(Array.isArray(data1)){
+                if(data1.length > 100){
+                  validateEventConsumerPatch.errors = [{instancePath:instancePath+"/eventTypes",schemaPath:"#/properties/eventTypes/maxItems",keyword:"maxItems",params:{limit: 100},message:"must NOT have more than 100 items"}];
+                  return false;
+                }
+                else {
+                  if(data1.length < 1){
+                    validateEventConsumerPatch.errors = [{instancePath:instancePath+"/eventTypes",schemaPath:"#/properties/eventTypes/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                    return false;
+                  }
+                  else {
+                    var valid1 = true;
+                    const len0 = data1.length;
+                    for(let i0=0; i0<len0; i0++){
+                      const _errs6 = errors;
+                      if(!(validateEventTypeSelector(data1[i0], {instancePath:instancePath+"/eventTypes/" + i0,parentData:data1,parentDataProperty:i0,rootData}))){
+                        vErrors = vErrors === null ? validateEventTypeSelector.errors : vErrors.concat(validateEventTypeSelector.errors);
+                        errors = vErrors.length;
+                      }
+                      var valid1 = _errs6 === errors;
+                      if(!valid1){
+                        break;
+                      }
+                    }
+                    if(valid1){
+                      let i1 = data1.length;
+                      let j0;
+                      if(i1 > 1){
+                        outer0:
+                        for(;i1--;){
+                          for(j0 = i1; j0--;){
+                            if(equal(data1[i1], data1[j0])){
+                              validateEventConsumerPatch.errors = [{instancePath:instancePath+"/eventTypes",schemaPath:"#/properties/eventTypes/uniqueItems",keyword:"uniqueItems",params:{i: i1, j: j0},message:"must NOT have duplicate items (items ## "+j0+" and "+i1+" are identical)"}];
+                              return false;
+                              break outer0;
+                            }
+                          }
+                        }
+                      }
+                    }
+                  }
+                }
+              }
+              else {
+                validateEventConsumerPatch.errors = [{instancePath:instancePath+"/eventTypes",schemaPath:"#/properties/eventTypes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                return false;
+              }
+            }
+            var valid0 = _errs4 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.position !== undefined){
+              let data3 = data.position;
+              const _errs7 = errors;
+              if(!(((typeof data3 == "number") && (!(data3 % 1) && !isNaN(data3))) && (isFinite(data3)))){
+                validateEventConsumerPatch.errors = [{instancePath:instancePath+"/position",schemaPath:"#/properties/position/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                return false;
+              }
+              if(errors === _errs7){
+                if((typeof data3 == "number") && (isFinite(data3))){
+                  if(data3 > 9007199254740991 || isNaN(data3)){
+                    validateEventConsumerPatch.errors = [{instancePath:instancePath+"/position",schemaPath:"#/properties/position/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                    return false;
+                  }
+                  else {
+                    if(data3 < 0 || isNaN(data3)){
+                      validateEventConsumerPatch.errors = [{instancePath:instancePath+"/position",schemaPath:"#/properties/position/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                      return false;
+                    }
+                    else {
+                      if(!(getEventStreamHeaders_0.validate(data3))){
+                        validateEventConsumerPatch.errors = [{instancePath:instancePath+"/position",schemaPath:"#/properties/position/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                        return false;
+                      }
+                    }
+                  }
+                }
+              }
+              var valid0 = _errs7 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateEventConsumerPatch.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateEventConsumerPatch.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateEventConsumerUpdatedEvent(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((((((data.id === undefined) && (missing0 = "id")) || ((data.type === undefined) && (missing0 = "type"))) || ((data.version === undefined) && (missing0 = "version"))) || ((data.timestamp === undefined) && (missing0 = "timestamp"))) || ((data.data === undefined) && (missing0 = "data"))) || ((data.changedFields === undefined) && (missing0 = "changedFields"))){
+        validateEventConsumerUpdatedEvent.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.id !== undefined){
+          const _errs1 = errors;
+          if(!(validateEventId(data.id, {instancePath:instancePath+"/id",parentData:data,parentDataProperty:"id",rootData}))){
+            vErrors = vErrors === null ? validateEventId.errors : vErrors.concat(validateEventId.errors);
+            errors = vErrors.length;
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.type !== undefined){
+            let data1 = data.type;
+            const _errs2 = errors;
+            if(typeof data1 !== "string"){
+              validateEventConsumerUpdatedEvent.errors = [{instancePath:instancePath+"/type",schemaPath:"#/properties/type/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+              return false;
+            }
+            if("event_consumer.updated" !== data1){
+              validateEventConsumerUpdatedEvent.errors = [{instancePath:instancePath+"/type",schemaPath:"#/properties/type/const",keyword:"const",params:{allowedValue: "event_consumer.updated"},message:"must be equal to constant"}];
+              return false;
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.version !== undefined){
+              let data2 = data.version;
+              const _errs4 = errors;
+              if(!(((typeof data2 == "number") && (!(data2 % 1) && !isNaN(data2))) && (isFinite(data2)))){
+                validateEventConsumerUpdatedEvent.errors = [{instancePath:instancePath+"/version",schemaPath:"#/properties/version/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                return false;
+              }
+              if(1 !== data2){
+                validateEventConsumerUpdatedEvent.errors = [{instancePath:instancePath+"/version",schemaPath:"#/properties/version/const",keyword:"const",params:{allowedValue: 1},message:"must be equal to constant"}];
+                return false;
+              }
+              var valid0 = _errs4 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.timestamp !== undefined){
+                const _errs6 = errors;
+                if(!(validateTimestamp(data.timestamp, {instancePath:instancePath+"/timestamp",parentData:data,parentDataProperty:"timestamp",rootData}))){
+                  vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                  errors = vErrors.length;
+                }
+                var valid0 = _errs6 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+              if(valid0){
+                if(data.data !== undefined){
+                  const _errs7 = errors;
+                  if(!(validateEventConsumerInfo(data.data, {instancePath:instancePath+"/data",parentData:data,parentDataProperty:"data",rootData}))){
+                    vErrors = vErrors === null ? validateEventConsumerInfo.errors : vErrors.concat(validateEventConsumerInfo.errors);
+                    errors = vErrors.length;
+                  }
+                  var valid0 = _errs7 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
+                if(valid0){
+                  if(data.changedFields !== undefined){
+                    let data5 = data.changedFields;
+                    const _errs8 = errors;
+                    if(errors === _errs8){
+                      if(Array.isArray(data5)){
+                        if(data5.length > 100){
+                          validateEventConsumerUpdatedEvent.errors = [{instancePath:instancePath+"/changedFields",schemaPath:"#/properties/changedFields/maxItems",keyword:"maxItems",params:{limit: 100},message:"must NOT have more than 100 items"}];
+                          return false;
+                        }
+                        else {
+                          if(data5.length < 1){
+                            validateEventConsumerUpdatedEvent.errors = [{instancePath:instancePath+"/changedFields",schemaPath:"#/properties/changedFields/minItems",keyword:"minItems",params:{limit: 1},message:"must NOT have fewer than 1 items"}];
+                            return false;
+                          }
+                          else {
+                            var valid1 = true;
+                            const len0 = data5.length;
+                            for(let i0=0; i0<len0; i0++){
+                              let data6 = data5[i0];
+                              const _errs10 = errors;
+                              if(errors === _errs10){
+                                if(typeof data6 === "string"){
+                                  if(ucs2length(data6) > 100){
+                                    validateEventConsumerUpdatedEvent.errors = [{instancePath:instancePath+"/changedFields/" + i0,schemaPath:"#/properties/changedFields/items/maxLength",keyword:"maxLength",params:{limit: 100},message:"must NOT have more than 100 characters"}];
+                                    return false;
+                                  }
+                                }
+                                else {
+                                  validateEventConsumerUpdatedEvent.errors = [{instancePath:instancePath+"/changedFields/" + i0,schemaPath:"#/properties/changedFields/items/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                                  return false;
+                                }
+                              }
+                              var valid1 = _errs10 === errors;
+                              if(!valid1){
+                                break;
+                              }
+                            }
+                          }
+                        }
+                      }
+                      else {
+                        validateEventConsumerUpdatedEvent.errors = [{instancePath:instancePath+"/changedFields",schemaPath:"#/properties/changedFields/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                        return false;
+                      }
+                    }
+                    var valid0 = _errs8 === errors;
+                  }
+                  else {
+                    var valid0 = true;
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateEventConsumerUpdatedEvent.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateEventConsumerUpdatedEvent.errors = vErrors;
   return errors === 0;
 }
 

@@ -1,6 +1,7 @@
 import { type Selectable, sql } from 'kysely'
 import { build, type Db } from '#db/database.ts'
 import { fetchOne, statement, touchingOne } from '#db/statement.ts'
+import { lockTenant } from '#db/tenant-lock.sql.ts'
 import type { Tx } from '#db/transact.ts'
 import type { Tables } from '#generated/tables.ts'
 import { type CreationFilter, inOrderOfCreation } from '#http/page.sql.ts'
@@ -128,12 +129,7 @@ const consumerLocked = statement('event_consumer_locked', (a: OneConsumer) =>
 
 /** How many consumers the tenant has; until the transaction ends nobody else adds one. */
 export async function countConsumers(tx: Tx, tenantId: TenantId): Promise<number> {
-  await tx
-    .selectFrom('tenant')
-    .select('tenant_id')
-    .where('tenant_id', '=', tenantId)
-    .forNoKeyUpdate()
-    .execute()
+  await lockTenant(tx, tenantId)
   const [row] = await tx
     .selectFrom('event_consumer')
     .select((column) => column.fn.countAll<string>().as('count'))

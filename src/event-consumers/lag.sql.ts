@@ -1,4 +1,6 @@
 import type { Db } from '#db/database.ts'
+import { findEnds } from '#events/event.sql.ts'
+import { eventAtPlace } from '#events/place.sql.ts'
 import { placeSelectedBy } from '#events/selector.sql.ts'
 import type { TenantId } from '#ids.ts'
 
@@ -16,23 +18,21 @@ export async function countWaiting(
   tenantId: TenantId,
   { after, head, types }: { after: number; head: number; types: readonly string[] | undefined },
 ): Promise<Waiting & { isExact: boolean }> {
-  const end = Math.min(head, after + countedAmong)
+  // What is behind the oldest place that is left is gone, and does not wait.
+  const { first } = await findEnds(db, tenantId, after)
+  const start = Math.max(after, first - 1)
+  const end = Math.min(head, start + countedAmong)
   let waiting = db
     .selectFrom('event_position as place')
     .where('place.tenant_id', '=', tenantId)
-    .where('place.position', '>', String(after))
+    .where('place.position', '>', String(start))
     .where('place.position', '<=', String(end))
   if (types !== undefined) waiting = waiting.where(placeSelectedBy(types))
   const [row] = await db
     .selectNoFrom([
       waiting.select((column) => column.fn.countAll<string>().as('count')).as('count'),
       waiting
-        .innerJoin('event', (join) =>
-          join
-            .onRef('event.tenant_id', '=', 'place.tenant_id')
-            .onRef('event.id', '=', 'place.event_id')
-            .onRef('event.created_on', '=', 'place.created_on'),
-        )
+        .innerJoinLateral(eventAtPlace, (join) => join.onTrue())
         .select('event.occurred_at')
         .orderBy('place.position')
         .limit(1)

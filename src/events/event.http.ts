@@ -17,7 +17,11 @@ export const listEvents: Operation<'listEvents'> = async (ctx, call, { query }, 
   if (query.sort === 'position') {
     const { after = 0 } = query
     await requireGiven(db, call.tenantId, after, { parameter: 'after' })
-    const request = { after: Number(page.after?.[0] ?? after), limit: page.limit, types: query.eventType }
+    const request = {
+      after: Number(page.after?.[0] ?? after),
+      limit: page.limit,
+      types: query.eventType,
+    }
     const { events, lookedTo } = await pageFeed(db, call.tenantId, request)
     // A feed has no end: its cursor says where to go on once there is more.
     const nextCursor = sealPlace(ctx, call, 'events', query, [lookedTo])

@@ -4,8 +4,9 @@ import { type CreationFilter, inOrderOfCreation } from '#http/page.sql.ts'
 import type { PageRequest } from '#http/page.ts'
 import { dayOf, type TenantId } from '#ids.ts'
 import type { PlacedEvent, StoredEvent } from './event.ts'
-import { selects } from './selector.ts'
+import { eventAtPlace } from './place.sql.ts'
 import { placeSelectedBy } from './selector.sql.ts'
+import { selects } from './selector.ts'
 
 /** What an event says of itself, should its body have been erased. */
 const eventColumns = [
@@ -38,7 +39,14 @@ interface Row {
 }
 
 function fromRow({ id, type, version, occurred_at: occurredAt, body, position }: Row): StoredEvent {
-  return { id, type, version, occurredAt, body, position: position === null ? null : Number(position) }
+  return {
+    id,
+    type,
+    version,
+    occurredAt,
+    body,
+    position: position === null ? null : Number(position),
+  }
 }
 
 export async function findEvent(db: Db, tenantId: TenantId, id: string) {
@@ -121,12 +129,7 @@ function selectEventsOfType(db: Db, tenantId: TenantId, type: RawBuilder<string>
         )
         .as('place'),
     )
-    .innerJoin('event', (join) =>
-      join
-        .onRef('event.tenant_id', '=', 'place.tenant_id')
-        .onRef('event.id', '=', 'place.event_id')
-        .onRef('event.created_on', '=', 'place.created_on'),
-    )
+    .innerJoinLateral(eventAtPlace, (join) => join.onTrue())
     .select([...eventColumns, 'place.position'])
 }
 
@@ -179,12 +182,7 @@ export async function pageFeed(
   const start = Math.max(after, first - 1)
   let query = db
     .selectFrom('event_position as place')
-    .innerJoin('event', (join) =>
-      join
-        .onRef('event.tenant_id', '=', 'place.tenant_id')
-        .onRef('event.id', '=', 'place.event_id')
-        .onRef('event.created_on', '=', 'place.created_on'),
-    )
+    .innerJoinLateral(eventAtPlace, (join) => join.onTrue())
     .select([...eventColumns, 'place.position'])
     .where('place.tenant_id', '=', tenantId)
     .where('place.position', '>', String(start))
@@ -224,7 +222,7 @@ function bounded(db: Db, query: AliasableExpression<Row>, order: RawBuilder<unkn
 }
 
 /** The first place that is left behind one, and the last of all; 0 where there is none. */
-async function findEnds(db: Db, tenantId: TenantId, seen: number) {
+export async function findEnds(db: Db, tenantId: TenantId, seen: number) {
   const [row] = await db
     .selectNoFrom((from) => {
       const places = from

@@ -118,7 +118,9 @@ function ownQuestionsOf(schema: JsonObject): number {
 export function meaningOf(schema: unknown): unknown {
   if (!isObject(schema)) return schema
   const said = Object.entries(schema).filter(([keyword]) => !annotations.includes(keyword))
-  return Object.fromEntries(said.map(([keyword, value]) => [keyword, meaningWithin(keyword, value)]))
+  return Object.fromEntries(
+    said.map(([keyword, value]) => [keyword, meaningWithin(keyword, value)]),
+  )
 }
 
 function meaningWithin(keyword: string, value: unknown): unknown {

@@ -1,6 +1,7 @@
 import { type Selectable, sql } from 'kysely'
 import { build, type Db } from '#db/database.ts'
 import { fetchOne, statement, touchingOne } from '#db/statement.ts'
+import { lockTenant } from '#db/tenant-lock.sql.ts'
 import type { Tx } from '#db/transact.ts'
 import type { Tables } from '#generated/tables.ts'
 import type { TenantId } from '#ids.ts'
@@ -115,11 +116,7 @@ export async function findSubscribers(db: Db, tenantId: TenantId, type: string):
     .where('deleted_at', 'is', null)
     .where(isNamed)
     .unionAll(
-      db
-        .selectFrom('event_consumer')
-        .select('id')
-        .where('tenant_id', '=', tenantId)
-        .where(isNamed),
+      db.selectFrom('event_consumer').select('id').where('tenant_id', '=', tenantId).where(isNamed),
     )
     .orderBy('id')
     .limit(10)
@@ -140,12 +137,7 @@ export async function listOwnTypes(db: Db, tenantId: TenantId): Promise<OwnType[
 
 /** The names of a tenant's own types; until the transaction ends nobody else adds one. */
 export async function lockOwnNames(tx: Tx, tenantId: TenantId): Promise<string[]> {
-  await tx
-    .selectFrom('tenant')
-    .select('tenant_id')
-    .where('tenant_id', '=', tenantId)
-    .forNoKeyUpdate()
-    .execute()
+  await lockTenant(tx, tenantId)
   return await findOwnNames(tx, tenantId)
 }
 

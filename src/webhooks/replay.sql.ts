@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import { build, type Db } from '#db/database.ts'
 import { fetchOne, raw, statement } from '#db/statement.ts'
 import type { Tx } from '#db/transact.ts'
+import { eventAtPlace } from '#events/place.sql.ts'
 import { dayOf, firstIdAt, type TenantId } from '#ids.ts'
 import { countMatched } from './balance.sql.ts'
 import { answersToCome } from './delivery.sql.ts'
@@ -96,10 +97,7 @@ const replayWrite = statement('webhook_replay_write', (a: Written) =>
     ),
 )
 
-/**
- * The next events of the log whose payload is still there, in order; with it where it is asked for.
- * Places are picked first: joined with all events, the planner would read these for each page.
- */
+/** The next events of the log whose payload is still there, in order; with it where it is asked for. */
 export async function readPage(
   db: Db,
   tenantId: TenantId,
@@ -107,34 +105,17 @@ export async function readPage(
   { limit, withPayloads }: { limit: number; withPayloads: boolean },
 ): Promise<{ events: Replayable[]; position: number }> {
   const rows = await db
-    .selectFrom((from) =>
-      from
-        .selectFrom('event_position')
-        .select(['tenant_id', 'position', 'event_id', 'created_on', 'type', 'endpoint_id'])
-        .where('tenant_id', '=', tenantId)
-        .where('position', '>', String(position))
-        .where('position', '<=', String(untilPosition))
-        .orderBy('position')
-        .limit(limit)
-        .as('place'),
-    )
-    .innerJoinLateral(
-      (from) =>
-        from
-          .selectFrom('event')
-          .select('body')
-          .whereRef('event.tenant_id', '=', 'place.tenant_id')
-          .whereRef('event.id', '=', 'place.event_id')
-          .whereRef('event.created_on', '=', 'place.created_on')
-          .limit(1)
-          .as('event'),
-      (join) => join.onTrue(),
-    )
+    .selectFrom('event_position as place')
+    .innerJoinLateral(eventAtPlace, (join) => join.onTrue())
     .select(['place.position', 'place.event_id', 'place.type', 'place.endpoint_id'])
     .select(sql<string>`place.created_on::text`.as('created_on'))
     .select(sql<boolean>`event.body is not null`.as('has_body'))
     .select(sql<Buffer | null>`case when ${withPayloads} then event.body end`.as('body'))
+    .where('place.tenant_id', '=', tenantId)
+    .where('place.position', '>', String(position))
+    .where('place.position', '<=', String(untilPosition))
     .orderBy('place.position')
+    .limit(limit)
     .execute()
   const events = rows
     .filter((row) => row.has_body)

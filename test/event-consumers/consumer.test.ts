@@ -132,7 +132,8 @@ test('one for some types is handed those alone, is moved over the others, and it
   const ids = [await aClient(api, 'Ada'), await aClient(api, 'Bob')]
   await api.patch(`/api/v1/clients/${ids[0]}`, { phone: '1' })
   await world.drain()
-  const happenedAt = (await api.get('/api/v1/events?eventType=client.created')).body.data[1].timestamp
+  const happenedAt = (await api.get('/api/v1/events?eventType=client.created')).body.data[1]
+    .timestamp
   world.step(60_000)
   const { body: lag } = await api.get(`${consumer}/lag`)
   expect(lag).toMatchObject({
@@ -192,7 +193,10 @@ test('one that is put at another place is handed what is behind that, and what w
   const head = (await everything(world, api)).length
   const first = await fetchBatch(api, consumer, { limit: 2 })
   const back = await api.patch(consumer, { position: 1 })
-  expect(back).toMatchObject({ status: 200, body: { position: 1, leasedTo: null, leasedUntil: null } })
+  expect(back).toMatchObject({
+    status: 200,
+    body: { position: 1, leasedTo: null, leasedUntil: null },
+  })
   refusedWith(await commit(api, consumer, first.id), 'lease_lost')
   const again = await fetchBatch(api, consumer)
   expect(positionsOf(again)[0]).toBe(2)
@@ -203,7 +207,10 @@ test('one that is put at another place is handed what is behind that, and what w
   expect(positionsOf(await fetchBatch(api, consumer))[0]).toBe(1)
   await api.patch(consumer, { position: head })
   expect((await api.post(`${consumer}/batches`)).status).toBe(204)
-  const { errors } = refusedWith(await api.patch(consumer, { position: head + 1 }), 'invalid_request')
+  const { errors } = refusedWith(
+    await api.patch(consumer, { position: head + 1 }),
+    'invalid_request',
+  )
   expect(errors).toMatchObject([{ pointer: '/position', code: 'maximum' }])
 })
 
@@ -216,7 +223,10 @@ test('one that gets other types is handed those, and whoever has not seen it cha
   const out = await fetchBatch(api, consumer)
   const renamed = await api.patch(consumer, { name: 'Cellar' })
   expect(renamed.body).toMatchObject({ name: 'Cellar', leasedTo: out.lastPosition })
-  refusedWith(await api.patch(consumer, { name: 'X' }, { 'if-match': '"1"' }), 'precondition_failed')
+  refusedWith(
+    await api.patch(consumer, { name: 'X' }, { 'if-match': '"1"' }),
+    'precondition_failed',
+  )
   const stray = refusedWith(await api.patch(consumer, { eventTypes: ['x.*'] }), 'invalid_request')
   expect(stray.errors[0].pointer).toBe('/eventTypes/0')
   const { revision } = renamed.body
@@ -232,7 +242,7 @@ test('one that gets other types is handed those, and whoever has not seen it cha
   refusedWith(await stranger.patch(consumer, { position: 0 }), 'not_found')
   await world.drain()
   const told = await api.get('/api/v1/events?eventType=event_consumer.updated')
-  expect(told.body.data.map(({ changedFields }: { changedFields: string[] }) => changedFields)).toEqual(
-    [['eventTypes', 'leasedTo', 'leasedUntil'], ['name']],
-  )
+  expect(
+    told.body.data.map(({ changedFields }: { changedFields: string[] }) => changedFields),
+  ).toEqual([['eventTypes', 'leasedTo', 'leasedUntil'], ['name']])
 })

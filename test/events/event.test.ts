@@ -57,7 +57,11 @@ test('a page ends early where its events are long, in either order, and the next
      where type = 'client.created' and tenant_id = $1`,
     [await tenantOf(api)],
   )
-  for (const query of ['', '&eventType=client.created', '&sort=position&eventType=client.created']) {
+  for (const query of [
+    '',
+    '&eventType=client.created',
+    '&sort=position&eventType=client.created',
+  ]) {
     const pages: string[][] = []
     for (let cursor = ''; pages.flat().length < 30; ) {
       const { body } = await api.get(`/api/v1/events?limit=200${query}${cursor}`)
@@ -134,8 +138,14 @@ test('several types, and types that begin alike, hold in both orders, as they do
   }
   const created = Array(3).fill('client.created')
   for (const [eventTypes, types] of [
-    [['client.*', 'custom.*'], [...created, 'client.updated', type, 'client.deleted']],
-    [['client.updated', 'client.deleted', 'client.updated'], ['client.updated', 'client.deleted']],
+    [
+      ['client.*', 'custom.*'],
+      [...created, 'client.updated', type, 'client.deleted'],
+    ],
+    [
+      ['client.updated', 'client.deleted', 'client.updated'],
+      ['client.updated', 'client.deleted'],
+    ],
     [['payment.*'], []],
   ] as const) {
     expect(await walk('position', [...eventTypes])).toEqual(types)

@@ -191,7 +191,10 @@ test('what only people read makes no version and breaks nobody, wherever in a sc
     schema: {
       ...{ title: 'Shipped', $comment: 'Of the new house.', examples: [{}] },
       properties: {
-        carrier: { description: 'Who.', anyOf: [{ type: 'string', default: 'PP' }, { type: 'null' }] },
+        carrier: {
+          description: 'Who.',
+          anyOf: [{ type: 'string', default: 'PP' }, { type: 'null' }],
+        },
       },
     },
   })
@@ -202,7 +205,9 @@ test('what only people read makes no version and breaks nobody, wherever in a sc
   expect(refusedWith(less, 'invalid_state').errors[0].pointer).toBe('/schema/properties/title')
   const other = { properties: { carrier: { anyOf: [{ type: 'string' }, { type: 'integer' }] } } }
   refusedWith(await api.patch(path, { schema: other }), 'invalid_state')
-  const more = await api.patch(path, { schema: { properties: { description: { type: 'string' } } } })
+  const more = await api.patch(path, {
+    schema: { properties: { description: { type: 'string' } } },
+  })
   expect(more.body.version).toBe(2)
 })
 
@@ -234,19 +239,22 @@ test('a type may be removed once nobody names it: its events stay, and there is 
   refusedWith(await api.delete('/api/v1/event-types/client.created'), 'invalid_request')
 })
 
-test.for(['type', '-type'])('sorted by %s, the list of types goes on where it was, though its last one was removed', async (sort) => {
-  const api = await registered({ type: 'custom.a.made' })
-  await api.post('/api/v1/event-types', { ...shipped, type: 'custom.b.made' })
-  await api.post('/api/v1/event-types', { ...shipped, type: 'custom.c.made' })
-  const inOrder = [...typeNames, 'custom.a.made', 'custom.b.made', 'custom.c.made'].sort()
-  const names = sort === 'type' ? inOrder : inOrder.toReversed()
-  const limit = names.indexOf('custom.b.made') + 1
-  const list = `/api/v1/event-types?sort=${sort}`
-  const { nextCursor } = (await api.get(`${list}&limit=${limit}`)).body
-  expect((await api.delete('/api/v1/event-types/custom.b.made')).status).toBe(204)
-  const { data } = (await api.get(`${list}&limit=200&cursor=${nextCursor}`)).body
-  expect(data.map(({ type }: { type: string }) => type)).toEqual(names.slice(limit))
-})
+test.for(['type', '-type'])(
+  'sorted by %s, the list of types goes on where it was, though its last one was removed',
+  async (sort) => {
+    const api = await registered({ type: 'custom.a.made' })
+    await api.post('/api/v1/event-types', { ...shipped, type: 'custom.b.made' })
+    await api.post('/api/v1/event-types', { ...shipped, type: 'custom.c.made' })
+    const inOrder = [...typeNames, 'custom.a.made', 'custom.b.made', 'custom.c.made'].sort()
+    const names = sort === 'type' ? inOrder : inOrder.toReversed()
+    const limit = names.indexOf('custom.b.made') + 1
+    const list = `/api/v1/event-types?sort=${sort}`
+    const { nextCursor } = (await api.get(`${list}&limit=${limit}`)).body
+    expect((await api.delete('/api/v1/event-types/custom.b.made')).status).toBe(204)
+    const { data } = (await api.get(`${list}&limit=200&cursor=${nextCursor}`)).body
+    expect(data.map(({ type }: { type: string }) => type)).toEqual(names.slice(limit))
+  },
+)
 
 test('a change of nothing is no change', async () => {
   const api = await registered()
@@ -292,7 +300,11 @@ describe('a schema that could not be held against data in bounded time is refuse
       { properties: { a: { items: branches(7, branches(7)) } } },
       '/schema/properties/a/items',
     ],
-    ['choices of lengths', { properties: { a: branches(10, branches(2, bounded)) } }, '/schema/properties/a'],
+    [
+      'choices of lengths',
+      { properties: { a: branches(10, branches(2, bounded)) } },
+      '/schema/properties/a',
+    ],
     [
       'choices whose fields are of one name',
       branches(10, { properties: { a: branches(2, bounded) } }),
@@ -303,7 +315,11 @@ describe('a schema that could not be held against data in bounded time is refuse
       branches(10, { additionalProperties: branches(2, bounded) }),
       '/schema',
     ],
-    ['objects to choose from', { properties: { a: { enum: Array(50).fill({}) } } }, '/schema/properties/a'],
+    [
+      'objects to choose from',
+      { properties: { a: { enum: Array(50).fill({}) } } },
+      '/schema/properties/a',
+    ],
     ['required and unknown', { required: ['nowhere'], properties: {} }, '/schema'],
   ])('%s', (_, schema, pointer) => {
     const [error] = judgeSchema(anybody, { type: 'object', ...schema })
@@ -313,7 +329,9 @@ describe('a schema that could not be held against data in bounded time is refuse
     const { a199: _, ...fits } = wide
     expect(judgeSchema(anybody, { type: 'object', properties: fits })).toEqual([])
     expect(judgeSchema(anybody, deep(7) as { type: string })).toEqual([])
-    const choices = branches(10, { properties: { a: { type: 'string', ...bounded }, b: branches(3) } })
+    const choices = branches(10, {
+      properties: { a: { type: 'string', ...bounded }, b: branches(3) },
+    })
     expect(judgeSchema(anybody, { type: 'object', ...choices })).toEqual([])
   })
 })
