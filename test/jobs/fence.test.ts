@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startWorker } from '#app.ts'
 import { createClock } from '#clock.ts'
-import type { TenantId } from '#ids.ts'
+import type { Id, TenantId } from '#ids.ts'
+import { createRunner } from '#jobs/runner.ts'
+import { createShares } from '#jobs/share.ts'
 import { connectAs, databaseUrlOf } from '../db/fixture.ts'
 import { contextOf, startWorld, type World } from '../world.ts'
 import { ask, errands, jobRow, tenantOf } from './fixture.ts'
@@ -104,19 +106,25 @@ async function queued(): Promise<number> {
 
 test('what is being begun when its worker is stopped is given back, and not run', async () => {
   let runs = 0
-  const worker = workerWith(
+  const tasks = [
     errands(async () => {
       runs += 1
       return undefined
     }),
-  )
-  const [id = ''] = await ask(world, tenant, ['begun'], { dueAt: new Date(Date.now() + 500) })
+  ]
+  const presence = { id: 7, isHeld: () => true, stop: async () => undefined }
+  const runner = createRunner(world.ctx, {
+    ...{ presence, tasks, shares: createShares(10), slots: 10 },
+    ...{ conclude: () => Promise.reject(new Error('it does not end')), onEnded: () => undefined },
+  })
+  const [id = ''] = await ask(world, tenant, ['begun'])
+  await world.query(`update job set lease_token = 'handed' where id = $1`, [id])
   const held = await holdJob(id)
+  const performed = runner.perform({ tenantId: tenant, jobId: id as Id<'job'>, token: 'handed' })
   await until(held.isWaitedFor)
-  const stopped = worker.stop(100)
-  await new Promise((rested) => setTimeout(rested, 300))
+  await runner.stop(100)
   await held.letGo()
-  await stopped
+  await performed
   expect(runs).toBe(0)
   expect(await jobRow(world, id)).toMatchObject({
     ...{ status: 'PENDING', attempt_count: 0, lease_token: null },

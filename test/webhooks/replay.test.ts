@@ -253,8 +253,9 @@ test('a replay that cannot be meant, or tells nobody, is refused with its field'
     const stray = await api.post(where, { since, eventTypes: ['client.*', 'clients.*'] })
     expect([stray.status, stray.body.errors[0].pointer]).toEqual([400, '/eventTypes/1'])
     const disabled = await api.post(where, { since, endpointIds: [id] })
-    expect([disabled.status, disabled.body.code]).toEqual([409, 'endpoint_disabled'])
+    const [refusal] = refusedWith(disabled, 'endpoint_disabled').errors
+    expect(refusal.pointer).toBe('/endpointIds/0')
     const nobody = await api.post(where, { since, endpointIds: [world.ctx.clock.newId('whe')] })
-    expect(nobody.status).toBe(404)
+    expect(refusedWith(nobody, 'reference_unknown').errors[0].pointer).toBe('/endpointIds/0')
   }
 })

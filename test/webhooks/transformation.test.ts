@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { transformer } from '#webhooks/transformer.ts'
+import { until } from '../jobs/until.ts'
 import { type Api, refusedWith, startWorld, type World } from '../world.ts'
 import { aReceiver, attempted, attemptsAt, deliveriesOf } from './fixture.ts'
 
@@ -87,8 +88,8 @@ test('what is sent can be read: what was made, the event itself, and nothing bef
   expect(payloads.map(({ body }) => body)).toEqual(sent)
   expect(payloads.map(({ isTransformed }) => isTransformed)).toEqual([true, false, true])
   expect(sent[2]).toBeNull()
-  const entries = await api.get('/api/v1/audit-entries?action=webhook_delivery.payload_read')
-  expect(entries.body.data).toHaveLength(3)
+  const entries = '/api/v1/audit-entries?action=webhook_delivery.payload_read'
+  await until(async () => (await api.get(entries)).body.data.length === 3)
   const strange = `/api/v1/webhook-deliveries/${payloads[0]?.deliveryId}/payload`
   refusedWith(await (await world.newTenant()).get(strange), 'not_found')
 })
