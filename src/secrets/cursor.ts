@@ -1,4 +1,10 @@
-import { createCipheriv, createDecipheriv, createHmac } from 'node:crypto'
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  createSecretKey,
+  type KeyObject,
+} from 'node:crypto'
 import type { Keyring } from './keyring.ts'
 
 /**
@@ -51,7 +57,11 @@ export function openCursor(keyring: Keyring, bindings: string, text: string): un
   }
 }
 
-function keysOf(keyring: Keyring, bindings: string): { key: Buffer; nonceKey: Buffer } {
+/** As `KeyObject`s, which Node takes several times faster than bytes. */
+function keysOf(keyring: Keyring, bindings: string): { key: KeyObject; nonceKey: KeyObject } {
   const both = createHmac('sha512', keyring.keys.cursor).update(bindings).digest()
-  return { key: both.subarray(0, 32), nonceKey: both.subarray(32) }
+  return {
+    key: createSecretKey(both.subarray(0, 32)),
+    nonceKey: createSecretKey(both.subarray(32)),
+  }
 }
