@@ -43,6 +43,22 @@ export function inOneWrite<Queued>(client: pg.ClientBase, queue: () => Queued): 
   }
 }
 
+/**
+ * The cause of a failed flush, of which the last is the commit where `commits`; undefined when it went
+ * through. 25P02 only says that something before it failed.
+ */
+export function firstFailure(
+  outcome: readonly PromiseSettledResult<unknown>[],
+  commits = true,
+): unknown {
+  const failures = outcome.filter((settled) => settled.status === 'rejected')
+  const cause = failures.find(({ reason }) => reason?.code !== '25P02') ?? failures[0]
+  if (cause !== undefined) return cause.reason
+  const last = outcome.at(-1)
+  const command = last?.status === 'fulfilled' && (last.value as pg.QueryResult).command
+  return !commits || command === 'COMMIT' ? undefined : new Error(`commit answered ${command}`)
+}
+
 interface Connection extends Owing {
   on(event: string, listener: () => void): void
   stream: Owing['stream'] & { cork(): void; uncork(): void }

@@ -5,7 +5,7 @@ import type { Clock } from '#clock.ts'
 import type { Context } from '#context.ts'
 import { faultPoints, reach } from '#fault-points.ts'
 import type { TenantId } from '#ids.ts'
-import { inOneWrite } from './client.ts'
+import { firstFailure, inOneWrite } from './client.ts'
 import { type Db, kyselyOver } from './database.ts'
 import { type Envelope, envelopeStatement, type StoredReply } from './envelope.ts'
 import { isPartitionMissing, makePartitions } from './partitions.sql.ts'
@@ -213,16 +213,6 @@ function messagesOf(
   )
   const messages = [...(envelope ? [envelope] : []), ...section.writes.map(queryConfig)]
   return at === 0 || messages.length === 0 ? messages : [fenceOf(section.tenantId), ...messages]
-}
-
-/** The cause of a failed flush: 25P02 only says that something before it failed. */
-function firstFailure(outcome: PromiseSettledResult<unknown>[]): unknown {
-  const failures = outcome.filter((settled) => settled.status === 'rejected')
-  const cause = failures.find(({ reason }) => reason?.code !== '25P02') ?? failures[0]
-  if (cause !== undefined) return cause.reason
-  const commit = outcome.at(-1)
-  const command = commit?.status === 'fulfilled' && (commit.value as pg.QueryResult).command
-  return command === 'COMMIT' ? undefined : new Error(`commit answered ${command}`)
 }
 
 /** It shuts down, starts, fails; or ended the session of one that it had not heard of for long. */

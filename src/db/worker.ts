@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { inOneWrite } from './client.ts'
+import { firstFailure, inOneWrite } from './client.ts'
 
 /**
  * Sends statements in one go on a checked-out connection of the worker and waits once: behind a
@@ -20,15 +20,9 @@ export async function flushWorker<Row extends pg.QueryResultRow>(
     messages.map((message) => client.query<Row>(message as pg.QueryConfig)),
   )
   const settled = await Promise.allSettled(queued)
-  const failures = settled.filter((outcome) => outcome.status === 'rejected')
-  const cause = failures.find(({ reason }) => reason?.code !== '25P02') ?? failures[0]
-  if (cause !== undefined) throw cause.reason
-  const results = settled.flatMap((outcome) =>
-    outcome.status === 'fulfilled' ? [outcome.value] : [],
-  )
-  const command = results.at(-1)?.command
-  if (frame !== 'begin' && command !== 'COMMIT') throw new Error(`commit answered ${command}`)
-  return results
+  const failure = firstFailure(settled, frame !== 'begin')
+  if (failure !== undefined) throw failure
+  return settled.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []))
 }
 
 /**

@@ -12,7 +12,7 @@ export type Piece =
   | { kind: 'end'; reason: StreamEnd }
 
 /** How long a reader should wait before it connects again, in ms. */
-export const retryMs = 1_000
+const retryMs = 1_000
 
 /** What comes first: how to come back, and to which place, should it break before the first event. */
 export function greetingAt(position: number): string {

@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { Context } from '#context.ts'
 import type { ReadinessInfo } from '#generated/types.ts'
+import { perContext } from '#per-context.ts'
 import { metricsText } from './metrics.ts'
 import type { Operation } from './operation.ts'
 import { type Problem, problem } from './problem.ts'
@@ -16,7 +17,7 @@ export const getLiveness: Operation<'getLiveness'> = async () => {
 
 export const getReadiness: Operation<'getReadiness'> = async (ctx, { isLeaving }) => {
   if (isLeaving) throw notReady('The process is stopping: send no more requests here.')
-  const checks = await looked(ctx)
+  const checks = await lookOf(ctx)()
   const isWarning = checks.some(({ status }) => status === 'WARN')
   return { status: 200, body: { status: isWarning ? 'DEGRADED' : 'READY', checks } }
 }
@@ -31,16 +32,16 @@ const lookMs = 1_000
 /** A database that takes longer to say so little serves nobody. */
 const answerMsMax = 1_000
 
-const looks = new WeakMap<Context, { atMs: number; checks: Promise<Check[]> }>()
-
-function looked(ctx: Context): Promise<Check[]> {
-  const last = looks.get(ctx)
-  const atMs = performance.now()
-  if (last !== undefined && atMs - last.atMs < lookMs) return last.checks
-  const checks = checkDatabase(ctx)
-  looks.set(ctx, { atMs, checks })
-  return checks
-}
+const lookOf = perContext((ctx) => {
+  let last: { atMs: number; checks: Promise<Check[]> } | undefined
+  return (): Promise<Check[]> => {
+    const atMs = performance.now()
+    if (last === undefined || atMs - last.atMs >= lookMs) {
+      last = { atMs, checks: checkDatabase(ctx) }
+    }
+    return last.checks
+  }
+})
 
 interface Answer {
   ahead: number

@@ -112,7 +112,7 @@ export function endOf({ status, actorType, scheduleId }: Job): JobEnd | undefine
   return status === 'SUCCEEDED' && isAskedFor ? 'job.succeeded' : undefined
 }
 
-export type JobEnd = Extract<EventType, 'job.succeeded' | 'job.failed' | 'job.cancelled'>
+type JobEnd = Extract<EventType, 'job.succeeded' | 'job.failed' | 'job.cancelled'>
 
 export function toJob(job: Job): JobInfo {
   return { ...toJobSummary(job), result: job.result }

@@ -19,7 +19,7 @@ export interface Presence {
 }
 
 /** The first half of the lock; the second is the worker's id. */
-export const presenceLock = 8_262_003
+const presenceLock = 8_262_003
 
 /** A lease token: which worker, and which of its claims. */
 export function leaseToken(workerId: number, random: Buffer): string {

@@ -179,7 +179,7 @@ const settleText = `
   returning ended.token`
 
 /** A run under way, as its lease is renewed. */
-export interface Renewed {
+interface Renewed {
   tenantId: TenantId
   jobId: Id<'job'>
   token: string

@@ -8,7 +8,7 @@ import { type Task, TaskRefusal } from './task.ts'
 export type Broken = 'time' | 'cancelled' | 'lost' | 'stopping'
 
 /** What is kept of a result, at most, as JSON. */
-export const resultBytesMax = 64 * 1024
+const resultBytesMax = 64 * 1024
 
 /** How a run that came to its end has ended. */
 export function succeeded(result: object | undefined): Ending {

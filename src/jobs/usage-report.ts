@@ -29,7 +29,7 @@ export function rollingReportOf({ days, groupBy = 'DAY' }: RollingUsageReportInp
 const dayMs = 24 * 60 * 60 * 1_000
 
 /** A report reads a day at a time; more than a quarter of them is more than anybody reads. */
-export const reportDaysMax = 92
+const reportDaysMax = 92
 
 export function misfitOfPeriod({ from, to }: UsageReportPayload): Misfit | undefined {
   const lengthMs = Date.parse(to) - Date.parse(from)

@@ -16,7 +16,7 @@ export interface Balance {
 }
 
 /** Days that are looked at: deliveries are kept for a little longer. */
-export const balancedDays = 29
+const balancedDays = 29
 
 const dayMs = 24 * 60 * 60 * 1_000
 

@@ -1,33 +1,16 @@
 import type { WebhookAttemptInfo, WebhookDeliveryInfo } from '#generated/types.ts'
-import { nextAttemptOf, undeliveredOf } from './undelivered.ts'
+import { nextAttemptOf, undeliveredOf, type Waiting } from './undelivered.ts'
 
 /** A delivery as it is read: its row, and what `delivery_due` says of the work still to be done. */
-export interface Delivery {
+export interface Delivery extends Waiting {
   id: string
   endpointId: string
   eventId: string
   eventType: WebhookDeliveryInfo['eventType']
   webhookId: string
-  status: WebhookDeliveryInfo['status']
   attemptCount: number
-  nextAttemptAt: Date | null
-  lastAttemptAt: Date | null
   deliveredAt: Date | null
   lastResponseStatus: number | null
-  createdAt: Date
-  retryCount: number | null
-  inFlight: number
-  inFlightMax: number
-  isRateSpent: boolean
-  isBehind: boolean
-  batchWaitSeconds: number | null
-  endpointDisabledAt: Date | null
-  endpointDeletedAt: Date | null
-  skippedAt: Date | null
-  endpointStateSince: Date | null
-  endpointOpenUntil: Date | null
-  endpointPausedUntil: Date | null
-  endpointInFlightLimit: number | null
 }
 
 export interface Attempt {

@@ -12,7 +12,7 @@ interface Listener {
   /** null lets all events through. */
   filter: Filter | null
   /** Whether something else is sent in place of the event. */
-  transforms: boolean
+  isTransformed: boolean
   ordering: string
 }
 
@@ -132,7 +132,7 @@ function deliveriesOf(
       promised.map(({ listener }) => listener.id),
       day,
       now.toISOString(),
-      promised.map(({ listener }) => listener.transforms),
+      promised.map(({ listener }) => listener.isTransformed),
       promised.map(({ listener }) => listener.ordering === 'RESOURCE'),
       events.map(({ position }) => position),
     ],
@@ -206,7 +206,7 @@ function listenersOf(events: readonly SequencedEvent[]): pg.QueryConfig {
     name: 'fan_out_listeners',
     text: `
       select tenant_id, id, event_types, nullif(filter, '[]') as filter,
-        transformation is not null as transforms, ordering from webhook_endpoint
+        transformation is not null as "isTransformed", ordering from webhook_endpoint
       where tenant_id = any($1) and deleted_at is null`,
     values: [[...new Set(events.map((event) => event.tenantId))]],
   }

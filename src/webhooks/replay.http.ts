@@ -6,7 +6,7 @@ import type { TenantId } from '#ids.ts'
 import { askFor } from '#jobs/ask.ts'
 import { requireFit } from '#jobs/misfit.ts'
 import { requireEndpoints } from './named-endpoints.ts'
-import { findListeners, findPromised, findRange, readPage } from './replay.sql.ts'
+import { findLastDeliveries, findListeners, findRange, readPage } from './replay.sql.ts'
 import {
   addShares,
   asksForPayloads,
@@ -59,7 +59,7 @@ export const createWebhookReplayPreview: Operation<'createWebhookReplayPreview'>
       withPayloads,
     })
     const events = page.events.filter((event) => isAbout(payload, event))
-    const promised = await findPromised(tx, call.tenantId, events, listeners)
+    const promised = await findLastDeliveries(tx, call.tenantId, events, listeners)
     const plan = planOf(payload, events, listeners, promised)
     eventCount += plan.eventCount
     addShares(counts, plan)

@@ -6,7 +6,7 @@ import { eventAtPlace } from '#events/place.sql.ts'
 import { dayOf, firstIdAt, type TenantId } from '#ids.ts'
 import { countMatched } from './balance.sql.ts'
 import { answersToCome } from './delivery.sql.ts'
-import type { Listener, Plan, Promised, Replayable, ReplayPayload } from './replay.ts'
+import type { LastDelivery, Listener, Plan, Replayable, ReplayPayload } from './replay.ts'
 
 /** How far a replay is. */
 export interface ReplayState {
@@ -151,12 +151,12 @@ export async function findListeners(
 }
 
 /** The last delivery of each of these events to each of these endpoints. */
-export async function findPromised(
+export async function findLastDeliveries(
   db: Db,
   tenantId: TenantId,
   events: readonly Replayable[],
   listeners: readonly Listener[],
-): Promise<Promised[]> {
+): Promise<LastDelivery[]> {
   return await db
     .selectFrom('webhook_delivery')
     .distinctOn(['event_id', 'endpoint_id'])

@@ -4,8 +4,8 @@ import { transact } from '#db/transact.ts'
 import { type JobRun, task } from '#jobs/task.ts'
 import {
   countWaiting,
+  findLastDeliveries,
   findListeners,
-  findPromised,
   findRange,
   lockReplay,
   makeDue,
@@ -77,7 +77,7 @@ async function takeTurn(
     const promised =
       events.length * listeners.length === 0
         ? []
-        : await findPromised(tx, tenantId, events, listeners)
+        : await findLastDeliveries(tx, tenantId, events, listeners)
     const plan = planOf(payload, events, listeners, promised, payload.deliveriesPerSecond)
     const made = plan.again.length + plan.fresh.length
     const next = {

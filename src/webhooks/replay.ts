@@ -42,7 +42,7 @@ export interface Listener {
 }
 
 /** The last delivery of an event to an endpoint. */
-export interface Promised {
+export interface LastDelivery {
   id: string
   eventId: string
   endpointId: string
@@ -52,7 +52,7 @@ export interface Promised {
 /** What a page of the log makes due. */
 export interface Plan {
   /** Deliveries that end, and begin anew. */
-  again: Promised[]
+  again: LastDelivery[]
   /** Deliveries that nobody made. */
   fresh: { event: Replayable; endpointId: string; isTransformed: boolean }[]
   /** Events of which there is at least one of them. */
@@ -87,7 +87,7 @@ export function planOf(
   { which }: ReplayPayload,
   events: readonly Replayable[],
   listeners: readonly Listener[],
-  promised: readonly Promised[],
+  promised: readonly LastDelivery[],
   most = Number.POSITIVE_INFINITY,
 ): Plan {
   const last = new Map(promised.map((one) => [`${one.eventId} ${one.endpointId}`, one]))

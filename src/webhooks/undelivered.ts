@@ -1,9 +1,12 @@
-import type { UndeliveredInfo } from '#generated/types.ts'
-import type { Delivery } from './delivery.ts'
+import type { UndeliveredInfo, WebhookDeliveryInfo } from '#generated/types.ts'
 import { later } from './health.ts'
 
 /** What decides why a delivery has not been accepted. */
-export type Waiting = Pick<Delivery, 'status' | 'nextAttemptAt' | 'lastAttemptAt' | 'createdAt'> & {
+export interface Waiting {
+  status: WebhookDeliveryInfo['status']
+  nextAttemptAt: Date | null
+  lastAttemptAt: Date | null
+  createdAt: Date
   /** How far along the schedule of retries it is; null once nothing is to be done. */
   retryCount: number | null
   /** Attempts at its endpoint that are under way, … */
