@@ -16,7 +16,8 @@ import {
   type Spend,
   systemCause,
 } from '#http/operation.ts'
-import { problem } from '#http/problem.ts'
+import { type Problem, problem } from '#http/problem.ts'
+import { afterHead, type RawHead } from '#http/raw.ts'
 import type { TenantId } from '#ids.ts'
 import { enqueue } from '#jobs/enqueue.ts'
 import { gather } from '#jobs/gather.ts'
@@ -66,6 +67,8 @@ interface Arrival extends Found {
 interface Found {
   tenantId: TenantId
   source: Source
+  /** Whether its list has the address. */
+  admits: (ip: string | null) => boolean
 }
 
 /** A webhook that is to be kept. */
@@ -87,13 +90,13 @@ interface Barred {
 
 /**
  * What anybody may send is judged here, dearest last: is there such a source, from there, so much, and
- * is it really they. Only then is it asked whether it was here before: what is forged never keeps out
- * what is real.
+ * is it really they; all but the last before its body is read. Only then is it asked whether it was here
+ * before: what is forged never keeps out what is real.
  *
  * A source is not read for each that comes: what it takes as it is remembered is kept only if it is
  * still so. Whatever is not kept is judged by the source as it is now.
  */
-export const submitWebhook: RawOperation = async (ctx, call, request, spend) => {
+export const submitWebhook = afterHead(judgeHead, async (ctx, call, request, spend) => {
   const id = request.path.sourceId ?? ''
   const asked = { ctx, call, request, spend }
   const known = remembered(ctx).get(id)
@@ -101,10 +104,22 @@ export const submitWebhook: RawOperation = async (ctx, call, request, spend) => 
   if (reply !== undefined) return reply
   const arrival = { ...asked, ...(await findOpenSource(ctx, id)), isRemembered: false }
   return await conclude(arrival, await judge(arrival))
-}
+})
 
 /** By GET there are challenges only. */
 export const getWebhookChallenge: RawOperation = submitWebhook
+
+/** Whom a source as it is remembered bars may be welcome by now: only as it was read it bars anybody. */
+async function judgeHead(ctx: Context, call: OpenCall, head: RawHead): Promise<TenantId> {
+  const id = head.path.sourceId ?? ''
+  const bytes = Number(head.headers['content-length'] ?? 0)
+  const known = remembered(ctx).get(id)
+  if (known && barrierFor(known, call, bytes) === undefined) return known.tenantId
+  const found = await findOpenSource(ctx, id)
+  const barred = barrierFor(found, call, bytes)
+  if (barred !== undefined) throw bar(found.source, barred)
+  return found.tenantId
+}
 
 /** Who asks a throttle has spent of it, and it may be another by now: such a source is read first. */
 async function takeAsRemembered(arrival: Arrival): Promise<RawReply | undefined> {
@@ -122,14 +137,8 @@ async function takeAsRemembered(arrival: Arrival): Promise<RawReply | undefined>
 /** Changes nothing, and counts nothing. */
 async function judge(arrival: Arrival): Promise<Item | Barred | Exclude<Verdict, Accepted>> {
   const { ctx, tenantId, source, call, request } = arrival
-  if (!matcherOf(source.allowedIps)(call.ip)) {
-    const detail = 'Its address is not on the list of the source.'
-    return { kind: 'barred', outcome: 'sender_not_allowed', code: 'sender_not_allowed', detail }
-  }
-  if (request.body.length > source.maxBodyBytes) {
-    const detail = `This source takes at most ${source.maxBodyBytes} bytes.`
-    return { kind: 'barred', outcome: 'too_large', code: 'payload_too_large', detail }
-  }
+  const barred = barrierFor(arrival, call, request.body.length)
+  if (barred !== undefined) return barred
   const secrets = secretsOf(ctx, tenantId, source)
   const verdict = await schemes[source.scheme].verify(request, {
     now: call.now,
@@ -147,6 +156,26 @@ async function judge(arrival: Arrival): Promise<Item | Barred | Exclude<Verdict,
   return { kind: 'acceptable', arrival, verdict, key, payload: { headers, body: request.body } }
 }
 
+/** What keeps a body of so many bytes out, whatever is in it. */
+function barrierFor(
+  { source, admits }: Found,
+  { ip }: OpenCall,
+  bytes: number,
+): Barred | undefined {
+  if (!admits(ip)) {
+    const detail = 'Its address is not on the list of the source.'
+    return { kind: 'barred', outcome: 'sender_not_allowed', code: 'sender_not_allowed', detail }
+  }
+  if (bytes <= source.maxBodyBytes) return undefined
+  const detail = `This source takes at most ${source.maxBodyBytes} bytes.`
+  return { kind: 'barred', outcome: 'too_large', code: 'payload_too_large', detail }
+}
+
+function bar(source: Source, { outcome, code, detail }: Barred): Problem {
+  count(source, outcome)
+  return problem(code, { detail })
+}
+
 async function conclude(
   arrival: Arrival,
   judgement: Awaited<ReturnType<typeof judge>>,
@@ -156,8 +185,7 @@ async function conclude(
     case 'acceptable':
       return (await tooMuch(arrival, 'inbound')) ?? (await take(judgement))
     case 'barred':
-      count(source, judgement.outcome)
-      throw problem(judgement.code, { detail: judgement.detail })
+      throw bar(source, judgement)
     case 'refused':
       return refuse(source, judgement.reason)
     case 'handshake':
@@ -189,8 +217,9 @@ async function findOpenSource(ctx: Context, id: string): Promise<Found> {
   const source = tenantId && (await findSource(readers.of(tenantId), tenantId, id))
   if (tenantId !== undefined && source?.status === 'ENABLED') {
     if (sources.size >= rememberedMax) sources.clear()
-    sources.set(id, { tenantId, source })
-    return { tenantId, source }
+    const found = { tenantId, source, admits: matcherOf(source.allowedIps) }
+    sources.set(id, found)
+    return found
   }
   sources.delete(id)
   received.inc({ scheme: source?.scheme ?? 'none', outcome: 'no_source' })

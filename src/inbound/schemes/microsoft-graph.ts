@@ -1,6 +1,6 @@
 import { type FetchText, refused, type Scheme, type Settings, type Verdict } from '../scheme.ts'
 import { isSameText } from './mac.ts'
-import { commonName, isObject, type Members, nameOf, readJson, valueAt } from './payload.ts'
+import { commonName, isObject, type Members, nameOf, readStrangersJson, valueAt } from './payload.ts'
 import { flawsOfSecrets, textSetting } from './settings.ts'
 import { judgeToken, type TokenVerdict } from './token.ts'
 
@@ -25,7 +25,7 @@ export const microsoftGraph: Scheme = {
   async verify({ query, body }, context) {
     const token = query.get('validationToken')
     if (token !== null) return echo(token)
-    const payload = readJson(body)
+    const payload = readStrangersJson(body)
     const value = valueAt(payload, 'value')
     const notifications = Array.isArray(value) ? value : []
     if (notifications.length === 0 || !notifications.every(isObject)) return refused('malformed')

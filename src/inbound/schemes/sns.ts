@@ -2,7 +2,7 @@ import { verify as isVerified, X509Certificate } from 'node:crypto'
 import { type FetchText, refused, type Scheme } from '../scheme.ts'
 import { isBase64 } from './mac.ts'
 import { isTimely } from './moment.ts'
-import { isObject, type Members, nameOf, readJson } from './payload.ts'
+import { isObject, type Members, nameOf, readStrangersJson } from './payload.ts'
 import { flawOfMissing, textsSetting } from './settings.ts'
 
 /**
@@ -12,7 +12,7 @@ import { flawOfMissing, textsSetting } from './settings.ts'
  */
 export const sns: Scheme = {
   async verify({ body }, { now, settings, fetchText }) {
-    const message = readMessage(readJson(body))
+    const message = readMessage(readStrangersJson(body))
     if (message === undefined) return refused('malformed')
     const { type, fields, certificateUrl, hash } = message
     if (!textsSetting(settings, 'topicArns').includes(fields.TopicArn ?? '')) return refused('key')

@@ -57,7 +57,11 @@ interface Parts {
   signature: Buffer
 }
 
+/** As long as headers may be; what is longer is no token of anybody's. */
+const tokenLengthMax = 16 * 1024
+
 function readToken(token: string): Parts | undefined {
+  if (token.length > tokenLengthMax) return undefined
   const [head = '', body = '', signature = '', ...more] = token.split('.')
   const areWritten = [head, body, signature].every((part) => isBase64(part, 'base64url'))
   if (!areWritten || more.length > 0) return undefined

@@ -196,3 +196,11 @@ test('a state that Graph would not take is told as a flaw', () => {
     )
   }
 })
+
+test('what would take long to read is not read, since anybody may have sent it', async () => {
+  const deep = JSON.parse('['.repeat(62) + ']'.repeat(62))
+  assert.equal(await reasonOf(scheme, of({ ...notification, deep }), context), 'malformed')
+  assert.equal(await reasonOf(scheme, of({ ...notification, deep: deep[0] }), context), 'accepted')
+  const long = Array.from({ length: 10_001 }, () => 0)
+  assert.equal(await reasonOf(scheme, of({ ...notification, long }), context), 'malformed')
+})

@@ -269,3 +269,17 @@ test('a message with parts that are missing or of another kind is malformed', as
     assert.equal(await reasonOf(scheme, { body, headers: {} }, context), 'malformed')
   }
 })
+
+test('what would take long to read is not read, since anybody may have sent it', async () => {
+  const deep = (levels: number) => JSON.parse('['.repeat(levels) + ']'.repeat(levels))
+  const long = (values: number) => Array.from({ length: values }, () => 0)
+  for (const [more, reason] of [
+    [deep(63), 'accepted'],
+    [deep(64), 'malformed'],
+    [long(9_900), 'accepted'],
+    [long(10_001), 'malformed'],
+  ] as const) {
+    const sent = { body: JSON.stringify(messageOf(notification, '2', { more })), headers: {} }
+    assert.equal(await reasonOf(scheme, sent, context), reason)
+  }
+})
