@@ -23,10 +23,10 @@ import { enqueue } from '#jobs/enqueue.ts'
 import { gather } from '#jobs/gather.ts'
 import { perContext } from '#per-context.ts'
 import { confirmation } from './confirmation.ts'
-import { createFetchText } from './public-keys.ts'
+import { createFetchKeys } from './public-keys.ts'
 import { insertDedupe, insertReceipt, isSecondCopy } from './receipt.sql.ts'
 import { dedupeKeyOf, forwarding, keptHeaders, newReceipt, toReceipt } from './receipt.ts'
-import type { Accepted, FetchText, RefusalReason, Verdict } from './scheme.ts'
+import type { Accepted, FetchKeys, RefusalReason, Verdict } from './scheme.ts'
 import { schemes } from './schemes.ts'
 import { expectSource, findSource, findTenantOf, isOutdated } from './source.sql.ts'
 import { type Source, secretsOf } from './source.ts'
@@ -37,27 +37,27 @@ const received = new Counter({
   labelNames: ['scheme', 'outcome'],
 })
 
+const providerUrls = new Set(Object.values(schemes).flatMap(({ keysUrl }) => keysUrl ?? []))
+
 /** What was fetched is kept for as long as the process lives. */
-const fetchTextOf = perContext(createFetchText)
+const fetchKeysOf = perContext((ctx) => createFetchKeys(ctx, providerUrls))
 
 /**
  * The same for a tenant, to the hosts that its policy allows. Where a source was to be asked about
  * before is no place to ask at.
  */
-function fetchTextFor({ ctx, tenantId, isRemembered }: Arrival): FetchText {
-  const fetchText = fetchTextOf(ctx)
-  return async (url, wish) => {
+function fetchKeysFor({ ctx, tenantId, isRemembered }: Arrival): FetchKeys {
+  const fetchKeys = fetchKeysOf(ctx)(tenantId)
+  return async (url, read, wish) => {
     if (isRemembered) throw new Error('What is remembered may be out of date.')
     const allowed = await findAllowedHosts(ctx.db.readers.of(tenantId), tenantId)
     if (!allowsUrl(allowed, url)) throw new Error('The egress policy does not allow the host.')
-    return await fetchText(url, wish)
+    return await fetchKeys(url, read, wish)
   }
 }
 
-/** A webhook at the door, and whose it is. */
-interface Arrival extends Found {
-  /** Whether the source may have changed since it was read. */
-  isRemembered: boolean
+/** A webhook at the door. */
+interface Asked {
   ctx: Context
   call: OpenCall
   request: RawRequest
@@ -144,7 +144,7 @@ async function judge(arrival: Arrival): Promise<Item | Barred | Exclude<Verdict,
     now: call.now,
     secrets,
     settings: source.settings,
-    fetchText: fetchTextFor(arrival),
+    fetchKeys: fetchKeysFor(arrival),
   })
   if (verdict.kind !== 'accepted') return verdict
   const key = dedupeKeyOf(verdict, request.body)

@@ -133,9 +133,9 @@ describe('what Amazon SNS is said to name', () => {
     const fetched: string[] = []
     const verdict = await schemes.SNS.verify(requestOf({ body, headers: {} }), {
       ...{ now, secrets: [], settings: { topicArns: [topic] } },
-      fetchText: async (url) => {
+      fetchKeys: async (url, read) => {
         fetched.push(url)
-        return pem
+        return read(pem)
       },
     })
     return { kind: verdict.kind, fetched }

@@ -109,9 +109,9 @@ describe('the handshake', () => {
 
 describe('notifications with content', async () => {
   const microsoft = await createIssuer('ms')
-  const { fetchText } = publish({ [jwksUrl]: { keys: [microsoft.jwk] } })
+  const { fetchKeys } = publish({ [jwksUrl]: { keys: [microsoft.jwk] } })
   const rich = { ...notification, encryptedContent: { data: 'AAAA' } }
-  const own = { ...context, settings: { appId }, fetchText }
+  const own = { ...context, settings: { appId }, fetchKeys }
   const publisher = '0bf30f3b-4a52-48df-9a82-234910c4a086'
   const second = {
     ver: '2.0',
