@@ -64,6 +64,12 @@ interface Asked {
   spend: Spend
 }
 
+/** And whose it is. */
+interface Arrival extends Asked, Found {
+  /** Whether the source was read for another webhook, so that it may be another by now. */
+  isRemembered: boolean
+}
+
 interface Found {
   tenantId: TenantId
   source: Source
@@ -93,8 +99,8 @@ interface Barred {
  * is it really they; all but the last before its body is read. Only then is it asked whether it was here
  * before: what is forged never keeps out what is real.
  *
- * A source is not read for each that comes: what it takes as it is remembered is kept only if it is
- * still so. Whatever is not kept is judged by the source as it is now.
+ * A source is not read for each that comes. What it takes is kept only if it is still as it was when
+ * that was judged; what is refused is refused by the source as it is now.
  */
 export const submitWebhook = afterHead(judgeHead, async (ctx, call, request, spend) => {
   const id = request.path.sourceId ?? ''
@@ -102,12 +108,34 @@ export const submitWebhook = afterHead(judgeHead, async (ctx, call, request, spe
   const known = remembered(ctx).get(id)
   const reply = known && (await takeAsRemembered({ ...asked, ...known, isRemembered: true }))
   if (reply !== undefined) return reply
-  const arrival = { ...asked, ...(await findOpenSource(ctx, id)), isRemembered: false }
-  return await conclude(arrival, await judge(arrival))
+  return (await takeAsRead(asked, id)) ?? (await takeAsRead(asked, id)) ?? giveUp()
 })
 
 /** By GET there are challenges only. */
 export const getWebhookChallenge: RawOperation = submitWebhook
+
+/** By the source as it is now; undefined when it is another before the webhook is kept. */
+async function takeAsRead(asked: Asked, id: string): Promise<RawReply | undefined> {
+  const arrival = { ...asked, ...(await findOpenSource(asked.ctx, id)), isRemembered: false }
+  return await unlessOutdated(async () => conclude(arrival, await judge(arrival)))
+}
+
+/** Keys are fetched and throttles asked within seconds: who changes a source all the time waits. */
+function giveUp(): never {
+  throw problem('unavailable', {
+    detail: 'The source was changed while this was taken in.',
+    headers: { 'retry-after': '1' },
+  })
+}
+
+async function unlessOutdated(work: () => Promise<RawReply>): Promise<RawReply | undefined> {
+  try {
+    return await work()
+  } catch (error) {
+    if (isOutdated(error)) return undefined
+    throw error
+  }
+}
 
 /** Whom a source as it is remembered bars may be welcome by now: only as it was read it bars anybody. */
 async function judgeHead(ctx: Context, call: OpenCall, head: RawHead): Promise<TenantId> {
@@ -125,13 +153,7 @@ async function judgeHead(ctx: Context, call: OpenCall, head: RawHead): Promise<T
 async function takeAsRemembered(arrival: Arrival): Promise<RawReply | undefined> {
   if (arrival.source.throttlePerSecond !== null) return undefined
   const judgement = await judge(arrival)
-  if (judgement.kind !== 'acceptable') return undefined
-  try {
-    return await take(judgement)
-  } catch (error) {
-    if (isOutdated(error)) return undefined
-    throw error
-  }
+  return judgement.kind === 'acceptable' ? await unlessOutdated(() => take(judgement)) : undefined
 }
 
 /** Changes nothing, and counts nothing. */
@@ -267,13 +289,16 @@ async function keepAll(ctx: Context, items: readonly Item[]): Promise<undefined[
   const [first] = items
   if (first === undefined) return []
   await transact(ctx, first.arrival.tenantId, async (tx) => {
-    const recalled = items.filter(({ arrival }) => arrival.isRemembered)
-    for (const source of new Set(recalled.map(({ arrival }) => arrival.source))) {
-      expectSource(tx, first.arrival.tenantId, source)
-    }
+    for (const source of differentOf(items)) expectSource(tx, first.arrival.tenantId, source)
     for (const item of items) keep(tx, item)
   })
   return items.map(() => undefined)
+}
+
+/** Their sources, as they were read: each revision once. */
+function differentOf(items: readonly Item[]): Iterable<Source> {
+  const sources = items.map(({ arrival: { source } }) => source)
+  return new Map(sources.map((source) => [`${source.id} ${source.revision}`, source])).values()
 }
 
 /** Queues a receipt with what will pass it on. */
@@ -328,14 +353,15 @@ async function greet(
   arrival: Arrival,
   { answer, confirmUrl }: Extract<Verdict, { kind: 'handshake' }>,
 ): Promise<RawReply> {
-  count(arrival.source, 'handshake')
   if (confirmUrl !== undefined) await confirmLater(arrival, confirmUrl)
+  count(arrival.source, 'handshake')
   return answer
 }
 
 async function confirmLater(arrival: Arrival, url: string): Promise<void> {
   const { ctx, tenantId, source } = arrival
   await transact(ctx, tenantId, async (tx) => {
+    expectSource(tx, tenantId, source)
     enqueue(tx, causeOf(arrival), confirmation, { sourceId: source.id, url })
   })
 }
