@@ -6983,7 +6983,7 @@ export interface components {
         };
         /** @description A new source of webhooks. */
         InboundSourceInput: {
-            /** @description Whether to take a webhook that has neither an id nor a signed moment, of which a second copy could not be told from another event. No, unless you say, but for the schemes `XERO`, `QUICKBOOKS` and `MICROSOFT_GRAPH`, whose senders have such. `BASIC`, `HMAC` and `SHARED_SECRET` must ask for it where `settings` give neither. */
+            /** @description Whether to take a webhook that has neither an id nor a signed moment, of which a second copy could not be told from another event. No, unless you say, but for the schemes `XERO`, `QUICKBOOKS` and `MICROSOFT_GRAPH`, whose senders have such. `BASIC`, `HMAC`, `SHARED_SECRET` and `JWT` must ask for it where `settings` give neither. */
             acceptsUndedupable?: boolean;
             /** @description From which addresses it may send; none is from anywhere. */
             allowedIps?: components["schemas"]["AllowedIp"][];
@@ -7039,7 +7039,7 @@ export interface components {
             appId?: string;
             /** @description `JWT`, `PUBSUB`: for whom the token must be. */
             audience?: string;
-            /** @description `JWT`: the claim with the SHA-256 of the body, where the token has one. */
+            /** @description `JWT`: the claim with the SHA-256 of the body, where the token has one. Only then is the moment of the token that of the webhook. */
             bodyDigestClaim?: string;
             /**
              * @description `HMAC`: how the signature is written; HEX unless you say.
@@ -7109,7 +7109,7 @@ export interface components {
             appId?: string;
             /** @description `JWT`, `PUBSUB`: for whom the token must be. */
             audience?: string;
-            /** @description `JWT`: the claim with the SHA-256 of the body, where the token has one. */
+            /** @description `JWT`: the claim with the SHA-256 of the body, where the token has one. Only then is the moment of the token that of the webhook. */
             bodyDigestClaim?: string;
             /**
              * @description `HMAC`: how the signature is written; HEX unless you say.
@@ -7176,7 +7176,7 @@ export interface components {
             appId?: string | null;
             /** @description `JWT`, `PUBSUB`: for whom the token must be. */
             audience?: string | null;
-            /** @description `JWT`: the claim with the SHA-256 of the body, where the token has one. */
+            /** @description `JWT`: the claim with the SHA-256 of the body, where the token has one. Only then is the moment of the token that of the webhook. */
             bodyDigestClaim?: string | null;
             /** @description `HMAC`: how the signature is written; HEX unless you say. */
             encoding?: ("HEX" | "BASE64" | "BASE64URL") | null;

@@ -1,4 +1,4 @@
-import { createHmac, generateKeyPairSync, sign } from 'node:crypto'
+import { createHash, createHmac, generateKeyPairSync, sign } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -131,6 +131,32 @@ test('keys that an issuer publishes are fetched once for many webhooks, and agai
   world.step(keysKeptMs)
   const unknown = await send()
   expect([unknown.status, unknown.headers.get('retry-after')]).toEqual([503, '5'])
+})
+
+test('a token that is used for several webhooks loses none of them; one for a body is for one', async () => {
+  const [issuer, publisher] = [anIssuer(), await startReceiver()]
+  publisher.answers(200, {}, issuer.keys)
+  const settings = { jwksUrl: publisher.url, issuer: 'https://shop.example', audience: 'us' }
+  const seconds = Math.floor(world.ctx.clock.now().getTime() / 1_000)
+  const claims = { iss: settings.issuer, aud: 'us', exp: seconds + 600, iat: seconds }
+  const sendTwice = async (more: object, digest: object) => {
+    const source = await aSource(world, api, { scheme: 'JWT', secrets: [], ...more })
+    const authorization = `Bearer ${issuer.token({ ...claims, ...digest })}`
+    for (const _ of [1, 2]) {
+      expect((await post(source.url, '{}', { authorization })).status).toBe(200)
+    }
+    return await receiptsOf(world, source.id)
+  }
+  const plain = await sendTwice({ settings, acceptsUndedupable: true }, {})
+  expect(plain.map(({ signed_at }) => signed_at)).toEqual([null, null])
+  const digest = createHash('sha256').update('{}').digest('hex')
+  const whole = { settings: { ...settings, bodyDigestClaim: 'digest' } }
+  expect(await sendTwice(whole, { digest })).toHaveLength(1)
+
+  const input = { name: 'J', scheme: 'JWT', settings }
+  const { status, body } = await api.post('/api/v1/inbound-sources', input)
+  expect([status, body.errors?.[0].pointer]).toEqual([400, '/acceptsUndedupable'])
+  await publisher.stop()
 })
 
 test('what its source takes no more by the time that its keys are there is judged once more, or put off', async () => {

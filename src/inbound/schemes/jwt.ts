@@ -29,7 +29,8 @@ export const jwt: Scheme = {
     if (!isOfBody(verdict.claims, request, settings)) return refused('signature')
     return {
       kind: 'accepted',
-      signedAt: verdict.issuedAt,
+      // A token that is good for many bodies says when it was issued, and not when any of them was sent.
+      signedAt: textSetting(settings, 'bodyDigestClaim') === undefined ? null : verdict.issuedAt,
       ...describeEvent(request, settings),
     }
   },

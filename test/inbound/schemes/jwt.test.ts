@@ -44,7 +44,7 @@ describe('every asymmetric algorithm is verified as others do', () => {
     const options = { issuer: claims.iss, audience: claims.aud, currentDate: now }
     await jwtVerify(token, createLocalJWKSet(keys as JSONWebKeySet), options)
     const verdict = await accepted(scheme, bearing(token), { settings, ...serve })
-    assert.deepEqual(verdict.signedAt, now)
+    assert.equal(verdict.signedAt, null)
     const forged = bearing(await other.token(claims))
     assert.equal(await reasonOf(scheme, forged, { settings, ...serve }), 'signature')
   })
@@ -223,7 +223,8 @@ test('a digest in the token holds the body, when the settings name its claim', a
   for (const encoding of ['hex', 'base64', 'base64url'] as const) {
     const digest = createHash('sha256').update(body).digest(encoding)
     const sent = bearing(await issuer.token({ ...claims, request_body_sha256: digest }))
-    await accepted(scheme, sent, { ...context, settings: own })
+    const { signedAt } = await accepted(scheme, sent, { ...context, settings: own })
+    assert.deepEqual(signedAt, now)
     const changed = { ...sent, body: `${body} ` }
     assert.equal(await reasonOf(scheme, changed, { ...context, settings: own }), 'signature')
   }
