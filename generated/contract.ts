@@ -602,7 +602,7 @@ export interface paths {
         };
         /**
          * Get an inbound receipt
-         * @description One webhook with its headers and its body, byte for byte. Since a body can be anything, reading it is audited, as `inbound_receipt.read`.
+         * @description One webhook with its headers and its body, byte for byte, but for the secrets of its source: where one stands in the body, asterisks are shown. Since a body can be anything, reading it is audited, as `inbound_receipt.read`.
          */
         get: operations["getInboundReceipt"];
         put?: never;
@@ -6777,9 +6777,9 @@ export interface components {
         };
         /** @description One webhook with what it consisted of. */
         InboundReceiptDetail: {
-            /** @description The body as text; `null` where it is not UTF-8, and once it was erased. */
+            /** @description The body as text; `null` where it is not UTF-8, and once it was erased, after 30 days. A secret that its source has now (such as the `clientState` of Microsoft Graph) is shown as asterisks, one for each byte. */
             body: string | null;
-            /** @description The body, byte for byte, in base64; `null` once it was erased. */
+            /** @description The body, byte for byte, in base64, with the same asterisks; `null` once it was erased, after 30 days. */
             bodyBase64: string | null;
             /**
              * Format: int32

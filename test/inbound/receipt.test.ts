@@ -45,6 +45,29 @@ test('a receipt shows what it consisted of, byte for byte, and that is audited',
     .toBe(1)
 })
 
+test('a secret that its sender puts into the body is not shown, however it is written there', async () => {
+  const secret = 'our "state" é'
+  const source = await aSource(world, api, { scheme: 'MICROSOFT_GRAPH', secrets: [secret, 'old'] })
+  const one = (state: string) =>
+    `{"value":[{"id":"${state.length}","changeType":"created","clientState":${state}}],"x":"a\\"b é"}`
+  const plain = JSON.stringify(secret)
+  const escaped = [...secret].map((sign) => {
+    return `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`
+  })
+  for (const state of [plain, `"${escaped.join('')}"`, '"old"']) {
+    const reply = await fetch(source.url, { method: 'POST', body: one(state) })
+    expect(reply.status).toBe(202)
+    const receipt = (await receiptsOf(world, source.id)).at(-1)
+    const { body } = await api.get(`${path}/${receipt?.id}`)
+    const bytes = Buffer.byteLength(state) - 2
+    const expected = one(`"${'*'.repeat(bytes)}"`).replace(/"id":"\d+"/, `"id":"${state.length}"`)
+    expect(body.body).toBe(expected)
+    expect(Buffer.from(body.bodyBase64, 'base64').toString()).toBe(expected)
+    expect(receipt?.body?.toString()).toBe(one(state))
+    expect(body.bodyBytes).toBe(Buffer.byteLength(expected))
+  }
+})
+
 test('receipts are listed by source, status and time, without what they consisted of', async () => {
   const [shop, other] = [await aSource(world, api), await aSource(world, api)]
   await shop.send()
