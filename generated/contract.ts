@@ -582,7 +582,7 @@ export interface paths {
         };
         /**
          * List inbound receipts
-         * @description The webhooks that others sent you, newest first, without headers and bodies: a row for each that was verified, kept for 90 days. Those with the status `QUARANTINED` wait for you.
+         * @description The webhooks that others sent you, newest first, without headers and bodies: a row for each that was verified, kept for 90 days, its headers and body for 30. Those with the status `QUARANTINED` wait for you.
          */
         get: operations["listInboundReceipts"];
         put?: never;
@@ -668,7 +668,7 @@ export interface paths {
         put?: never;
         /**
          * Make an inbound source
-         * @description Makes an address to which somebody sends webhooks, and says how they are verified. The `url` of the answer is for the sender. A tenant may have 100 sources (`limit_reached`). Since what comes in becomes an event of yours, a second one for each webhook that is sent is kept out.
+         * @description Makes an address to which somebody sends webhooks, and says how they are verified. The `url` of the answer is for the sender. A tenant may have 100 sources (`limit_reached`). Since what comes in becomes an event of yours, a second copy of a webhook is kept out for 90 days. What a webhook consisted of is kept for 30 days.
          */
         post: operations["createInboundSource"];
         delete?: never;
@@ -1899,14 +1899,14 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Answer a challenge
-         * @description Some senders ask by GET, before they send anything, whether this is the right address. They are answered as they demand; nothing is taken by GET.
+         * Refuse what comes by GET
+         * @description Nothing is taken by GET, and no scheme that there is has a sender who asks by GET whether this is the right address: challenges come by POST. So this is refused as what its source does not send, or with 404 where there is no source.
          */
         get: operations["getWebhookChallenge"];
         put?: never;
         /**
          * Receive a webhook
-         * @description Takes a webhook in whatever form its sender gives it. It is verified over the raw bytes, by the scheme of its source; a second copy of one that was taken is answered like the first, and not taken again. What is taken is kept, and passed on as an `inbound.received` event. The answer is the one that the sender demands: status, headers and body. What is refused (`webhook_refused`) is not kept, nor what is beyond the source's `throttle` (429).
+         * @description Takes a webhook in whatever form its sender gives it. It is verified over the raw bytes, by the scheme of its source; a second copy of one that was taken within 90 days is answered like the first, and not taken again. What is taken is kept, its body for 30 days and the rest for 90, and passed on as an `inbound.received` event. The answer is the one that the sender demands: status, headers and body. What is refused (`webhook_refused`) is not kept, nor what is beyond the source's `throttle` (429), or more than we take in at once (503 `overloaded`).
          */
         post: operations["submitWebhook"];
         delete?: never;
@@ -3128,7 +3128,7 @@ export interface webhooks {
         put?: never;
         /**
          * Somebody sent you a webhook
-         * @description Somebody sent you a webhook. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
+         * @description Somebody sent you a webhook. The event tells of its receipt and carries neither its headers nor its body: read these by `GET /inbound-receipts/{id}` with the id in `data`, within 30 days. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
          */
         post: {
             parameters: {
@@ -6802,7 +6802,7 @@ export interface components {
             id: components["schemas"]["InboundReceiptId"];
             /** @description The address that it came from; `null` where we do not know it. */
             ip: string | null;
-            /** @description Whether a second copy of it is known as one, and not taken again. */
+            /** @description Whether a second copy of it, within 90 days, is known as one, and not taken again. */
             isDeduplicated: boolean;
             /** @description Whether the payload is not what the scheme promises, such as no JSON where JSON is due. */
             isDrift: boolean;
@@ -6842,7 +6842,7 @@ export interface components {
             id: components["schemas"]["InboundReceiptId"];
             /** @description The address that it came from; `null` where we do not know it. */
             ip: string | null;
-            /** @description Whether a second copy of it is known as one, and not taken again. */
+            /** @description Whether a second copy of it, within 90 days, is known as one, and not taken again. */
             isDeduplicated: boolean;
             /** @description Whether the payload is not what the scheme promises, such as no JSON where JSON is due. */
             isDrift: boolean;
@@ -6869,7 +6869,7 @@ export interface components {
          * @enum {string}
          */
         InboundReceiptStatus: "RECEIVED" | "FORWARDED" | "QUARANTINED";
-        /** @description Somebody sent you a webhook. */
+        /** @description Somebody sent you a webhook. The event tells of its receipt and carries neither its headers nor its body: read these by `GET /inbound-receipts/{id}` with the id in `data`, within 30 days. */
         InboundReceivedEvent: {
             data: components["schemas"]["InboundReceiptInfo"];
             id: components["schemas"]["EventId"];
@@ -6888,6 +6888,8 @@ export interface components {
         };
         /** @description Which receipts to pass on once more. */
         InboundReprocessingInput: {
+            /** @description Only events whose kind the sender calls so. */
+            eventType?: string;
             /** @description Only what came at this moment or later. */
             receivedAfter?: components["schemas"]["Timestamp"];
             /** @description Only what came before this moment; all until now unless you say. */
@@ -6901,7 +6903,27 @@ export interface components {
             status: "FORWARDED" | "QUARANTINED";
         };
         /**
-         * @description How the webhooks of a source are verified. Those named after a provider are as that provider signs; `STANDARD_WEBHOOKS` is for all that sign by that standard, `HMAC`, `SHARED_SECRET`, `BASIC` and `JWT` are for everybody else.
+         * @description How the webhooks of a source are verified. Those named after a provider are as that provider signs;
+         *     `STANDARD_WEBHOOKS` is for all that sign by that standard, `HMAC`, `SHARED_SECRET`, `BASIC` and `JWT`
+         *     are for everybody else.
+         *
+         *     | Scheme | What each of `secrets` is | What `settings` must have |
+         *     | --- | --- | --- |
+         *     | `STANDARD_WEBHOOKS` | `whsec_` and base64, or that base64 alone; or a public key, `whpk_…` | |
+         *     | `STRIPE` | the signing secret of the endpoint, with its `whsec_` | |
+         *     | `GITHUB` | the secret of the webhook | |
+         *     | `SHOPIFY` | the client secret of the app | |
+         *     | `SLACK` | the signing secret of the app | |
+         *     | `XERO` | the key of the webhook, as Xero shows it | |
+         *     | `QUICKBOOKS` | the verifier token | |
+         *     | `SENDGRID` | the public verification key: DER in base64, as SendGrid shows it, or PEM | |
+         *     | `SNS` | none | `topicArns` |
+         *     | `MICROSOFT_GRAPH` | the `clientState` of a subscription, of 1 to 128 characters | |
+         *     | `PUBSUB` | none | `audience`, `serviceAccountEmail` |
+         *     | `HMAC` | the key, written as `secretEncoding` says | |
+         *     | `SHARED_SECRET` | what is sent in the header, without the `prefix` | |
+         *     | `BASIC` | `username:password` | |
+         *     | `JWT` | none | `jwksUrl`, `issuer`, `audience` |
          * @enum {string}
          */
         InboundScheme: "STANDARD_WEBHOOKS" | "STRIPE" | "GITHUB" | "SHOPIFY" | "SLACK" | "XERO" | "QUICKBOOKS" | "SENDGRID" | "SNS" | "MICROSOFT_GRAPH" | "PUBSUB" | "HMAC" | "SHARED_SECRET" | "BASIC" | "JWT";
@@ -6996,7 +7018,7 @@ export interface components {
             /** @description What you call the source. */
             name: string;
             scheme: components["schemas"]["InboundScheme"];
-            /** @description What the webhooks are verified with, the current one first; a second one is for the time in which the sender changes them. Public keys go here too. They are never shown again. */
+            /** @description What the webhooks are verified with, the current one first; a second one is for the time in which the sender changes them. Public keys go here too. They are never shown again. What each of them is, and which schemes have none, `scheme` tells. */
             secrets?: string[];
             settings?: components["schemas"]["InboundSourceSettingsInput"];
             /** @description How much it may send; without it, or `null`, as much as we can take. */
@@ -7021,7 +7043,7 @@ export interface components {
             maxBodyBytes?: number;
             /** @description What you call the source. */
             name?: string;
-            /** @description What the webhooks are verified with, the current one first; a second one is for the time in which the sender changes them. Public keys go here too. They are never shown again. */
+            /** @description What the webhooks are verified with, the current one first; a second one is for the time in which the sender changes them. Public keys go here too. They are never shown again. What each of them is, `scheme` tells. */
             secrets?: string[];
             settings?: components["schemas"]["InboundSourceSettingsPatch"];
             status?: components["schemas"]["InboundSourceStatus"];
@@ -12359,8 +12381,12 @@ export interface operations {
             query?: {
                 /** @description Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
                 cursor?: components["parameters"]["Cursor"];
+                /** @description Only events whose kind the sender calls so. */
+                eventType?: string;
                 /** @description How many to return at most. */
                 limit?: components["parameters"]["Limit"];
+                /** @description Only what the sender calls so. */
+                providerEventId?: string;
                 /** @description Only what came at this moment or later. */
                 receivedAfter?: components["schemas"]["Timestamp"];
                 /** @description Only what came before this moment. */
@@ -17309,7 +17335,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The answer that the sender demands. */
+            /** @description For a scheme whose sender asks by GET. There is none as yet, so that nobody gets this. */
             200: {
                 headers: {
                     "Server-Timing": components["headers"]["ServerTiming"];
@@ -17318,9 +17344,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
                 };
-                content: {
-                    "text/plain": string;
-                };
+                content?: never;
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];

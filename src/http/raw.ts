@@ -68,7 +68,11 @@ export function mountRaw(
     bodyLimit: rawBodyBytesMax,
     onRequest: async (request, reply) => {
       door.gate.pass('write')
-      const tenantId = await handler.judgeHead?.(door.ctx, openCallOf(door, request), headOf(request))
+      const tenantId = await handler.judgeHead?.(
+        door.ctx,
+        openCallOf(door, request),
+        headOf(request),
+      )
       const place = intake.enter(tenantId ?? '')
       if (place === undefined) throw tooMuchAtOnce()
       places.set(request, place)

@@ -111,7 +111,7 @@ export const submitWebhook = afterHead(judgeHead, async (ctx, call, request, spe
   return (await takeAsRead(asked, id)) ?? (await takeAsRead(asked, id)) ?? giveUp()
 })
 
-/** By GET there are challenges only. */
+/** By GET nobody sends, and no scheme that there is has challenges by it. */
 export const getWebhookChallenge: RawOperation = submitWebhook
 
 /** By the source as it is now; undefined when it is another before the webhook is kept. */
