@@ -591,7 +591,7 @@ export interface paths {
         };
         /**
          * List inbound receipts
-         * @description The webhooks that others sent you, newest first, without headers and bodies: a row for each that was verified, kept for 90 days. Those with the status `QUARANTINED` wait for you.
+         * @description The webhooks that others sent you, newest first, without headers and bodies: a row for each that was verified, kept for 90 days, its headers and body for 30. Those with the status `QUARANTINED` wait for you.
          */
         get: operations["listInboundReceipts"];
         put?: never;
@@ -611,7 +611,7 @@ export interface paths {
         };
         /**
          * Get an inbound receipt
-         * @description One webhook with its headers and its body, byte for byte. Since a body can be anything, reading it is audited, as `inbound_receipt.read`.
+         * @description One webhook with its headers and its body, byte for byte, but for the secrets of its source: where one stands in the body, asterisks are shown. Since a body can be anything, reading it is audited, as `inbound_receipt.read`.
          */
         get: operations["getInboundReceipt"];
         put?: never;
@@ -677,7 +677,7 @@ export interface paths {
         put?: never;
         /**
          * Make an inbound source
-         * @description Makes an address to which somebody sends webhooks, and says how they are verified. The `url` of the answer is for the sender. A tenant may have 100 sources (`limit_reached`). Since what comes in becomes an event of yours, a second one for each webhook that is sent is kept out.
+         * @description Makes an address to which somebody sends webhooks, and says how they are verified. The `url` of the answer is for the sender. A tenant may have 100 sources (`limit_reached`). Since what comes in becomes an event of yours, a second copy of a webhook is kept out for 90 days. What a webhook consisted of is kept for 30 days.
          */
         post: operations["createInboundSource"];
         delete?: never;
@@ -1928,14 +1928,14 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Answer a challenge
-         * @description Some senders ask by GET, before they send anything, whether this is the right address. They are answered as they demand; nothing is taken by GET.
+         * Refuse what comes by GET
+         * @description Nothing is taken by GET, and no scheme that there is has a sender who asks by GET whether this is the right address: challenges come by POST. So this is refused as what its source does not send, or with 404 where there is no source.
          */
         get: operations["getWebhookChallenge"];
         put?: never;
         /**
          * Receive a webhook
-         * @description Takes a webhook in whatever form its sender gives it. It is verified over the raw bytes, by the scheme of its source; a second copy of one that was taken is answered like the first, and not taken again. What is taken is kept, and passed on as an `inbound.received` event. The answer is the one that the sender demands: status, headers and body. What is refused (`webhook_refused`) is not kept, nor what is beyond the source's `throttle` (429).
+         * @description Takes a webhook in whatever form its sender gives it. It is verified over the raw bytes, by the scheme of its source; a second copy of one that was taken within 90 days is answered like the first, and not taken again. What is taken is kept, its body for 30 days and the rest for 90, and passed on as an `inbound.received` event. The answer is the one that the sender demands: status, headers and body. What is refused (`webhook_refused`) is not kept, nor what is beyond the source's `throttle` (429), or more than we take in at once (503 `overloaded`).
          */
         post: operations["submitWebhook"];
         delete?: never;
@@ -3233,7 +3233,7 @@ export interface webhooks {
         put?: never;
         /**
          * Somebody sent you a webhook
-         * @description Somebody sent you a webhook. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
+         * @description Somebody sent you a webhook. The event tells of its receipt and carries neither its headers nor its body: read these by `GET /inbound-receipts/{id}` with the id in `data`, within 30 days. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
          */
         post: {
             parameters: {
@@ -6924,9 +6924,9 @@ export interface components {
         };
         /** @description One webhook with what it consisted of. */
         InboundReceiptDetail: {
-            /** @description The body as text; `null` where it is not UTF-8, and once it was erased. */
+            /** @description The body as text; `null` where it is not UTF-8, and once it was erased, after 30 days. A secret that its source has now (such as the `clientState` of Microsoft Graph) is shown as asterisks, one for each byte. */
             body: string | null;
-            /** @description The body, byte for byte, in base64; `null` once it was erased. */
+            /** @description The body, byte for byte, in base64, with the same asterisks; `null` once it was erased, after 30 days. */
             bodyBase64: string | null;
             /**
              * Format: int32
@@ -6949,7 +6949,7 @@ export interface components {
             id: components["schemas"]["InboundReceiptId"];
             /** @description The address that it came from; `null` where we do not know it. */
             ip: string | null;
-            /** @description Whether a second copy of it is known as one, and not taken again. */
+            /** @description Whether a second copy of it, within 90 days, is known as one, and not taken again. */
             isDeduplicated: boolean;
             /** @description Whether the payload is not what the scheme promises, such as no JSON where JSON is due. */
             isDrift: boolean;
@@ -6989,7 +6989,7 @@ export interface components {
             id: components["schemas"]["InboundReceiptId"];
             /** @description The address that it came from; `null` where we do not know it. */
             ip: string | null;
-            /** @description Whether a second copy of it is known as one, and not taken again. */
+            /** @description Whether a second copy of it, within 90 days, is known as one, and not taken again. */
             isDeduplicated: boolean;
             /** @description Whether the payload is not what the scheme promises, such as no JSON where JSON is due. */
             isDrift: boolean;
@@ -7016,7 +7016,7 @@ export interface components {
          * @enum {string}
          */
         InboundReceiptStatus: "RECEIVED" | "FORWARDED" | "QUARANTINED";
-        /** @description Somebody sent you a webhook. */
+        /** @description Somebody sent you a webhook. The event tells of its receipt and carries neither its headers nor its body: read these by `GET /inbound-receipts/{id}` with the id in `data`, within 30 days. */
         InboundReceivedEvent: {
             data: components["schemas"]["InboundReceiptInfo"];
             id: components["schemas"]["EventId"];
@@ -7035,6 +7035,8 @@ export interface components {
         };
         /** @description Which receipts to pass on once more. */
         InboundReprocessingInput: {
+            /** @description Only events whose kind the sender calls so. */
+            eventType?: string;
             /** @description Only what came at this moment or later. */
             receivedAfter?: components["schemas"]["Timestamp"];
             /** @description Only what came before this moment; all until now unless you say. */
@@ -7048,7 +7050,27 @@ export interface components {
             status: "FORWARDED" | "QUARANTINED";
         };
         /**
-         * @description How the webhooks of a source are verified. Those named after a provider are as that provider signs; `STANDARD_WEBHOOKS` is for all that sign by that standard, `HMAC`, `SHARED_SECRET`, `BASIC` and `JWT` are for everybody else.
+         * @description How the webhooks of a source are verified. Those named after a provider are as that provider signs;
+         *     `STANDARD_WEBHOOKS` is for all that sign by that standard, `HMAC`, `SHARED_SECRET`, `BASIC` and `JWT`
+         *     are for everybody else.
+         *
+         *     | Scheme | What each of `secrets` is | What `settings` must have |
+         *     | --- | --- | --- |
+         *     | `STANDARD_WEBHOOKS` | `whsec_` and base64, or that base64 alone; or a public key, `whpk_…` | |
+         *     | `STRIPE` | the signing secret of the endpoint, with its `whsec_` | |
+         *     | `GITHUB` | the secret of the webhook | |
+         *     | `SHOPIFY` | the client secret of the app | |
+         *     | `SLACK` | the signing secret of the app | |
+         *     | `XERO` | the key of the webhook, as Xero shows it | |
+         *     | `QUICKBOOKS` | the verifier token | |
+         *     | `SENDGRID` | the public verification key: DER in base64, as SendGrid shows it, or PEM | |
+         *     | `SNS` | none | `topicArns` |
+         *     | `MICROSOFT_GRAPH` | the `clientState` of a subscription, of 1 to 128 characters | |
+         *     | `PUBSUB` | none | `audience`, `serviceAccountEmail` |
+         *     | `HMAC` | the key, written as `secretEncoding` says | |
+         *     | `SHARED_SECRET` | what is sent in the header, without the `prefix` | |
+         *     | `BASIC` | `username:password` | |
+         *     | `JWT` | none | `jwksUrl`, `issuer`, `audience` |
          * @enum {string}
          */
         InboundScheme: "STANDARD_WEBHOOKS" | "STRIPE" | "GITHUB" | "SHOPIFY" | "SLACK" | "XERO" | "QUICKBOOKS" | "SENDGRID" | "SNS" | "MICROSOFT_GRAPH" | "PUBSUB" | "HMAC" | "SHARED_SECRET" | "BASIC" | "JWT";
@@ -7130,7 +7152,7 @@ export interface components {
         };
         /** @description A new source of webhooks. */
         InboundSourceInput: {
-            /** @description Whether to take a webhook that has neither an id nor a signed moment, of which a second copy could not be told from another event. No, unless you say, but for the schemes `XERO`, `QUICKBOOKS` and `MICROSOFT_GRAPH`, whose senders have such. `BASIC`, `HMAC` and `SHARED_SECRET` must ask for it where `settings` give neither. */
+            /** @description Whether to take a webhook that has neither an id nor a signed moment, of which a second copy could not be told from another event. No, unless you say, but for the schemes `XERO`, `QUICKBOOKS` and `MICROSOFT_GRAPH`, whose senders have such. `BASIC`, `HMAC`, `SHARED_SECRET` and `JWT` must ask for it where `settings` give neither. */
             acceptsUndedupable?: boolean;
             /** @description From which addresses it may send; none is from anywhere. */
             allowedIps?: components["schemas"]["AllowedIp"][];
@@ -7143,7 +7165,7 @@ export interface components {
             /** @description What you call the source. */
             name: string;
             scheme: components["schemas"]["InboundScheme"];
-            /** @description What the webhooks are verified with, the current one first; a second one is for the time in which the sender changes them. Public keys go here too. They are never shown again. */
+            /** @description What the webhooks are verified with, the current one first; a second one is for the time in which the sender changes them. Public keys go here too. They are never shown again. What each of them is, and which schemes have none, `scheme` tells. */
             secrets?: string[];
             settings?: components["schemas"]["InboundSourceSettingsInput"];
             /** @description How much it may send; without it, or `null`, as much as we can take. */
@@ -7168,7 +7190,7 @@ export interface components {
             maxBodyBytes?: number;
             /** @description What you call the source. */
             name?: string;
-            /** @description What the webhooks are verified with, the current one first; a second one is for the time in which the sender changes them. Public keys go here too. They are never shown again. */
+            /** @description What the webhooks are verified with, the current one first; a second one is for the time in which the sender changes them. Public keys go here too. They are never shown again. What each of them is, `scheme` tells. */
             secrets?: string[];
             settings?: components["schemas"]["InboundSourceSettingsPatch"];
             status?: components["schemas"]["InboundSourceStatus"];
@@ -7186,7 +7208,7 @@ export interface components {
             appId?: string;
             /** @description `JWT`, `PUBSUB`: for whom the token must be. */
             audience?: string;
-            /** @description `JWT`: the claim with the SHA-256 of the body, where the token has one. */
+            /** @description `JWT`: the claim with the SHA-256 of the body, where the token has one. Only then is the moment of the token that of the webhook. */
             bodyDigestClaim?: string;
             /**
              * @description `HMAC`: how the signature is written; HEX unless you say.
@@ -7256,7 +7278,7 @@ export interface components {
             appId?: string;
             /** @description `JWT`, `PUBSUB`: for whom the token must be. */
             audience?: string;
-            /** @description `JWT`: the claim with the SHA-256 of the body, where the token has one. */
+            /** @description `JWT`: the claim with the SHA-256 of the body, where the token has one. Only then is the moment of the token that of the webhook. */
             bodyDigestClaim?: string;
             /**
              * @description `HMAC`: how the signature is written; HEX unless you say.
@@ -7323,7 +7345,7 @@ export interface components {
             appId?: string | null;
             /** @description `JWT`, `PUBSUB`: for whom the token must be. */
             audience?: string | null;
-            /** @description `JWT`: the claim with the SHA-256 of the body, where the token has one. */
+            /** @description `JWT`: the claim with the SHA-256 of the body, where the token has one. Only then is the moment of the token that of the webhook. */
             bodyDigestClaim?: string | null;
             /** @description `HMAC`: how the signature is written; HEX unless you say. */
             encoding?: ("HEX" | "BASE64" | "BASE64URL") | null;
@@ -12648,8 +12670,12 @@ export interface operations {
             query?: {
                 /** @description Where to read on: the `nextCursor` of the page before. Keep filters and `sort` as they were. */
                 cursor?: components["parameters"]["Cursor"];
+                /** @description Only events whose kind the sender calls so. */
+                eventType?: string;
                 /** @description How many to return at most. */
                 limit?: components["parameters"]["Limit"];
+                /** @description Only what the sender calls so. */
+                providerEventId?: string;
                 /** @description Only what came at this moment or later. */
                 receivedAfter?: components["schemas"]["Timestamp"];
                 /** @description Only what came before this moment. */
@@ -17648,7 +17674,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The answer that the sender demands. */
+            /** @description For a scheme whose sender asks by GET. There is none as yet, so that nobody gets this. */
             200: {
                 headers: {
                     "Server-Timing": components["headers"]["ServerTiming"];
@@ -17657,9 +17683,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["XRequestId"];
                     [name: string]: unknown;
                 };
-                content: {
-                    "text/plain": string;
-                };
+                content?: never;
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];

@@ -1888,7 +1888,6 @@ export type GetWebhookChallengeReply = GetWebhookChallenge200
 export interface GetWebhookChallenge200 {
   status: 200
   headers?: { traceparent?: string }
-  body: string
 }
 
 /** GET /api/v1/webhook-deliveries/{webhookDeliveryId} */
@@ -2450,6 +2449,10 @@ export interface ListInboundReceiptsRequest {
     sourceId?: InboundSourceId
     /** Only receipts of this status. */
     status?: InboundReceiptStatus
+    /** Only what the sender calls so. */
+    providerEventId?: string
+    /** Only events whose kind the sender calls so. */
+    eventType?: string
     /** Only what came at this moment or later. */
     receivedAfter?: Timestamp
     /** Only what came before this moment. */

@@ -662,6 +662,16 @@ const proposalIdInQuery: Parameter = {
   type: 'string',
 }
 
+const providerEventIdInQuery: Parameter = {
+  name: 'providerEventId',
+  in: 'query',
+  key: 'providerEventId',
+  isRequired: false,
+  style: 'form',
+  explode: true,
+  type: 'string',
+}
+
 const receivedAfterInQuery: Parameter = {
   name: 'receivedAfter',
   in: 'query',
@@ -4979,7 +4989,7 @@ export const routes: Record<OperationId, Route> = {
     secretNames: [],
     statuses: [200, 400, 401, 403, 404, 413, 429, 500, 503],
     replies: {
-      '200': plain,
+      '200': none,
       '400': problemRateLimitRateLimitPolicy,
       '401': problemWWWAuthenticate,
       '403': problem,
@@ -4995,7 +5005,7 @@ export const routes: Record<OperationId, Route> = {
       headers: inboundValidators.getInboundReceiptHeaders,
       body: null,
       replies: {
-        '200': inboundValidators.getWebhookChallenge200,
+        '200': null,
         '400': sharedValidators.validateProblem,
         '401': sharedValidators.validateProblem,
         '403': sharedValidators.validateProblem,
@@ -6077,6 +6087,8 @@ export const routes: Record<OperationId, Route> = {
     parameters: [
       sourceIdInQuery,
       statusInQuery,
+      providerEventIdInQuery,
+      eventTypeInQuery2,
       receivedAfterInQuery,
       receivedBeforeInQuery,
       sortInQuery6,
@@ -7364,8 +7376,8 @@ export const routes: Record<OperationId, Route> = {
       headers: inboundValidators.getInboundReceiptHeaders,
       body: inboundValidators.submitWebhookBody,
       replies: {
-        '200': inboundValidators.getWebhookChallenge200,
-        '202': inboundValidators.getWebhookChallenge200,
+        '200': inboundValidators.submitWebhook200,
+        '202': inboundValidators.submitWebhook200,
         '204': null,
         '400': sharedValidators.validateProblem,
         '401': sharedValidators.validateProblem,

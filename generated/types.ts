@@ -333,13 +333,35 @@ export type InboundReceiptList = components['schemas']['InboundReceiptList']
 /** `RECEIVED`: taken, and about to be passed on. `FORWARDED`: there is an `inbound.received` event of it. `QUARANTINED`: kept back, because its payload is not what its scheme promises. */
 export type InboundReceiptStatus = components['schemas']['InboundReceiptStatus']
 
-/** Somebody sent you a webhook. */
+/** Somebody sent you a webhook. The event tells of its receipt and carries neither its headers nor its body: read these by `GET /inbound-receipts/{id}` with the id in `data`, within 30 days. */
 export type InboundReceivedEvent = components['schemas']['InboundReceivedEvent']
 
 /** Which receipts to pass on once more. */
 export type InboundReprocessingInput = components['schemas']['InboundReprocessingInput']
 
-/** How the webhooks of a source are verified. Those named after a provider are as that provider signs; `STANDARD_WEBHOOKS` is for all that sign by that standard, `HMAC`, `SHARED_SECRET`, `BASIC` and `JWT` are for everybody else. */
+/**
+ * How the webhooks of a source are verified. Those named after a provider are as that provider signs;
+ * `STANDARD_WEBHOOKS` is for all that sign by that standard, `HMAC`, `SHARED_SECRET`, `BASIC` and `JWT`
+ * are for everybody else.
+ *
+ * | Scheme | What each of `secrets` is | What `settings` must have |
+ * | --- | --- | --- |
+ * | `STANDARD_WEBHOOKS` | `whsec_` and base64, or that base64 alone; or a public key, `whpk_…` | |
+ * | `STRIPE` | the signing secret of the endpoint, with its `whsec_` | |
+ * | `GITHUB` | the secret of the webhook | |
+ * | `SHOPIFY` | the client secret of the app | |
+ * | `SLACK` | the signing secret of the app | |
+ * | `XERO` | the key of the webhook, as Xero shows it | |
+ * | `QUICKBOOKS` | the verifier token | |
+ * | `SENDGRID` | the public verification key: DER in base64, as SendGrid shows it, or PEM | |
+ * | `SNS` | none | `topicArns` |
+ * | `MICROSOFT_GRAPH` | the `clientState` of a subscription, of 1 to 128 characters | |
+ * | `PUBSUB` | none | `audience`, `serviceAccountEmail` |
+ * | `HMAC` | the key, written as `secretEncoding` says | |
+ * | `SHARED_SECRET` | what is sent in the header, without the `prefix` | |
+ * | `BASIC` | `username:password` | |
+ * | `JWT` | none | `jwksUrl`, `issuer`, `audience` |
+ */
 export type InboundScheme = components['schemas']['InboundScheme']
 
 /** An inbound source was made. */

@@ -7,10 +7,10 @@ export declare const deleteInboundSourcePath: Validate
 export declare const getInboundReceiptHeaders: Validate
 export declare const getInboundReceiptPath: Validate
 export declare const getInboundSourceHeaders: Validate
-export declare const getWebhookChallenge200: Validate
 export declare const getWebhookChallengePath: Validate
 export declare const listInboundReceiptsQuery: Validate
 export declare const listInboundSourcesQuery: Validate
+export declare const submitWebhook200: Validate
 export declare const submitWebhookBody: Validate
 export declare const validateInboundReceiptDetail: Validate
 export declare const validateInboundReceiptList: Validate

@@ -18,13 +18,14 @@ const createInboundReprocessingHeaders_0 = new RegExp("^[!-~]+$", "u")
 const createInboundReprocessingHeaders_1 = new RegExp("^[A-Za-z0-9_.:/=+@-]+$", "u")
 const deleteInboundSourceHeaders_0 = new RegExp("^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$", "u")
 const listInboundReceiptsQuery_0 = formats["int32"]
-const listInboundReceiptsQuery_1 = new RegExp("^[A-Za-z0-9_-]+$", "u")
-const listInboundReceiptsQuery_2 = ["-receivedAt","receivedAt"]
+const listInboundReceiptsQuery_1 = new RegExp("^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$", "u")
+const listInboundReceiptsQuery_2 = new RegExp("^[A-Za-z0-9_-]+$", "u")
+const listInboundReceiptsQuery_3 = { "sourceId": 0, "status": 0, "providerEventId": 0, "eventType": 0, "receivedAfter": 0, "receivedBefore": 0, "sort": 0, "limit": 0, "cursor": 0 }
+const listInboundReceiptsQuery_4 = ["-receivedAt","receivedAt"]
 const listInboundSourcesQuery_2 = ["-createdAt","createdAt"]
 const validateInboundReceiptDetail_1 = ["string","null"]
 const validateInboundReceiptDetail_2 = ["object","null"]
-const validateInboundReprocessingInput_0 = ["FORWARDED","QUARANTINED"]
-const validateInboundSourceInput_1 = new RegExp("^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$", "u")
+const validateInboundReprocessingInput_1 = ["FORWARDED","QUARANTINED"]
 const validateInboundSourceSettingsInput_1 = formats["uri"]
 const validateInboundSourceSettingsInput_2 = new RegExp("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", "u")
 const validateInboundSourceSettingsInput_3 = new RegExp("^[!-~ ]*$", "u")
@@ -525,25 +526,6 @@ export function getInboundSourceHeaders(data, {instancePath="", parentData, pare
   return errors === 0;
 }
 
-export function getWebhookChallenge200(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
-  let vErrors = null;
-  let errors = 0;
-  if(errors === 0){
-    if(typeof data === "string"){
-      if(ucs2length(data) > 65536){
-        getWebhookChallenge200.errors = [{instancePath,schemaPath:"#/maxLength",keyword:"maxLength",params:{limit: 65536},message:"must NOT have more than 65536 characters"}];
-        return false;
-      }
-    }
-    else {
-      getWebhookChallenge200.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-      return false;
-    }
-  }
-  getWebhookChallenge200.errors = vErrors;
-  return errors === 0;
-}
-
 export function getWebhookChallengePath(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
@@ -589,7 +571,7 @@ export function listInboundReceiptsQuery(data, {instancePath="", parentData, par
     if(data && typeof data == "object" && !Array.isArray(data)){
       const _errs1 = errors;
       for(const key0 in data){
-        if(!(((((((key0 === "sourceId") || (key0 === "status")) || (key0 === "receivedAfter")) || (key0 === "receivedBefore")) || (key0 === "sort")) || (key0 === "limit")) || (key0 === "cursor"))){
+        if(!(hasOwn.call(listInboundReceiptsQuery_3, key0))){
           listInboundReceiptsQuery.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
           return false;
           break;
@@ -620,11 +602,32 @@ export function listInboundReceiptsQuery(data, {instancePath="", parentData, par
             var valid0 = true;
           }
           if(valid0){
-            if(data.receivedAfter !== undefined){
+            if(data.providerEventId !== undefined){
+              let data2 = data.providerEventId;
               const _errs4 = errors;
-              if(!(validateTimestamp(data.receivedAfter, {instancePath:instancePath+"/receivedAfter",parentData:data,parentDataProperty:"receivedAfter",rootData}))){
-                vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
-                errors = vErrors.length;
+              if(errors === _errs4){
+                if(typeof data2 === "string"){
+                  if(ucs2length(data2) > 255){
+                    listInboundReceiptsQuery.errors = [{instancePath:instancePath+"/providerEventId",schemaPath:"#/properties/providerEventId/maxLength",keyword:"maxLength",params:{limit: 255},message:"must NOT have more than 255 characters"}];
+                    return false;
+                  }
+                  else {
+                    if(ucs2length(data2) < 1){
+                      listInboundReceiptsQuery.errors = [{instancePath:instancePath+"/providerEventId",schemaPath:"#/properties/providerEventId/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                      return false;
+                    }
+                    else {
+                      if(!listInboundReceiptsQuery_1.test(data2)){
+                        listInboundReceiptsQuery.errors = [{instancePath:instancePath+"/providerEventId",schemaPath:"#/properties/providerEventId/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
+                        return false;
+                      }
+                    }
+                  }
+                }
+                else {
+                  listInboundReceiptsQuery.errors = [{instancePath:instancePath+"/providerEventId",schemaPath:"#/properties/providerEventId/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                  return false;
+                }
               }
               var valid0 = _errs4 === errors;
             }
@@ -632,99 +635,146 @@ export function listInboundReceiptsQuery(data, {instancePath="", parentData, par
               var valid0 = true;
             }
             if(valid0){
-              if(data.receivedBefore !== undefined){
-                const _errs5 = errors;
-                if(!(validateTimestamp(data.receivedBefore, {instancePath:instancePath+"/receivedBefore",parentData:data,parentDataProperty:"receivedBefore",rootData}))){
-                  vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
-                  errors = vErrors.length;
+              if(data.eventType !== undefined){
+                let data3 = data.eventType;
+                const _errs6 = errors;
+                if(errors === _errs6){
+                  if(typeof data3 === "string"){
+                    if(ucs2length(data3) > 255){
+                      listInboundReceiptsQuery.errors = [{instancePath:instancePath+"/eventType",schemaPath:"#/properties/eventType/maxLength",keyword:"maxLength",params:{limit: 255},message:"must NOT have more than 255 characters"}];
+                      return false;
+                    }
+                    else {
+                      if(ucs2length(data3) < 1){
+                        listInboundReceiptsQuery.errors = [{instancePath:instancePath+"/eventType",schemaPath:"#/properties/eventType/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                        return false;
+                      }
+                      else {
+                        if(!listInboundReceiptsQuery_1.test(data3)){
+                          listInboundReceiptsQuery.errors = [{instancePath:instancePath+"/eventType",schemaPath:"#/properties/eventType/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
+                          return false;
+                        }
+                      }
+                    }
+                  }
+                  else {
+                    listInboundReceiptsQuery.errors = [{instancePath:instancePath+"/eventType",schemaPath:"#/properties/eventType/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                    return false;
+                  }
                 }
-                var valid0 = _errs5 === errors;
+                var valid0 = _errs6 === errors;
               }
               else {
                 var valid0 = true;
               }
               if(valid0){
-                if(data.sort !== undefined){
-                  let data4 = data.sort;
-                  const _errs6 = errors;
-                  if(typeof data4 !== "string"){
-                    listInboundReceiptsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                    return false;
+                if(data.receivedAfter !== undefined){
+                  const _errs8 = errors;
+                  if(!(validateTimestamp(data.receivedAfter, {instancePath:instancePath+"/receivedAfter",parentData:data,parentDataProperty:"receivedAfter",rootData}))){
+                    vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                    errors = vErrors.length;
                   }
-                  if(!((data4 === "-receivedAt") || (data4 === "receivedAt"))){
-                    listInboundReceiptsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/enum",keyword:"enum",params:{allowedValues: listInboundReceiptsQuery_2},message:"must be equal to one of the allowed values"}];
-                    return false;
-                  }
-                  var valid0 = _errs6 === errors;
+                  var valid0 = _errs8 === errors;
                 }
                 else {
                   var valid0 = true;
                 }
                 if(valid0){
-                  if(data.limit !== undefined){
-                    let data5 = data.limit;
-                    const _errs8 = errors;
-                    if(!(((typeof data5 == "number") && (!(data5 % 1) && !isNaN(data5))) && (isFinite(data5)))){
-                      listInboundReceiptsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
-                      return false;
+                  if(data.receivedBefore !== undefined){
+                    const _errs9 = errors;
+                    if(!(validateTimestamp(data.receivedBefore, {instancePath:instancePath+"/receivedBefore",parentData:data,parentDataProperty:"receivedBefore",rootData}))){
+                      vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                      errors = vErrors.length;
                     }
-                    if(errors === _errs8){
-                      if((typeof data5 == "number") && (isFinite(data5))){
-                        if(data5 > 200 || isNaN(data5)){
-                          listInboundReceiptsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/maximum",keyword:"maximum",params:{comparison: "<=", limit: 200},message:"must be <= 200"}];
-                          return false;
-                        }
-                        else {
-                          if(data5 < 1 || isNaN(data5)){
-                            listInboundReceiptsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
-                            return false;
-                          }
-                          else {
-                            if(!(listInboundReceiptsQuery_0.validate(data5))){
-                              listInboundReceiptsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
-                              return false;
-                            }
-                          }
-                        }
-                      }
-                    }
-                    var valid0 = _errs8 === errors;
+                    var valid0 = _errs9 === errors;
                   }
                   else {
                     var valid0 = true;
                   }
                   if(valid0){
-                    if(data.cursor !== undefined){
-                      let data6 = data.cursor;
+                    if(data.sort !== undefined){
+                      let data6 = data.sort;
                       const _errs10 = errors;
-                      if(errors === _errs10){
-                        if(typeof data6 === "string"){
-                          if(ucs2length(data6) > 512){
-                            listInboundReceiptsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
-                            return false;
-                          }
-                          else {
-                            if(ucs2length(data6) < 1){
-                              listInboundReceiptsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
-                              return false;
-                            }
-                            else {
-                              if(!listInboundReceiptsQuery_1.test(data6)){
-                                listInboundReceiptsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_-]+$"+"\""}];
-                                return false;
-                              }
-                            }
-                          }
-                        }
-                        else {
-                          listInboundReceiptsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                          return false;
-                        }
+                      if(typeof data6 !== "string"){
+                        listInboundReceiptsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                        return false;
+                      }
+                      if(!((data6 === "-receivedAt") || (data6 === "receivedAt"))){
+                        listInboundReceiptsQuery.errors = [{instancePath:instancePath+"/sort",schemaPath:"#/properties/sort/enum",keyword:"enum",params:{allowedValues: listInboundReceiptsQuery_4},message:"must be equal to one of the allowed values"}];
+                        return false;
                       }
                       var valid0 = _errs10 === errors;
                     }
                     else {
                       var valid0 = true;
+                    }
+                    if(valid0){
+                      if(data.limit !== undefined){
+                        let data7 = data.limit;
+                        const _errs12 = errors;
+                        if(!(((typeof data7 == "number") && (!(data7 % 1) && !isNaN(data7))) && (isFinite(data7)))){
+                          listInboundReceiptsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                          return false;
+                        }
+                        if(errors === _errs12){
+                          if((typeof data7 == "number") && (isFinite(data7))){
+                            if(data7 > 200 || isNaN(data7)){
+                              listInboundReceiptsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/maximum",keyword:"maximum",params:{comparison: "<=", limit: 200},message:"must be <= 200"}];
+                              return false;
+                            }
+                            else {
+                              if(data7 < 1 || isNaN(data7)){
+                                listInboundReceiptsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/minimum",keyword:"minimum",params:{comparison: ">=", limit: 1},message:"must be >= 1"}];
+                                return false;
+                              }
+                              else {
+                                if(!(listInboundReceiptsQuery_0.validate(data7))){
+                                  listInboundReceiptsQuery.errors = [{instancePath:instancePath+"/limit",schemaPath:"#/properties/limit/format",keyword:"format",params:{format: "int32"},message:"must match format \""+"int32"+"\""}];
+                                  return false;
+                                }
+                              }
+                            }
+                          }
+                        }
+                        var valid0 = _errs12 === errors;
+                      }
+                      else {
+                        var valid0 = true;
+                      }
+                      if(valid0){
+                        if(data.cursor !== undefined){
+                          let data8 = data.cursor;
+                          const _errs14 = errors;
+                          if(errors === _errs14){
+                            if(typeof data8 === "string"){
+                              if(ucs2length(data8) > 512){
+                                listInboundReceiptsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                                return false;
+                              }
+                              else {
+                                if(ucs2length(data8) < 1){
+                                  listInboundReceiptsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                                  return false;
+                                }
+                                else {
+                                  if(!listInboundReceiptsQuery_2.test(data8)){
+                                    listInboundReceiptsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_-]+$"+"\""}];
+                                    return false;
+                                  }
+                                }
+                              }
+                            }
+                            else {
+                              listInboundReceiptsQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                              return false;
+                            }
+                          }
+                          var valid0 = _errs14 === errors;
+                        }
+                        else {
+                          var valid0 = true;
+                        }
+                      }
                     }
                   }
                 }
@@ -817,7 +867,7 @@ export function listInboundSourcesQuery(data, {instancePath="", parentData, pare
                       return false;
                     }
                     else {
-                      if(!listInboundReceiptsQuery_1.test(data2)){
+                      if(!listInboundReceiptsQuery_2.test(data2)){
                         listInboundSourcesQuery.errors = [{instancePath:instancePath+"/cursor",schemaPath:"#/properties/cursor/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_-]+$"+"\""}];
                         return false;
                       }
@@ -862,6 +912,25 @@ export function listInboundSourcesQuery(data, {instancePath="", parentData, pare
     }
   }
   listInboundSourcesQuery.errors = vErrors;
+  return errors === 0;
+}
+
+export function submitWebhook200(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(typeof data === "string"){
+      if(ucs2length(data) > 65536){
+        submitWebhook200.errors = [{instancePath,schemaPath:"#/maxLength",keyword:"maxLength",params:{limit: 65536},message:"must NOT have more than 65536 characters"}];
+        return false;
+      }
+    }
+    else {
+      submitWebhook200.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+      return false;
+    }
+  }
+  submitWebhook200.errors = vErrors;
   return errors === 0;
 }
 
@@ -1348,7 +1417,7 @@ export function validateInboundReprocessingInput(data, {instancePath="", parentD
       else {
         const _errs1 = errors;
         for(const key0 in data){
-          if(!((((key0 === "status") || (key0 === "sourceId")) || (key0 === "receivedAfter")) || (key0 === "receivedBefore"))){
+          if(!(((((key0 === "status") || (key0 === "sourceId")) || (key0 === "eventType")) || (key0 === "receivedAfter")) || (key0 === "receivedBefore"))){
             validateInboundReprocessingInput.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
             return false;
             break;
@@ -1363,7 +1432,7 @@ export function validateInboundReprocessingInput(data, {instancePath="", parentD
               return false;
             }
             if(!((data0 === "FORWARDED") || (data0 === "QUARANTINED"))){
-              validateInboundReprocessingInput.errors = [{instancePath:instancePath+"/status",schemaPath:"#/properties/status/enum",keyword:"enum",params:{allowedValues: validateInboundReprocessingInput_0},message:"must be equal to one of the allowed values"}];
+              validateInboundReprocessingInput.errors = [{instancePath:instancePath+"/status",schemaPath:"#/properties/status/enum",keyword:"enum",params:{allowedValues: validateInboundReprocessingInput_1},message:"must be equal to one of the allowed values"}];
               return false;
             }
             var valid0 = _errs2 === errors;
@@ -1384,11 +1453,32 @@ export function validateInboundReprocessingInput(data, {instancePath="", parentD
               var valid0 = true;
             }
             if(valid0){
-              if(data.receivedAfter !== undefined){
+              if(data.eventType !== undefined){
+                let data2 = data.eventType;
                 const _errs5 = errors;
-                if(!(validateTimestamp(data.receivedAfter, {instancePath:instancePath+"/receivedAfter",parentData:data,parentDataProperty:"receivedAfter",rootData}))){
-                  vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
-                  errors = vErrors.length;
+                if(errors === _errs5){
+                  if(typeof data2 === "string"){
+                    if(ucs2length(data2) > 255){
+                      validateInboundReprocessingInput.errors = [{instancePath:instancePath+"/eventType",schemaPath:"#/properties/eventType/maxLength",keyword:"maxLength",params:{limit: 255},message:"must NOT have more than 255 characters"}];
+                      return false;
+                    }
+                    else {
+                      if(ucs2length(data2) < 1){
+                        validateInboundReprocessingInput.errors = [{instancePath:instancePath+"/eventType",schemaPath:"#/properties/eventType/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                        return false;
+                      }
+                      else {
+                        if(!listInboundReceiptsQuery_1.test(data2)){
+                          validateInboundReprocessingInput.errors = [{instancePath:instancePath+"/eventType",schemaPath:"#/properties/eventType/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
+                          return false;
+                        }
+                      }
+                    }
+                  }
+                  else {
+                    validateInboundReprocessingInput.errors = [{instancePath:instancePath+"/eventType",schemaPath:"#/properties/eventType/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                    return false;
+                  }
                 }
                 var valid0 = _errs5 === errors;
               }
@@ -1396,16 +1486,29 @@ export function validateInboundReprocessingInput(data, {instancePath="", parentD
                 var valid0 = true;
               }
               if(valid0){
-                if(data.receivedBefore !== undefined){
-                  const _errs6 = errors;
-                  if(!(validateTimestamp(data.receivedBefore, {instancePath:instancePath+"/receivedBefore",parentData:data,parentDataProperty:"receivedBefore",rootData}))){
+                if(data.receivedAfter !== undefined){
+                  const _errs7 = errors;
+                  if(!(validateTimestamp(data.receivedAfter, {instancePath:instancePath+"/receivedAfter",parentData:data,parentDataProperty:"receivedAfter",rootData}))){
                     vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
                     errors = vErrors.length;
                   }
-                  var valid0 = _errs6 === errors;
+                  var valid0 = _errs7 === errors;
                 }
                 else {
                   var valid0 = true;
+                }
+                if(valid0){
+                  if(data.receivedBefore !== undefined){
+                    const _errs8 = errors;
+                    if(!(validateTimestamp(data.receivedBefore, {instancePath:instancePath+"/receivedBefore",parentData:data,parentDataProperty:"receivedBefore",rootData}))){
+                      vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                      errors = vErrors.length;
+                    }
+                    var valid0 = _errs8 === errors;
+                  }
+                  else {
+                    var valid0 = true;
+                  }
                 }
               }
             }
@@ -1457,7 +1560,7 @@ export function validateInboundSourceInput(data, {instancePath="", parentData, p
                     return false;
                   }
                   else {
-                    if(!validateInboundSourceInput_1.test(data0)){
+                    if(!listInboundReceiptsQuery_1.test(data0)){
                       validateInboundSourceInput.errors = [{instancePath:instancePath+"/name",schemaPath:"#/properties/name/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
                       return false;
                     }
@@ -1824,7 +1927,7 @@ export function validateInboundSourcePatch(data, {instancePath="", parentData, p
                   return false;
                 }
                 else {
-                  if(!validateInboundSourceInput_1.test(data0)){
+                  if(!listInboundReceiptsQuery_1.test(data0)){
                     validateInboundSourcePatch.errors = [{instancePath:instancePath+"/name",schemaPath:"#/properties/name/pattern",keyword:"pattern",params:{pattern: "^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"},message:"must match pattern \""+"^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$"+"\""}];
                     return false;
                   }

@@ -17,6 +17,7 @@ import {
 } from './receipt.ts'
 import { reprocessing, selectionOf } from './reprocessing.ts'
 import { findSource } from './source.sql.ts'
+import { secretsOf } from './source.ts'
 
 export const listInboundReceipts: Operation<'listInboundReceipts'> = async (
   ctx,
@@ -34,13 +35,16 @@ export const listInboundReceipts: Operation<'listInboundReceipts'> = async (
 }
 
 export const getInboundReceipt: Operation<'getInboundReceipt'> = async (
-  _ctx,
+  ctx,
   call,
   { path },
   db,
 ) => {
-  const held = found(await findReceipt(db, call.tenantId, path.inboundReceiptId))
-  return { status: 200, body: toReceiptDetail(held.receipt, held.payload) }
+  const { receipt, payload } = found(await findReceipt(db, call.tenantId, path.inboundReceiptId))
+  // With the source go its secrets: they open nothing any more.
+  const source = await findSource(db, call.tenantId, receipt.sourceId)
+  const secrets = source ? secretsOf(ctx, call.tenantId, source) : []
+  return { status: 200, body: toReceiptDetail(receipt, payload, secrets) }
 }
 
 export const retryInboundReceipt: Operation<'retryInboundReceipt'> = async (

@@ -158,6 +158,8 @@ function payloadOf({
 export interface ReceiptFilter {
   sourceId?: string | undefined
   status?: Receipt['status'] | undefined
+  providerEventId?: string | undefined
+  eventType?: string | undefined
   receivedAfter?: string | undefined
   receivedBefore?: string | undefined
   sort: '-receivedAt' | 'receivedAt'
@@ -179,6 +181,9 @@ export async function pageReceipts(
   let query = inOrderOfCreation(all, { prefix: 'rcp', createdAt: 'received_at' }, order, page)
   if (filter.sourceId !== undefined) query = query.where('source_id', '=', filter.sourceId)
   if (filter.status !== undefined) query = query.where('status', '=', filter.status)
+  const { providerEventId, eventType } = filter
+  if (providerEventId !== undefined) query = query.where('provider_event_id', '=', providerEventId)
+  if (eventType !== undefined) query = query.where('event_type', '=', eventType)
   return (await query.execute()).map(fromRow)
 }
 
@@ -186,7 +191,7 @@ export async function pageReceipts(
 export async function lockSelected(
   tx: Tx,
   tenantId: TenantId,
-  { status, sourceId, receivedAfter, receivedBefore, askedAt }: Selection,
+  { status, sourceId, eventType = null, receivedAfter, receivedBefore, askedAt }: Selection,
   afterId: string,
   limit: number,
 ): Promise<Receipt[]> {
@@ -202,6 +207,7 @@ export async function lockSelected(
   const page = { limit: limit - 1, after: afterId === '' ? undefined : [afterId] }
   let query = inOrderOfCreation(all, { prefix: 'rcp', createdAt: 'received_at' }, order, page)
   if (sourceId !== null) query = query.where('source_id', '=', sourceId)
+  if (eventType !== null) query = query.where('event_type', '=', eventType)
   return (await query.forNoKeyUpdate().execute()).map(fromRow)
 }
 

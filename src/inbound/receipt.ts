@@ -4,6 +4,7 @@ import type { Cause } from '#http/operation.ts'
 import { problem } from '#http/problem.ts'
 import type { Id } from '#ids.ts'
 import { taskName } from '#jobs/task.ts'
+import { masked } from './mask.ts'
 import type { Accepted, IncomingRequest } from './scheme.ts'
 import type { Source } from './source.ts'
 
@@ -143,16 +144,18 @@ export function toReceipt(receipt: Receipt): InboundReceiptInfo {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** The receipt with its payload: as text where it is text, and byte for byte. */
+/** The receipt with its payload: as text where it is text, and byte for byte, but for the secrets. */
 export function toReceiptDetail(
   receipt: Receipt,
   { headers, body }: Payload,
+  secrets: readonly string[],
 ): InboundReceiptDetail {
+  const shown = body && masked(body, secrets)
   return {
     ...toReceipt(receipt),
     headers: headers && { ...headers },
-    body: body && textOf(body),
-    bodyBase64: body?.toString('base64') ?? null,
+    body: shown && textOf(shown),
+    bodyBase64: shown?.toString('base64') ?? null,
   }
 }
 

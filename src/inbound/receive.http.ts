@@ -16,16 +16,17 @@ import {
   type Spend,
   systemCause,
 } from '#http/operation.ts'
-import { problem } from '#http/problem.ts'
+import { type Problem, problem } from '#http/problem.ts'
+import { afterHead, type RawHead } from '#http/raw.ts'
 import type { TenantId } from '#ids.ts'
 import { enqueue } from '#jobs/enqueue.ts'
 import { gather } from '#jobs/gather.ts'
 import { perContext } from '#per-context.ts'
 import { confirmation } from './confirmation.ts'
-import { createFetchText } from './public-keys.ts'
+import { createFetchKeys } from './public-keys.ts'
 import { insertDedupe, insertReceipt, isSecondCopy } from './receipt.sql.ts'
 import { dedupeKeyOf, forwarding, keptHeaders, newReceipt, toReceipt } from './receipt.ts'
-import type { Accepted, FetchText, RefusalReason, Verdict } from './scheme.ts'
+import type { Accepted, FetchKeys, RefusalReason, Verdict } from './scheme.ts'
 import { schemes } from './schemes.ts'
 import { expectSource, findSource, findTenantOf, isOutdated } from './source.sql.ts'
 import { type Source, secretsOf } from './source.ts'
@@ -36,36 +37,44 @@ const received = new Counter({
   labelNames: ['scheme', 'outcome'],
 })
 
+const providerUrls = new Set(Object.values(schemes).flatMap(({ keysUrl }) => keysUrl ?? []))
+
 /** What was fetched is kept for as long as the process lives. */
-const fetchTextOf = perContext(createFetchText)
+const fetchKeysOf = perContext((ctx) => createFetchKeys(ctx, providerUrls))
 
 /**
  * The same for a tenant, to the hosts that its policy allows. Where a source was to be asked about
  * before is no place to ask at.
  */
-function fetchTextFor({ ctx, tenantId, isRemembered }: Arrival): FetchText {
-  const fetchText = fetchTextOf(ctx)
-  return async (url, wish) => {
+function fetchKeysFor({ ctx, tenantId, isRemembered }: Arrival): FetchKeys {
+  const fetchKeys = fetchKeysOf(ctx)(tenantId)
+  return async (url, read, wish) => {
     if (isRemembered) throw new Error('What is remembered may be out of date.')
     const allowed = await findAllowedHosts(ctx.db.readers.of(tenantId), tenantId)
     if (!allowsUrl(allowed, url)) throw new Error('The egress policy does not allow the host.')
-    return await fetchText(url, wish)
+    return await fetchKeys(url, read, wish)
   }
 }
 
-/** A webhook at the door, and whose it is. */
-interface Arrival extends Found {
-  /** Whether the source may have changed since it was read. */
-  isRemembered: boolean
+/** A webhook at the door. */
+interface Asked {
   ctx: Context
   call: OpenCall
   request: RawRequest
   spend: Spend
 }
 
+/** And whose it is. */
+interface Arrival extends Asked, Found {
+  /** Whether the source was read for another webhook, so that it may be another by now. */
+  isRemembered: boolean
+}
+
 interface Found {
   tenantId: TenantId
   source: Source
+  /** Whether its list has the address. */
+  admits: (ip: string | null) => boolean
 }
 
 /** A webhook that is to be kept. */
@@ -87,55 +96,77 @@ interface Barred {
 
 /**
  * What anybody may send is judged here, dearest last: is there such a source, from there, so much, and
- * is it really they. Only then is it asked whether it was here before: what is forged never keeps out
- * what is real.
+ * is it really they; all but the last before its body is read. Only then is it asked whether it was here
+ * before: what is forged never keeps out what is real.
  *
- * A source is not read for each that comes: what it takes as it is remembered is kept only if it is
- * still so. Whatever is not kept is judged by the source as it is now.
+ * A source is not read for each that comes. What it takes is kept only if it is still as it was when
+ * that was judged; what is refused is refused by the source as it is now.
  */
-export const submitWebhook: RawOperation = async (ctx, call, request, spend) => {
+export const submitWebhook = afterHead(judgeHead, async (ctx, call, request, spend) => {
   const id = request.path.sourceId ?? ''
   const asked = { ctx, call, request, spend }
   const known = remembered(ctx).get(id)
   const reply = known && (await takeAsRemembered({ ...asked, ...known, isRemembered: true }))
   if (reply !== undefined) return reply
-  const arrival = { ...asked, ...(await findOpenSource(ctx, id)), isRemembered: false }
-  return await conclude(arrival, await judge(arrival))
-}
+  return (await takeAsRead(asked, id)) ?? (await takeAsRead(asked, id)) ?? giveUp()
+})
 
-/** By GET there are challenges only. */
+/** By GET nobody sends, and no scheme that there is has challenges by it. */
 export const getWebhookChallenge: RawOperation = submitWebhook
 
-/** Who asks a throttle has spent of it, and it may be another by now: such a source is read first. */
-async function takeAsRemembered(arrival: Arrival): Promise<RawReply | undefined> {
-  if (arrival.source.throttlePerSecond !== null) return undefined
-  const judgement = await judge(arrival)
-  if (judgement.kind !== 'acceptable') return undefined
+/** By the source as it is now; undefined when it is another before the webhook is kept. */
+async function takeAsRead(asked: Asked, id: string): Promise<RawReply | undefined> {
+  const arrival = { ...asked, ...(await findOpenSource(asked.ctx, id)), isRemembered: false }
+  return await unlessOutdated(async () => conclude(arrival, await judge(arrival)))
+}
+
+/** Keys are fetched and throttles asked within seconds: who changes a source all the time waits. */
+function giveUp(): never {
+  throw problem('unavailable', {
+    detail: 'The source was changed while this was taken in.',
+    headers: { 'retry-after': '1' },
+  })
+}
+
+async function unlessOutdated(work: () => Promise<RawReply>): Promise<RawReply | undefined> {
   try {
-    return await take(judgement)
+    return await work()
   } catch (error) {
     if (isOutdated(error)) return undefined
     throw error
   }
 }
 
+/** Whom a source as it is remembered bars may be welcome by now: only as it was read it bars anybody. */
+async function judgeHead(ctx: Context, call: OpenCall, head: RawHead): Promise<TenantId> {
+  const id = head.path.sourceId ?? ''
+  const bytes = Number(head.headers['content-length'] ?? 0)
+  const known = remembered(ctx).get(id)
+  if (known && barrierFor(known, call, bytes) === undefined) return known.tenantId
+  const found = await findOpenSource(ctx, id)
+  const barred = barrierFor(found, call, bytes)
+  if (barred !== undefined) throw bar(found.source, barred)
+  return found.tenantId
+}
+
+/** Who asks a throttle has spent of it, and it may be another by now: such a source is read first. */
+async function takeAsRemembered(arrival: Arrival): Promise<RawReply | undefined> {
+  if (arrival.source.throttlePerSecond !== null) return undefined
+  const judgement = await judge(arrival)
+  return judgement.kind === 'acceptable' ? await unlessOutdated(() => take(judgement)) : undefined
+}
+
 /** Changes nothing, and counts nothing. */
 async function judge(arrival: Arrival): Promise<Item | Barred | Exclude<Verdict, Accepted>> {
   const { ctx, tenantId, source, call, request } = arrival
-  if (!matcherOf(source.allowedIps)(call.ip)) {
-    const detail = 'Its address is not on the list of the source.'
-    return { kind: 'barred', outcome: 'sender_not_allowed', code: 'sender_not_allowed', detail }
-  }
-  if (request.body.length > source.maxBodyBytes) {
-    const detail = `This source takes at most ${source.maxBodyBytes} bytes.`
-    return { kind: 'barred', outcome: 'too_large', code: 'payload_too_large', detail }
-  }
+  const barred = barrierFor(arrival, call, request.body.length)
+  if (barred !== undefined) return barred
   const secrets = secretsOf(ctx, tenantId, source)
   const verdict = await schemes[source.scheme].verify(request, {
     now: call.now,
     secrets,
     settings: source.settings,
-    fetchText: fetchTextFor(arrival),
+    fetchKeys: fetchKeysFor(arrival),
   })
   if (verdict.kind !== 'accepted') return verdict
   const key = dedupeKeyOf(verdict, request.body)
@@ -147,6 +178,26 @@ async function judge(arrival: Arrival): Promise<Item | Barred | Exclude<Verdict,
   return { kind: 'acceptable', arrival, verdict, key, payload: { headers, body: request.body } }
 }
 
+/** What keeps a body of so many bytes out, whatever is in it. */
+function barrierFor(
+  { source, admits }: Found,
+  { ip }: OpenCall,
+  bytes: number,
+): Barred | undefined {
+  if (!admits(ip)) {
+    const detail = 'Its address is not on the list of the source.'
+    return { kind: 'barred', outcome: 'sender_not_allowed', code: 'sender_not_allowed', detail }
+  }
+  if (bytes <= source.maxBodyBytes) return undefined
+  const detail = `This source takes at most ${source.maxBodyBytes} bytes.`
+  return { kind: 'barred', outcome: 'too_large', code: 'payload_too_large', detail }
+}
+
+function bar(source: Source, { outcome, code, detail }: Barred): Problem {
+  count(source, outcome)
+  return problem(code, { detail })
+}
+
 async function conclude(
   arrival: Arrival,
   judgement: Awaited<ReturnType<typeof judge>>,
@@ -156,8 +207,7 @@ async function conclude(
     case 'acceptable':
       return (await tooMuch(arrival, 'inbound')) ?? (await take(judgement))
     case 'barred':
-      count(source, judgement.outcome)
-      throw problem(judgement.code, { detail: judgement.detail })
+      throw bar(source, judgement)
     case 'refused':
       return refuse(source, judgement.reason)
     case 'handshake':
@@ -189,8 +239,9 @@ async function findOpenSource(ctx: Context, id: string): Promise<Found> {
   const source = tenantId && (await findSource(readers.of(tenantId), tenantId, id))
   if (tenantId !== undefined && source?.status === 'ENABLED') {
     if (sources.size >= rememberedMax) sources.clear()
-    sources.set(id, { tenantId, source })
-    return { tenantId, source }
+    const found = { tenantId, source, admits: matcherOf(source.allowedIps) }
+    sources.set(id, found)
+    return found
   }
   sources.delete(id)
   received.inc({ scheme: source?.scheme ?? 'none', outcome: 'no_source' })
@@ -238,13 +289,16 @@ async function keepAll(ctx: Context, items: readonly Item[]): Promise<undefined[
   const [first] = items
   if (first === undefined) return []
   await transact(ctx, first.arrival.tenantId, async (tx) => {
-    const recalled = items.filter(({ arrival }) => arrival.isRemembered)
-    for (const source of new Set(recalled.map(({ arrival }) => arrival.source))) {
-      expectSource(tx, first.arrival.tenantId, source)
-    }
+    for (const source of differentOf(items)) expectSource(tx, first.arrival.tenantId, source)
     for (const item of items) keep(tx, item)
   })
   return items.map(() => undefined)
+}
+
+/** Their sources, as they were read: each revision once. */
+function differentOf(items: readonly Item[]): Iterable<Source> {
+  const sources = items.map(({ arrival: { source } }) => source)
+  return new Map(sources.map((source) => [`${source.id} ${source.revision}`, source])).values()
 }
 
 /** Queues a receipt with what will pass it on. */
@@ -299,14 +353,15 @@ async function greet(
   arrival: Arrival,
   { answer, confirmUrl }: Extract<Verdict, { kind: 'handshake' }>,
 ): Promise<RawReply> {
-  count(arrival.source, 'handshake')
   if (confirmUrl !== undefined) await confirmLater(arrival, confirmUrl)
+  count(arrival.source, 'handshake')
   return answer
 }
 
 async function confirmLater(arrival: Arrival, url: string): Promise<void> {
   const { ctx, tenantId, source } = arrival
   await transact(ctx, tenantId, async (tx) => {
+    expectSource(tx, tenantId, source)
     enqueue(tx, causeOf(arrival), confirmation, { sourceId: source.id, url })
   })
 }

@@ -23,17 +23,22 @@ export interface SchemeContext {
   secrets: readonly string[]
   /** The scheme's own configuration, validated by its contract schema. */
   settings: Settings
-  fetchText: FetchText
+  fetchKeys: FetchKeys
 }
 
 export type Settings = Readonly<Record<string, unknown>>
 
 /**
- * Public keys of a third party, fetched through guarded egress and cached; throws when they cannot be
- * had. `isAnew` asks for them as they are now, because a key is missing in what is known; who serves
- * it bounds how often that leads to a request.
+ * Public keys of a third party, as `read` makes them of the text that lies there: fetched through
+ * guarded egress, kept, and read once by each `read`, for as long as they are kept. Throws when they
+ * cannot be had. `isAnew` asks for them as they are now, because a key is missing in what is known; who
+ * serves it bounds how often that leads to a request.
  */
-export type FetchText = (url: string, wish?: { isAnew: boolean }) => Promise<string>
+export type FetchKeys = <Keys>(
+  url: string,
+  read: (text: string) => Keys,
+  wish?: { isAnew: boolean },
+) => Promise<Keys>
 
 /**
  * What is sent back, exactly. A refusal without `body` leaves it to the room to explain itself; with
@@ -86,6 +91,8 @@ export interface Scheme {
   /** What keeps a configuration from ever verifying anything, told when it is made. */
   flaws(configuration: Pick<SchemeContext, 'secrets' | 'settings'>): Flaw[]
   answers: { accepted: Answer; duplicate: Answer; refused: Answer }
+  /** Where the provider publishes the keys of all its customers. */
+  keysUrl?: string
 }
 
 export function refused(reason: RefusalReason): Verdict {

@@ -49,7 +49,12 @@ const undedupableSchemes: ReadonlySet<InboundScheme> = new Set([
 ])
 
 /** Whose senders give what the settings say. */
-const describedSchemes: ReadonlySet<InboundScheme> = new Set(['BASIC', 'HMAC', 'SHARED_SECRET'])
+const describedSchemes: ReadonlySet<InboundScheme> = new Set([
+  'BASIC',
+  'HMAC',
+  'JWT',
+  'SHARED_SECRET',
+])
 
 /** A source that could not tell a second copy of anything must ask for such. */
 export function flawsOfDedupe(
@@ -57,13 +62,20 @@ export function flawsOfDedupe(
 ): Flaw[] {
   const { scheme, settings, acceptsUndedupable } = source
   if (acceptsUndedupable || !describedSchemes.has(scheme)) return []
-  const { eventIdHeader, eventIdPointer, signedContent = '' } = settings
-  const isTimed = scheme === 'HMAC' && String(signedContent).includes('{timestamp}')
-  if (isTimed || eventIdHeader !== undefined || eventIdPointer !== undefined) return []
+  const { eventIdHeader, eventIdPointer } = settings
+  const isNamed = eventIdHeader !== undefined || eventIdPointer !== undefined
+  if (isNamed || signsMoment(scheme, settings)) return []
   const message =
     'must be true unless settings say where the id of an event is (eventIdHeader, eventIdPointer), ' +
-    'or sign a timestamp, since a second copy could not be told from another event'
+    'or sign a moment with the body ({timestamp} in signedContent, bodyDigestClaim), ' +
+    'since a second copy could not be told from another event'
   return [{ pointer: '/acceptsUndedupable', message }]
+}
+
+function signsMoment(scheme: InboundScheme, settings: InboundSourceSettings): boolean {
+  const { signedContent = '', bodyDigestClaim } = settings
+  if (scheme === 'JWT') return bodyDigestClaim !== undefined
+  return scheme === 'HMAC' && signedContent.includes('{timestamp}')
 }
 
 /** What is sealed as the secrets of a source. */

@@ -98,7 +98,7 @@ test('a list holds at every send: an endpoint that was there before gets nothing
 test('keys of a source are named and fetched on hosts of the list alone', async () => {
   const api = await world.newTenant()
   const source = (jwksUrl: string) => ({
-    ...{ name: 'Tokens', scheme: 'JWT' },
+    ...{ name: 'Tokens', scheme: 'JWT', acceptsUndedupable: true },
     settings: { jwksUrl, issuer: 'https://issuer.example', audience: 'us' },
   })
   const receiver = await aReceiver()

@@ -1,4 +1,6 @@
-import { createHmac, generateKeyPairSync, sign } from 'node:crypto'
+import { createHash, createHmac, generateKeyPairSync, sign } from 'node:crypto'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { transact } from '#db/transact.ts'
 import { systemCause } from '#http/operation.ts'
@@ -111,7 +113,8 @@ test('keys that an issuer publishes are fetched once for many webhooks, and agai
   const [issuer, publisher] = [anIssuer(), await startReceiver()]
   publisher.answers(200, {}, issuer.keys)
   const settings = { jwksUrl: publisher.url, issuer: 'https://shop.example', audience: 'us' }
-  const source = await aSource(world, api, { scheme: 'JWT', secrets: [], settings })
+  const more = { scheme: 'JWT', secrets: [], settings, acceptsUndedupable: true }
+  const source = await aSource(world, api, more)
   const send = async () => {
     const seconds = Math.floor(world.ctx.clock.now().getTime() / 1_000)
     const claims = { iss: settings.issuer, aud: 'us', exp: seconds + 60, iat: seconds }
@@ -128,6 +131,73 @@ test('keys that an issuer publishes are fetched once for many webhooks, and agai
   world.step(keysKeptMs)
   const unknown = await send()
   expect([unknown.status, unknown.headers.get('retry-after')]).toEqual([503, '5'])
+})
+
+test('a token that is used for several webhooks loses none of them; one for a body is for one', async () => {
+  const [issuer, publisher] = [anIssuer(), await startReceiver()]
+  publisher.answers(200, {}, issuer.keys)
+  const settings = { jwksUrl: publisher.url, issuer: 'https://shop.example', audience: 'us' }
+  const seconds = Math.floor(world.ctx.clock.now().getTime() / 1_000)
+  const claims = { iss: settings.issuer, aud: 'us', exp: seconds + 600, iat: seconds }
+  const sendTwice = async (more: object, digest: object) => {
+    const source = await aSource(world, api, { scheme: 'JWT', secrets: [], ...more })
+    const authorization = `Bearer ${issuer.token({ ...claims, ...digest })}`
+    for (const _ of [1, 2]) {
+      expect((await post(source.url, '{}', { authorization })).status).toBe(200)
+    }
+    return await receiptsOf(world, source.id)
+  }
+  const plain = await sendTwice({ settings, acceptsUndedupable: true }, {})
+  expect(plain.map(({ signed_at }) => signed_at)).toEqual([null, null])
+  const digest = createHash('sha256').update('{}').digest('hex')
+  const whole = { settings: { ...settings, bodyDigestClaim: 'digest' } }
+  expect(await sendTwice(whole, { digest })).toHaveLength(1)
+
+  const input = { name: 'J', scheme: 'JWT', settings }
+  const { status, body } = await api.post('/api/v1/inbound-sources', input)
+  expect([status, body.errors?.[0].pointer]).toEqual([400, '/acceptsUndedupable'])
+  await publisher.stop()
+})
+
+test('what its source takes no more by the time that its keys are there is judged once more, or put off', async () => {
+  const issuer = anIssuer()
+  let change = async () => {}
+  const publisher = createServer(
+    (_, response) => void change().then(() => response.end(issuer.keys)),
+  )
+  await new Promise<void>((listening) => publisher.listen(0, '127.0.0.1', listening))
+  const { port } = publisher.address() as AddressInfo
+  const jwksUrl = `http://127.0.0.1:${port}/keys`
+  const settings = { jwksUrl, issuer: 'https://shop.example', audience: 'us' }
+  const more = { scheme: 'JWT', secrets: [], settings, acceptsUndedupable: true }
+  const source = await aSource(world, api, more)
+  const send = async () => {
+    const seconds = Math.floor(world.ctx.clock.now().getTime() / 1_000)
+    const claims = { iss: settings.issuer, aud: 'us', exp: seconds + 7_200, iat: seconds }
+    return await post(source.url, '{}', { authorization: `Bearer ${issuer.token(claims)}` })
+  }
+  const patch = async (body: object) => {
+    expect((await api.patch(source.path, body)).status).toBe(200)
+  }
+  change = () => patch({ settings: { audience: 'others' } })
+  const other = await send()
+  expect([other.status, JSON.parse(other.body).code]).toEqual([401, 'webhook_refused'])
+
+  // Each time that keys are fetched it is said that they lie elsewhere.
+  let count = 0
+  const move = () => patch({ settings: { audience: 'us', jwksUrl: `${jwksUrl}/${count}` } })
+  await move()
+  change = async () => {
+    count += 1
+    await move()
+  }
+  const late = await send()
+  expect([late.status, JSON.parse(late.body).code]).toEqual([503, 'unavailable'])
+  expect([late.headers.get('retry-after'), count]).toEqual(['1', 2])
+  expect(await receiptsOf(world, source.id)).toEqual([])
+  change = async () => {}
+  expect((await send()).status).toBe(200)
+  publisher.close()
 })
 
 test('the keys of an issuer are not fetched from where we may not go', async () => {

@@ -65,6 +65,7 @@ export function receiptsOf(world: World, sourceId: string) {
     body: Buffer | null
     headers: Record<string, string> | null
     provider_event_id: string | null
+    signed_at: Date | null
     forward_count: number
   }>('select * from inbound_receipt where source_id = $1 order by id', [sourceId])
 }

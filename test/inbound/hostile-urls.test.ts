@@ -31,6 +31,10 @@ const token = `${part({ alg: 'RS256', kid: 'one' })}.${part({ iss: 'i', aud: 'a'
 const issued = { issuer: 'i', audience: 'a' }
 const publicUrl = 'https://issuer.customer.example/keys'
 
+const aJwt = (settings: object) => ({
+  ...{ scheme: 'JWT', secrets: [], settings, acceptsUndedupable: true },
+})
+
 describe.each(Object.entries(profiles))('in %s', (profile, tricks) => {
   let world: World
   let server: Awaited<ReturnType<typeof nameServer>>
@@ -56,7 +60,7 @@ describe.each(Object.entries(profiles))('in %s', (profile, tricks) => {
   test('the keys of an issuer can lie at none of them', patient, async () => {
     const { api } = world
     const settings = { jwksUrl: publicUrl, ...issued }
-    const source = await aSource(world, api, { scheme: 'JWT', secrets: [], settings })
+    const source = await aSource(world, api, aJwt(settings))
     const refused = urls.filter((url) => !isJudgedLater(url))
     await inTurns(refused, async (jwksUrl) => {
       const input = { name: 'J', scheme: 'JWT', settings: { jwksUrl, ...issued } }
@@ -74,7 +78,7 @@ describe.each(Object.entries(profiles))('in %s', (profile, tricks) => {
 
   test('from none are keys fetched, though it stands in the table', patient, async () => {
     const settings = { jwksUrl: publicUrl, ...issued }
-    const source = await aSource(world, world.api, { scheme: 'JWT', secrets: [], settings })
+    const source = await aSource(world, world.api, aJwt(settings))
     for (const jwksUrl of urls.filter((url) => url !== '' && !url.includes('\0'))) {
       await world.query('update inbound_source set settings = $2 where id = $1', [
         source.id,
@@ -133,9 +137,9 @@ describe('what Amazon SNS is said to name', () => {
     const fetched: string[] = []
     const verdict = await schemes.SNS.verify(requestOf({ body, headers: {} }), {
       ...{ now, secrets: [], settings: { topicArns: [topic] } },
-      fetchText: async (url) => {
+      fetchKeys: async (url, read) => {
         fetched.push(url)
-        return pem
+        return read(pem)
       },
     })
     return { kind: verdict.kind, fetched }
@@ -179,7 +183,7 @@ describe('what Amazon SNS is said to name', () => {
 test('what is allowed is seen, and a redirect from there is not followed', async () => {
   const [world, bird, lure] = [await startWorld(), await watch(), await startReceiver()]
   const settings = { jwksUrl: `http://127.0.0.1:${bird.port}/keys`, ...issued }
-  const source = await aSource(world, world.api, { scheme: 'JWT', secrets: [], settings })
+  const source = await aSource(world, world.api, aJwt(settings))
   const send = async () => {
     const headers = { authorization: `Bearer ${token}` }
     return (await fetch(source.url, { method: 'POST', headers, body: '{}' })).status

@@ -45,6 +45,29 @@ test('a receipt shows what it consisted of, byte for byte, and that is audited',
     .toBe(1)
 })
 
+test('a secret that its sender puts into the body is not shown, however it is written there', async () => {
+  const secret = 'our "state" é'
+  const source = await aSource(world, api, { scheme: 'MICROSOFT_GRAPH', secrets: [secret, 'old'] })
+  const one = (state: string) =>
+    `{"value":[{"id":"${state.length}","changeType":"created","clientState":${state}}],"x":"a\\"b é"}`
+  const plain = JSON.stringify(secret)
+  const escaped = [...secret].map((sign) => {
+    return `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`
+  })
+  for (const state of [plain, `"${escaped.join('')}"`, '"old"']) {
+    const reply = await fetch(source.url, { method: 'POST', body: one(state) })
+    expect(reply.status).toBe(202)
+    const receipt = (await receiptsOf(world, source.id)).at(-1)
+    const { body } = await api.get(`${path}/${receipt?.id}`)
+    const bytes = Buffer.byteLength(state) - 2
+    const expected = one(`"${'*'.repeat(bytes)}"`).replace(/"id":"\d+"/, `"id":"${state.length}"`)
+    expect(body.body).toBe(expected)
+    expect(Buffer.from(body.bodyBase64, 'base64').toString()).toBe(expected)
+    expect(receipt?.body?.toString()).toBe(one(state))
+    expect(body.bodyBytes).toBe(Buffer.byteLength(expected))
+  }
+})
+
 test('receipts are listed by source, status and time, without what they consisted of', async () => {
   const [shop, other] = [await aSource(world, api), await aSource(world, api)]
   await shop.send()
@@ -57,12 +80,20 @@ test('receipts are listed by source, status and time, without what they consiste
   expect(await listed(`&sourceId=${shop.id}&status=QUARANTINED`)).toEqual([second])
   expect(await listed(`&sourceId=${shop.id}&status=FORWARDED`)).toEqual([first])
 
+  await shop.send({ id: 'msg_of_a_kind', body: '{"type":"order.sent"}' })
+  const [sent] = (await receiptsOf(world, shop.id)).slice(-1).map(({ id }) => id)
+  expect(await listed('&providerEventId=msg_of_a_kind')).toEqual([sent])
+  expect(await listed('&eventType=order.sent')).toEqual([sent])
+  expect(await listed(`&sourceId=${other.id}&eventType=order.sent`)).toEqual([])
+  expect(await listed('&eventType=order.se')).toEqual([])
+
   world.step(60_000)
   const later = world.ctx.clock.now().toISOString()
   await shop.send()
   const third = (await receiptsOf(world, shop.id)).at(-1)?.id
   expect(await listed(`&sourceId=${shop.id}&receivedAfter=${later}`)).toEqual([third])
-  expect(await listed(`&sourceId=${shop.id}&receivedBefore=${later}`)).toEqual([second, first])
+  const before = await listed(`&sourceId=${shop.id}&receivedBefore=${later}`)
+  expect(before).toEqual([sent, second, first])
   const { body } = await api.get(`${path}?sourceId=${shop.id}`)
   expect(Object.keys(body.data[0])).not.toContain('body')
   expect(Object.keys(body.data[0])).not.toContain('headers')
@@ -127,6 +158,20 @@ test('what is in quarantine is let out one by one or all at once, and by no othe
   expect(await eventsOf(api, other.id)).toEqual([])
   const states = (await receiptsOf(world, shop.id)).map(({ status }) => status)
   expect(new Set(states)).toEqual(new Set(['FORWARDED']))
+})
+
+test('of what a source sent one kind is passed on once more', async () => {
+  const source = await aSource(world, api)
+  for (const type of ['order.paid', 'order.sent', 'order.paid']) {
+    await source.send({ body: JSON.stringify({ type }) })
+  }
+  await world.drain()
+  const selection = { status: 'FORWARDED', sourceId: source.id, eventType: 'order.paid' }
+  const asked = await api.post('/api/v1/inbound-reprocessings', selection)
+  await world.drain()
+  expect((await api.get(asked.headers.get('location') ?? '')).body.result.reprocessed).toBe(2)
+  const counts = (await receiptsOf(world, source.id)).map(({ forward_count }) => forward_count)
+  expect(counts).toEqual([2, 1, 2])
 })
 
 test('of many receipts each is passed on once, also beyond a batch, and a second run adds none', async () => {

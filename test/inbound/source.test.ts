@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { readMigrations } from '#db/migrate.ts'
 import { tenantOf } from '../db/fixture.ts'
 import { type Api, refusedWith, startWorld, type World } from '../world.ts'
 
@@ -123,6 +124,28 @@ test('webhooks of which a second copy cannot be told are taken where it is asked
   expect(source.acceptsUndedupable).toBe(false)
   const reply = await api.patch(source.path, { settings: { eventIdPointer: null } })
   expect(refusedWith(reply, 'invalid_request').errors[0].pointer).toBe('/acceptsUndedupable')
+})
+
+test('a source of tokens that was there before the rule takes what it took, and others stay as they are', async () => {
+  const token = { jwksUrl: 'https://a.example/keys', issuer: 'i', audience: 'a' }
+  const sources = await Promise.all([
+    make({ scheme: 'JWT', secrets: [], settings: token, acceptsUndedupable: true }),
+    make({ scheme: 'JWT', secrets: [], settings: { ...token, eventIdPointer: '/id' } }),
+    make({ scheme: 'JWT', secrets: [], settings: { ...token, bodyDigestClaim: 'digest' } }),
+    make(),
+  ])
+  await world.query('update inbound_source set accepts_undedupable = false where id = $1', [
+    sources[0].id,
+  ])
+  const migration = (await readMigrations()).find(({ name }) => name.startsWith('0031'))
+  await world.query(migration?.text.replace(/^.*(?=-- An ordinary owner)/s, '') ?? '')
+  const after = await Promise.all(sources.map(async ({ path }) => (await api.get(path)).body))
+  expect(after.map((source) => [source.acceptsUndedupable, source.revision])).toEqual([
+    [true, 2],
+    [false, 1],
+    [false, 1],
+    [false, 1],
+  ])
 })
 
 test('a change after which nothing could be verified is refused and names the field', async () => {

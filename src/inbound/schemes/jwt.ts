@@ -13,7 +13,7 @@ import { bearerOf, judgeToken } from './token.ts'
  * unless `bodyDigestClaim` names the claim with its SHA-256 (hexadecimal, base64 or base64url).
  */
 export const jwt: Scheme = {
-  async verify(request, { now, settings, fetchText }) {
+  async verify(request, { now, settings, fetchKeys }) {
     const { header, keysUrl, issuer, audience } = read(settings)
     const value = request.headers[header]
     if (value === undefined) return refused('missing')
@@ -22,14 +22,15 @@ export const jwt: Scheme = {
     if (!keysUrl || !issuer || !audience) return refused('key')
 
     const rules = { keysUrl, issuers: [issuer], audiences: [audience] }
-    const verdict = await judgeToken(token, rules, now, fetchText)
+    const verdict = await judgeToken(token, rules, now, fetchKeys)
     if (verdict.kind !== 'accepted') return verdict
     const subject = textSetting(settings, 'subject')
     if (subject !== undefined && verdict.claims.sub !== subject) return refused('key')
     if (!isOfBody(verdict.claims, request, settings)) return refused('signature')
     return {
       kind: 'accepted',
-      signedAt: verdict.issuedAt,
+      // A token that is good for many bodies says when it was issued, and not when any of them was sent.
+      signedAt: textSetting(settings, 'bodyDigestClaim') === undefined ? null : verdict.issuedAt,
       ...describeEvent(request, settings),
     }
   },

@@ -1,6 +1,13 @@
-import { type FetchText, refused, type Scheme, type Settings, type Verdict } from '../scheme.ts'
+import { type FetchKeys, refused, type Scheme, type Settings, type Verdict } from '../scheme.ts'
 import { isSameText } from './mac.ts'
-import { commonName, isObject, type Members, nameOf, readJson, valueAt } from './payload.ts'
+import {
+  commonName,
+  isObject,
+  type Members,
+  nameOf,
+  readStrangersJson,
+  valueAt,
+} from './payload.ts'
 import { flawsOfSecrets, textSetting } from './settings.ts'
 import { judgeToken, type TokenVerdict } from './token.ts'
 
@@ -25,7 +32,7 @@ export const microsoftGraph: Scheme = {
   async verify({ query, body }, context) {
     const token = query.get('validationToken')
     if (token !== null) return echo(token)
-    const payload = readJson(body)
+    const payload = readStrangersJson(body)
     const value = valueAt(payload, 'value')
     const notifications = Array.isArray(value) ? value : []
     if (notifications.length === 0 || !notifications.every(isObject)) return refused('malformed')
@@ -54,6 +61,7 @@ export const microsoftGraph: Scheme = {
       'must be a clientState of 1 to 128 characters',
       (secret) => secret !== '' && secret.length <= 128,
     ),
+  keysUrl,
   answers: { accepted: { status: 202 }, duplicate: { status: 202 }, refused: { status: 401 } },
 }
 
@@ -74,14 +82,14 @@ function isText(value: unknown): value is string {
 interface Context {
   now: Date
   settings: Settings
-  fetchText: FetchText
+  fetchKeys: FetchKeys
 }
 
 /** What speaks against notifications with content; undefined when nothing does. */
 async function judgeContent(
   payload: unknown,
   notifications: readonly Members[],
-  { now, settings, fetchText }: Context,
+  { now, settings, fetchKeys }: Context,
 ): Promise<Verdict | undefined> {
   const rich = notifications.filter((one) => one.encryptedContent !== undefined)
   const tokens = valueAt(payload, 'validationTokens')
@@ -94,7 +102,7 @@ async function judgeContent(
   const tenants = new Set<unknown>()
   const rules = { keysUrl, issuers: isOfPublisher, audiences: [appId] }
   for (const token of tokens) {
-    const verdict: TokenVerdict = await judgeToken(token, rules, now, fetchText)
+    const verdict: TokenVerdict = await judgeToken(token, rules, now, fetchKeys)
     if (verdict.kind !== 'accepted') return verdict
     tenants.add(verdict.claims.tid)
   }

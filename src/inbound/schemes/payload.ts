@@ -1,3 +1,4 @@
+import { measure } from '#http/json.ts'
 import type { IncomingRequest } from '../scheme.ts'
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
@@ -9,6 +10,16 @@ export function readJson(bytes: Buffer): unknown {
   } catch {
     return undefined
   }
+}
+
+/** What is read before it is known who sent it may be no deeper, and have no more values, than this. */
+const strangers = { depthMax: 64, valuesMax: 10_000 }
+
+/** The same for what anybody may have sent: undefined also for JSON that would take long to read. */
+export function readStrangersJson(bytes: Buffer): unknown {
+  const { depth, commas } = measure(bytes)
+  const isLight = depth <= strangers.depthMax && commas < strangers.valuesMax
+  return isLight ? readJson(bytes) : undefined
 }
 
 export type Members = Readonly<Record<string, unknown>>

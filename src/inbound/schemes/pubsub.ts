@@ -14,7 +14,7 @@ const issuers = ['https://accounts.google.com', 'accounts.google.com']
  * its full name, may be held to as well. The token does not cover the body.
  */
 export const pubsub: Scheme = {
-  async verify(request, { now, settings, fetchText }) {
+  async verify(request, { now, settings, fetchKeys }) {
     const header = request.headers.authorization
     if (header === undefined) return refused('missing')
     const token = bearerOf(header)
@@ -24,7 +24,7 @@ export const pubsub: Scheme = {
     if (!audience || !email) return refused('key')
 
     const rules = { keysUrl, issuers, audiences: [audience] }
-    const verdict = await judgeToken(token, rules, now, fetchText)
+    const verdict = await judgeToken(token, rules, now, fetchKeys)
     if (verdict.kind !== 'accepted') return verdict
     const { claims, issuedAt } = verdict
     if (claims.email !== email || claims.email_verified !== true) return refused('key')
@@ -43,6 +43,7 @@ export const pubsub: Scheme = {
   settings: ['audience', 'serviceAccountEmail', 'subscription'],
   flaws: ({ settings }) =>
     ['audience', 'serviceAccountEmail'].flatMap((name) => flawOfMissing(settings, name)),
+  keysUrl,
   answers: { accepted: { status: 204 }, duplicate: { status: 204 }, refused: { status: 401 } },
 }
 

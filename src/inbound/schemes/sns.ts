@@ -1,8 +1,8 @@
 import { verify as isVerified, X509Certificate } from 'node:crypto'
-import { type FetchText, refused, type Scheme } from '../scheme.ts'
+import { type FetchKeys, refused, type Scheme } from '../scheme.ts'
 import { isBase64 } from './mac.ts'
 import { isTimely } from './moment.ts'
-import { isObject, type Members, nameOf, readJson } from './payload.ts'
+import { isObject, type Members, nameOf, readStrangersJson } from './payload.ts'
 import { flawOfMissing, textsSetting } from './settings.ts'
 
 /**
@@ -11,15 +11,13 @@ import { flawOfMissing, textsSetting } from './settings.ts'
  * names them. A new subscription is confirmed by fetching the address that the message gives.
  */
 export const sns: Scheme = {
-  async verify({ body }, { now, settings, fetchText }) {
-    const message = readMessage(readJson(body))
+  async verify({ body }, { now, settings, fetchKeys }) {
+    const message = readMessage(readStrangersJson(body))
     if (message === undefined) return refused('malformed')
     const { type, fields, certificateUrl, hash } = message
     if (!textsSetting(settings, 'topicArns').includes(fields.TopicArn ?? '')) return refused('key')
-    if (!isOfSns(certificateUrl, /^\/SimpleNotificationService-[\da-zA-Z]+\.pem$/)) {
-      return refused('key')
-    }
-    const certificate = await fetchCertificate(certificateUrl, fetchText)
+    if (!isOfCertificate(certificateUrl)) return refused('key')
+    const certificate = await fetchCertificate(certificateUrl, fetchKeys)
     if (certificate === undefined) return { kind: 'unavailable' }
     if (!isInForce(certificate, now)) return refused('key')
     const { publicKey } = certificate
@@ -110,13 +108,28 @@ function signedContent(fields: Readonly<Record<string, string>>): Buffer {
  */
 function isOfSns(text: string, path: RegExp): boolean {
   const url = URL.parse(text)
+  const isOpen = url?.username === '' && url.password === ''
   const isHost = /^sns\.[a-z]{2}(-[a-z]+)+-\d+\.amazonaws\.com(\.cn)?$/.test(url?.host ?? '')
-  return isHost && url?.protocol === 'https:' && !url.username && path.test(url.pathname)
+  return isOpen && isHost && url.protocol === 'https:' && path.test(url.pathname)
 }
 
-async function fetchCertificate(url: string, fetchText: FetchText) {
+/** Written in one way alone: of one certificate under many names each would be fetched and kept. */
+function isOfCertificate(text: string): boolean {
+  const isPlain = URL.parse(text)?.href === text && !/[?#]/.test(text)
+  return isPlain && isOfSns(text, /^\/SimpleNotificationService-[\da-zA-Z]+\.pem$/)
+}
+
+async function fetchCertificate(url: string, fetchKeys: FetchKeys) {
   try {
-    return new X509Certificate(await fetchText(url))
+    return await fetchKeys(url, readCertificate)
+  } catch {
+    return undefined
+  }
+}
+
+function readCertificate(text: string): X509Certificate | undefined {
+  try {
+    return new X509Certificate(text)
   } catch {
     return undefined
   }

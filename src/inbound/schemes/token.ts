@@ -4,7 +4,7 @@ import {
   type JsonWebKeyInput,
   type KeyObject,
 } from 'node:crypto'
-import type { FetchText, RefusalReason } from '../scheme.ts'
+import type { FetchKeys, RefusalReason } from '../scheme.ts'
 import { isBase64 } from './mac.ts'
 import { isObject, type Members, readJson, valueAt } from './payload.ts'
 
@@ -31,17 +31,19 @@ export async function judgeToken(
   token: string,
   rules: TokenRules,
   now: Date,
-  fetchText: FetchText,
+  fetchKeys: FetchKeys,
 ): Promise<TokenVerdict> {
   const parts = readToken(token)
   if (parts === undefined) return refused('malformed')
   const algorithm = algorithms[parts.name]
   if (algorithm === undefined) return refused('malformed')
-  const keys = await findKeys(parts, algorithm, rules.keysUrl, fetchText)
+  // What is said costs nothing to judge; keys are fetched, and signatures verified, for the rest alone.
+  const verdict = judgeClaims(parts.claims, rules, now)
+  if (verdict.kind !== 'accepted') return verdict
+  const keys = await findKeys(parts, algorithm, rules.keysUrl, fetchKeys)
   if (keys === undefined) return { kind: 'unavailable' }
   if (keys.length === 0) return refused('key')
-  if (!keys.some((key) => isSignedWith(key, algorithm, parts))) return refused('signature')
-  return judgeClaims(parts.claims, rules, now)
+  return keys.some((key) => isSignedWith(key, algorithm, parts)) ? verdict : refused('signature')
 }
 
 /** The token of `Authorization: Bearer …`. */
@@ -57,7 +59,11 @@ interface Parts {
   signature: Buffer
 }
 
+/** As long as headers may be; what is longer is no token of anybody's. */
+const tokenLengthMax = 16 * 1024
+
 function readToken(token: string): Parts | undefined {
+  if (token.length > tokenLengthMax) return undefined
   const [head = '', body = '', signature = '', ...more] = token.split('.')
   const areWritten = [head, body, signature].every((part) => isBase64(part, 'base64url'))
   if (!areWritten || more.length > 0) return undefined
@@ -77,8 +83,15 @@ interface Algorithm {
   isPss?: boolean
 }
 
-const isRsa = (key: KeyObject) =>
-  key.asymmetricKeyType === 'rsa' && (key.asymmetricKeyDetails?.modulusLength ?? 0) >= 2048
+/** Verifying takes longer with each bit of either: others choose these keys, and we wait. */
+const rsa = { bitsMin: 2_048, bitsMax: 4_096, exponentMax: 0xffffffffn }
+
+function isRsa({ asymmetricKeyType: type, asymmetricKeyDetails: details }: KeyObject): boolean {
+  const { modulusLength: bits = 0, publicExponent: exponent = rsa.exponentMax + 1n } = details ?? {}
+  const isSound = bits >= rsa.bitsMin && bits <= rsa.bitsMax && exponent <= rsa.exponentMax
+  return type === 'rsa' && isSound
+}
+
 const isOnCurve = (curve: string) => (key: KeyObject) =>
   key.asymmetricKeyDetails?.namedCurve === curve
 
@@ -103,12 +116,16 @@ const saltLengthOfHash = -1
 
 function isSignedWith(key: KeyObject, { hash, isPss }: Algorithm, parts: Parts): boolean {
   const isOfRsa = key.asymmetricKeyType === 'rsa'
-  const rsa = isPss
+  const padded = isPss
     ? { padding: padding.pss, saltLength: saltLengthOfHash }
     : { padding: padding.pkcs1 }
-  const shape = isOfRsa ? rsa : ({ dsaEncoding: 'ieee-p1363' } as const)
+  const shape = isOfRsa ? padded : ({ dsaEncoding: 'ieee-p1363' } as const)
   return isVerified(hash, parts.signed, { key, ...shape }, parts.signature)
 }
+
+/** A set may have so many keys, and so many of them may have signed one token. */
+const keysMax = 20
+const fitMax = 4
 
 /**
  * The keys that may have signed it. A key that is not among the known ones may be a new one, so that
@@ -118,37 +135,49 @@ async function findKeys(
   parts: Parts,
   algorithm: Algorithm,
   url: string,
-  fetchText: FetchText,
+  fetchKeys: FetchKeys,
 ): Promise<KeyObject[] | undefined> {
   for (const isAnew of [false, true]) {
-    const set = await fetchKeys(url, isAnew, fetchText)
+    const set = await fetchSet(url, isAnew, fetchKeys)
     if (set === undefined) return undefined
-    const keys = set.filter((key) => isMeant(key, parts)).flatMap(readKey)
-    const fit = keys.filter(algorithm.isFit)
-    if (fit.length > 0) return fit
+    const meant = set.filter((known) => isMeant(known, parts)).map(({ key }) => key)
+    const fit = meant.filter(algorithm.isFit)
+    if (fit.length > 0) return fit.slice(0, fitMax)
   }
   return []
 }
 
-async function fetchKeys(url: string, isAnew: boolean, fetchText: FetchText) {
+/** A key as it is used, and what its set says of it. */
+interface KnownKey {
+  key: KeyObject
+  id: unknown
+  algorithm: unknown
+}
+
+async function fetchSet(url: string, isAnew: boolean, fetchKeys: FetchKeys) {
   try {
-    const text = isAnew ? await fetchText(url, { isAnew }) : await fetchText(url)
-    const keys = valueAt(readJson(Buffer.from(text)), 'keys')
-    return Array.isArray(keys) ? keys.filter(isObject) : undefined
+    return await fetchKeys(url, readSet, { isAnew })
   } catch {
     return undefined
   }
 }
 
-function isMeant(key: Members, { keyId, name }: Parts): boolean {
-  const isNamed = keyId === undefined || key.kid === keyId
-  const isForSigning = key.use === undefined || key.use === 'sig'
-  return isNamed && isForSigning && (key.alg === undefined || key.alg === name)
+/** The keys of a set that are for signing; undefined when the text is no set. */
+function readSet(text: string): KnownKey[] | undefined {
+  const keys = valueAt(readJson(Buffer.from(text)), 'keys')
+  if (!Array.isArray(keys)) return undefined
+  const isForSigning = ({ use }: Members) => use === undefined || use === 'sig'
+  return keys.filter(isObject).filter(isForSigning).slice(0, keysMax).flatMap(readKey)
 }
 
-function readKey(key: Members): KeyObject[] {
+function isMeant({ id, algorithm }: KnownKey, { keyId, name }: Parts): boolean {
+  return (keyId === undefined || id === keyId) && (algorithm === undefined || algorithm === name)
+}
+
+function readKey(jwk: Members): KnownKey[] {
   try {
-    return [createPublicKey({ key, format: 'jwk' } as JsonWebKeyInput)]
+    const key = createPublicKey({ key: jwk, format: 'jwk' } as JsonWebKeyInput)
+    return [{ key, id: jwk.kid, algorithm: jwk.alg }]
   } catch {
     return []
   }

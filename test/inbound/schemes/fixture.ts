@@ -25,10 +25,10 @@ export function requestOf({ body, headers, query = '' }: Sent): IncomingRequest 
 }
 
 export function contextOf(changes: Partial<SchemeContext> = {}): SchemeContext {
-  return { now, secrets: [], settings: {}, fetchText: fetchesNothing, ...changes }
+  return { now, secrets: [], settings: {}, fetchKeys: fetchesNothing, ...changes }
 }
 
-async function fetchesNothing(url: string): Promise<string> {
+async function fetchesNothing(url: string): Promise<never> {
   throw new Error(`Nothing is to be fetched, not even ${url}.`)
 }
 

@@ -1,5 +1,5 @@
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
-import type { FetchText } from '#inbound/scheme.ts'
+import type { FetchKeys } from '#inbound/scheme.ts'
 import { nowSeconds } from './fixture.ts'
 
 export interface Issuer {
@@ -24,11 +24,11 @@ export async function createIssuer(kid: string, alg = 'RS256'): Promise<Issuer> 
 /** Serves what is published under each address, and notes what was asked for. */
 export function publish(published: Record<string, unknown>) {
   const asked: string[] = []
-  const fetchText: FetchText = async (url, wish) => {
+  const fetchKeys: FetchKeys = async (url, read, wish) => {
     asked.push(wish?.isAnew ? `${url} anew` : url)
     const found = published[url]
     if (found === undefined) throw new Error(`${url} is away.`)
-    return typeof found === 'string' ? found : JSON.stringify(found)
+    return read(typeof found === 'string' ? found : JSON.stringify(found))
   }
-  return { fetchText, asked, published }
+  return { fetchKeys, asked, published }
 }

@@ -21,8 +21,8 @@ const body = '{"id": "e1"}'
 
 const issuer = await createIssuer('one')
 const stranger = await createIssuer('one')
-const { fetchText } = publish({ [jwksUrl]: { keys: [issuer.jwk] } })
-const context = { settings, fetchText }
+const { fetchKeys } = publish({ [jwksUrl]: { keys: [issuer.jwk] } })
+const context = { settings, fetchKeys }
 const bearing = (token: string) => ({ body, headers: { authorization: `Bearer ${token}` } })
 
 refusesWhatWasChanged({
@@ -44,7 +44,7 @@ describe('every asymmetric algorithm is verified as others do', () => {
     const options = { issuer: claims.iss, audience: claims.aud, currentDate: now }
     await jwtVerify(token, createLocalJWKSet(keys as JSONWebKeySet), options)
     const verdict = await accepted(scheme, bearing(token), { settings, ...serve })
-    assert.deepEqual(verdict.signedAt, now)
+    assert.equal(verdict.signedAt, null)
     const forged = bearing(await other.token(claims))
     assert.equal(await reasonOf(scheme, forged, { settings, ...serve }), 'signature')
   })
@@ -121,11 +121,11 @@ describe('keys', () => {
   test('a new key is found, because an unknown one has them asked for anew', async () => {
     const next = await createIssuer('two')
     const served = publish({ [jwksUrl]: { keys: [issuer.jwk] } })
-    const anew: typeof served.fetchText = async (url, wish) => {
+    const anew: typeof served.fetchKeys = async (url, read, wish) => {
       if (wish?.isAnew) served.published[jwksUrl] = { keys: [issuer.jwk, next.jwk] }
-      return served.fetchText(url, wish)
+      return served.fetchKeys(url, read, wish)
     }
-    await accepted(scheme, bearing(await next.token(claims)), { settings, fetchText: anew })
+    await accepted(scheme, bearing(await next.token(claims)), { settings, fetchKeys: anew })
     assert.deepEqual(served.asked, [jwksUrl, `${jwksUrl} anew`])
   })
 
@@ -145,6 +145,61 @@ describe('keys', () => {
     const weak = { ...publicKey.export({ format: 'jwk' }), kid: 'weak' }
     const served = publish({ [jwksUrl]: { keys: [weak] } })
     assert.equal(await reasonOf(scheme, sent, { settings, ...served }), 'key')
+  })
+
+  test('what is said is judged first: for what is not ours nothing is fetched', async () => {
+    const served = publish({ [jwksUrl]: { keys: [issuer.jwk] } })
+    for (const changes of [
+      { iss: 'https://other.example' },
+      { aud: 'x' },
+      { exp: nowSeconds - 60 },
+    ]) {
+      const sent = bearing(await issuer.token({ ...claims, ...changes }))
+      assert.notEqual(await reasonOf(scheme, sent, { settings, ...served }), 'accepted')
+    }
+    assert.deepEqual(served.asked, [])
+  })
+
+  test('a key of RSA by which verifying would take long verifies nothing', async () => {
+    const sent = bearing(await issuer.token(claims))
+    const long = { ...issuer.jwk, n: Buffer.alloc(513, 0x9d).toString('base64url') }
+    const slow = { ...issuer.jwk, e: Buffer.from('0100000001', 'hex').toString('base64url') }
+    for (const key of [long, slow]) {
+      const served = publish({ [jwksUrl]: { keys: [key] } })
+      assert.equal(await reasonOf(scheme, sent, { settings, ...served }), 'key')
+    }
+    const widest = { ...issuer.jwk, n: Buffer.alloc(512, 0x9d).toString('base64url') }
+    const served = publish({ [jwksUrl]: { keys: [widest] } })
+    assert.equal(await reasonOf(scheme, sent, { settings, ...served }), 'signature')
+  })
+
+  test('of a set twenty keys are looked at, and of those that fit a token four', async () => {
+    const others = (count: number) =>
+      Array.from({ length: count }, (_, at) => ({ ...stranger.jwk, kid: `other ${at}` }))
+    const reasonUnder = async (keys: object[], header?: { kid?: string | undefined }) => {
+      const sent = bearing(await issuer.token(claims, header as { kid?: string }))
+      return await reasonOf(scheme, sent, { settings, ...publish({ [jwksUrl]: { keys } }) })
+    }
+    const unfit = Array.from({ length: 20 }, () => ({ ...stranger.jwk, use: 'enc' }))
+    assert.equal(await reasonUnder([...unfit, ...others(19), issuer.jwk]), 'accepted')
+    assert.equal(await reasonUnder([...others(20), issuer.jwk]), 'key')
+    const unnamed = { kid: undefined }
+    assert.equal(await reasonUnder([...others(3), issuer.jwk], unnamed), 'accepted')
+    assert.equal(await reasonUnder([...others(4), issuer.jwk], unnamed), 'signature')
+  })
+
+  test('a set is read by one function for all, so that it is read once', async () => {
+    const { fetchKeys } = publish({ [jwksUrl]: { keys: [issuer.jwk] } })
+    const readers = new Set<unknown>()
+    const noting: typeof fetchKeys = (url, read, wish) => {
+      readers.add(read)
+      return fetchKeys(url, read, wish)
+    }
+    for (const _ of [1, 2]) {
+      const sent = bearing(await issuer.token(claims))
+      await accepted(scheme, sent, { settings, fetchKeys: noting })
+    }
+    assert.equal(readers.size, 1)
   })
 
   test('a key for another use or algorithm, or none that can be read, verifies nothing', async () => {
@@ -168,7 +223,8 @@ test('a digest in the token holds the body, when the settings name its claim', a
   for (const encoding of ['hex', 'base64', 'base64url'] as const) {
     const digest = createHash('sha256').update(body).digest(encoding)
     const sent = bearing(await issuer.token({ ...claims, request_body_sha256: digest }))
-    await accepted(scheme, sent, { ...context, settings: own })
+    const { signedAt } = await accepted(scheme, sent, { ...context, settings: own })
+    assert.deepEqual(signedAt, now)
     const changed = { ...sent, body: `${body} ` }
     assert.equal(await reasonOf(scheme, changed, { ...context, settings: own }), 'signature')
   }

@@ -109,9 +109,9 @@ describe('the handshake', () => {
 
 describe('notifications with content', async () => {
   const microsoft = await createIssuer('ms')
-  const { fetchText } = publish({ [jwksUrl]: { keys: [microsoft.jwk] } })
+  const { fetchKeys } = publish({ [jwksUrl]: { keys: [microsoft.jwk] } })
   const rich = { ...notification, encryptedContent: { data: 'AAAA' } }
-  const own = { ...context, settings: { appId }, fetchText }
+  const own = { ...context, settings: { appId }, fetchKeys }
   const publisher = '0bf30f3b-4a52-48df-9a82-234910c4a086'
   const second = {
     ver: '2.0',
@@ -195,4 +195,12 @@ test('a state that Graph would not take is told as a flaw', () => {
       ['/secrets/0'],
     )
   }
+})
+
+test('what would take long to read is not read, since anybody may have sent it', async () => {
+  const deep = JSON.parse('['.repeat(62) + ']'.repeat(62))
+  assert.equal(await reasonOf(scheme, of({ ...notification, deep }), context), 'malformed')
+  assert.equal(await reasonOf(scheme, of({ ...notification, deep: deep[0] }), context), 'accepted')
+  const long = Array.from({ length: 10_001 }, () => 0)
+  assert.equal(await reasonOf(scheme, of({ ...notification, long }), context), 'malformed')
 })

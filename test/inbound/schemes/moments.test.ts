@@ -128,8 +128,8 @@ const table: Record<InboundScheme, Line> = {
       })
       return { body, headers: {} }
     },
-    context: { settings: { topicArns: [topic] }, fetchText: amazon.fetchText },
-    foreign: { fetchText: impostor.fetchText },
+    context: { settings: { topicArns: [topic] }, fetchKeys: amazon.fetchKeys },
+    foreign: { fetchKeys: impostor.fetchKeys },
     believedSeconds: { past: 24 * 60 * 60, future: 300 },
     // Fields are signed, whatever is between them.
     isBodyFree: true,

@@ -33,7 +33,7 @@ const push = {
 
 const google = await createIssuer('g1')
 const served = publish({ [jwksUrl]: { keys: [google.jwk] } })
-const context = { settings, fetchText: served.fetchText }
+const context = { settings, fetchKeys: served.fetchKeys }
 const sentWith = async (changes: object = {}, payload: unknown = push, headers: object = {}) => ({
   body: JSON.stringify(payload),
   headers: { authorization: `Bearer ${await google.token({ ...claims, ...changes })}`, ...headers },
@@ -49,8 +49,8 @@ refusesWhatWasChanged({
 })
 
 test("a push with Google's token is accepted, by Google's keys alone", async () => {
-  const { fetchText, asked } = publish(served.published)
-  assert.deepEqual(await accepted(scheme, await sentWith(), { settings, fetchText }), {
+  const { fetchKeys, asked } = publish(served.published)
+  assert.deepEqual(await accepted(scheme, await sentWith(), { settings, fetchKeys }), {
     providerEventId: '2070443601311540',
     signedAt: now,
     eventType: 'OBJECT_FINALIZE',

@@ -25,7 +25,7 @@ const certificate = (from: number, to: number, by = privateKey) =>
   })
 const pem = certificate(-year, year)
 const served = publish({ [certificateUrl]: pem })
-const context = { settings: { topicArns: ['arn:other', topic] }, fetchText: served.fetchText }
+const context = { settings: { topicArns: ['arn:other', topic] }, fetchKeys: served.fetchKeys }
 
 type Fields = Record<string, string>
 const notification: Fields = {
@@ -167,10 +167,10 @@ test('nothing is confirmed elsewhere than at SNS, though it is signed', async ()
 })
 
 test('a topic that is not ours is refused before anything is fetched', async () => {
-  const { fetchText, asked } = publish({})
+  const { fetchKeys, asked } = publish({})
   const sent = signed({ ...notification, TopicArn: `${topic}2` })
-  assert.equal(await reasonOf(scheme, sent, { ...context, fetchText }), 'key')
-  assert.equal(await reasonOf(scheme, signed(), { settings: {}, fetchText }), 'key')
+  assert.equal(await reasonOf(scheme, sent, { ...context, fetchKeys }), 'key')
+  assert.equal(await reasonOf(scheme, signed(), { settings: {}, fetchKeys }), 'key')
   assert.deepEqual(asked, [])
   const flaws = schemes[scheme].flaws({ secrets: [], settings: { topicArns: [] } })
   assert.deepEqual(
@@ -188,15 +188,21 @@ describe('a certificate is fetched from SNS and nowhere else', () => {
     certificateUrl.replace('sns.us-west-2', 'sns.s3'),
     certificateUrl.replace('sns.', 'evil-sns.'),
     certificateUrl.replace('https://', 'https://user@'),
+    certificateUrl.replace('https://', 'https://:password@'),
+    `${certificateUrl}?v=2`,
+    `${certificateUrl}?`,
+    `${certificateUrl}#2`,
+    certificateUrl.replace('.com/', '.com:443/'),
+    certificateUrl.replace('https', 'HTTPS'),
     certificateUrl.replace('.com/', '.com:444/'),
     certificateUrl.replace('Simple', 'other/Simple'),
     certificateUrl.replace('.pem', '.pem.txt'),
     'https://169.254.169.254/SimpleNotificationService-1.pem',
     'no url',
   ])('%s is refused without being asked', async (SigningCertURL) => {
-    const { fetchText, asked } = publish({ [SigningCertURL]: pem })
+    const { fetchKeys, asked } = publish({ [SigningCertURL]: pem })
     const sent = signed(notification, '2', { SigningCertURL })
-    assert.equal(await reasonOf(scheme, sent, { ...context, fetchText }), 'key')
+    assert.equal(await reasonOf(scheme, sent, { ...context, fetchKeys }), 'key')
     assert.deepEqual(asked, [])
   })
 
@@ -204,9 +210,9 @@ describe('a certificate is fetched from SNS and nowhere else', () => {
     '%s is SNS as well',
     async (name) => {
       const SigningCertURL = certificateUrl.replace('sns.us-west-2.amazonaws.com', name)
-      const { fetchText } = publish({ [SigningCertURL]: pem })
+      const { fetchKeys } = publish({ [SigningCertURL]: pem })
       const sent = signed(notification, '2', { SigningCertURL })
-      await accepted(scheme, sent, { ...context, fetchText })
+      await accepted(scheme, sent, { ...context, fetchKeys })
     },
   )
 
@@ -217,8 +223,8 @@ describe('a certificate is fetched from SNS and nowhere else', () => {
       ['<Error/>', 'unavailable'],
       [undefined, 'unavailable'],
     ] as const) {
-      const { fetchText } = publish({ [certificateUrl]: text })
-      assert.equal(await reasonOf(scheme, signed(), { ...context, fetchText }), outcome)
+      const { fetchKeys } = publish({ [certificateUrl]: text })
+      assert.equal(await reasonOf(scheme, signed(), { ...context, fetchKeys }), outcome)
     }
   })
 })
@@ -267,5 +273,19 @@ test('a message with parts that are missing or of another kind is malformed', as
   }
   for (const body of ['', 'no json', '[]', 'null']) {
     assert.equal(await reasonOf(scheme, { body, headers: {} }, context), 'malformed')
+  }
+})
+
+test('what would take long to read is not read, since anybody may have sent it', async () => {
+  const deep = (levels: number) => JSON.parse('['.repeat(levels) + ']'.repeat(levels))
+  const long = (values: number) => Array.from({ length: values }, () => 0)
+  for (const [more, reason] of [
+    [deep(63), 'accepted'],
+    [deep(64), 'malformed'],
+    [long(9_900), 'accepted'],
+    [long(10_001), 'malformed'],
+  ] as const) {
+    const sent = { body: JSON.stringify(messageOf(notification, '2', { more })), headers: {} }
+    assert.equal(await reasonOf(scheme, sent, context), reason)
   }
 })
