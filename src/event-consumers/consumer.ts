@@ -47,7 +47,7 @@ export function newConsumer(
   }
 }
 
-/** The consumer as it is asked to be. Of another place or for other events, nothing of it is out any more. */
+/** The consumer as it is asked to be; at another place or for other events, nothing of it is out. */
 export function patchConsumer(
   consumer: Consumer,
   { name = consumer.name, eventTypes, position }: EventConsumerPatch,

@@ -11,7 +11,7 @@ export async function requireGiven(
   position: number,
   place: PositionPlace,
 ): Promise<void> {
-  // The first of all is not asked for.
+  // That is before all of them.
   if (position === 0) return
   const head = await findHead(db, tenantId)
   if (position > head) throw beyond(place, head)

@@ -72,7 +72,8 @@ let judge: Ajv2020 | undefined
 function compile(schema: SchemaObject): ValidateFunction {
   const { Ajv2020 } = compiler()
   judge ??= new Ajv2020(options)
-  if (!judge.validateSchema(schema)) throw new Error(judge.errorsText())
+  if (!judge.validateSchema(schema))
+    throw new Error(judge.errorsText(judge.errors, { dataVar: 'schema' }))
   // One that is used once: ajv itself would keep what it has compiled for ever.
   const ajv = new Ajv2020({ ...options, meta: false, validateSchema: false })
   return ajv.removeKeyword('enum').addKeyword(oneOfEntries()).compile(schema)

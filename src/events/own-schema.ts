@@ -18,7 +18,7 @@ const depthMax = 8
 
 const branchesMax = 10
 
-/** What may be asked of one value; each is asked for the whole of it, or makes an error of its own. */
+/** What may be asked of one value: each length counts all of it, each schema may make an error. */
 const questionsMax = 50
 
 /** What only people read. */
@@ -172,6 +172,6 @@ function partsOf({ properties, required, items, ...others }: JsonObject) {
   }
 }
 
-export function isObject(value: unknown): value is JsonObject {
+function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

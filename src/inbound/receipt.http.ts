@@ -4,8 +4,8 @@ import type { Operation } from '#http/operation.ts'
 import { pageOf, toPage } from '#http/page.ts'
 import { found, problem } from '#http/problem.ts'
 import type { TenantId } from '#ids.ts'
+import { askFor } from '#jobs/ask.ts'
 import { enqueue } from '#jobs/enqueue.ts'
-import { newJob, toJob } from '#jobs/job.ts'
 import { findReceipt, lockReceipt, pageReceipts, updateReceipt } from './receipt.sql.ts'
 import {
   forwarding,
@@ -73,13 +73,9 @@ export const createInboundReprocessing: Operation<'createInboundReprocessing'> =
 ) => {
   await requireSource(tx, call.tenantId, body.sourceId)
   const payload = selectionOf(body, call.now)
-  const id = enqueue(tx, call, reprocessing, payload)
-  const told = { id, task: reprocessing.name, payload: { ...payload } }
-  const view = toJob(
-    newJob({ ...told, priority: 'NORMAL', dueAt: call.now, uniqueKey: null }, call),
-  )
-  record(tx, call, 'inbound_receipt.reprocessing_asked', id, { after: view })
-  return { status: 202, headers: { Location: `/api/v1/jobs/${id}` }, body: view }
+  const view = askFor(tx, call, reprocessing, payload)
+  record(tx, call, 'inbound_receipt.reprocessing_asked', view.id, { after: view })
+  return { status: 202, headers: { Location: `/api/v1/jobs/${view.id}` }, body: view }
 }
 
 /** Another tenant's source is none: its id would otherwise be repeated in job and audit. */

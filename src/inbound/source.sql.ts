@@ -3,6 +3,7 @@ import pg from 'pg'
 import { build, type Db } from '#db/database.ts'
 import type { Readers } from '#db/readers.ts'
 import { fetchOne, raw, statement, touchingOne } from '#db/statement.ts'
+import { lockTenant } from '#db/tenant-lock.sql.ts'
 import type { Tx } from '#db/transact.ts'
 import type { Tables } from '#generated/tables.ts'
 import { type CreationFilter, inOrderOfCreation } from '#http/page.sql.ts'
@@ -210,12 +211,7 @@ function selectOne(a: { tenantId: TenantId; id: string }) {
 
 /** How many sources the tenant has; until the transaction ends nobody else adds one. */
 export async function countSources(tx: Tx, tenantId: TenantId): Promise<number> {
-  await tx
-    .selectFrom('tenant')
-    .select('tenant_id')
-    .where('tenant_id', '=', tenantId)
-    .forNoKeyUpdate()
-    .execute()
+  await lockTenant(tx, tenantId)
   const [row] = await tx
     .selectFrom('inbound_source')
     .select((column) => column.fn.countAll<string>().as('count'))

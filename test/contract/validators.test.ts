@@ -30,7 +30,7 @@ interface ToldEvent {
 
 interface Contract {
   paths: {
-    '/events/stream': {
+    '/api/v1/events/stream': {
       get: {
         responses: {
           '200': { content: { 'text/event-stream': { examples: { one: { value: string } } } } }
@@ -102,7 +102,8 @@ describe('the validators say what the contract says', () => {
 
   test('the events in the examples of a stream are such events', () => {
     const { paths, components } = document as unknown as Contract
-    const { examples } = paths['/events/stream'].get.responses['200'].content['text/event-stream']
+    const { examples } =
+      paths['/api/v1/events/stream'].get.responses['200'].content['text/event-stream']
     const lines = examples.one.value.split('\n').filter((line) => line.startsWith('data: '))
     const told = lines.map((line) => JSON.parse(line.slice('data: '.length)))
     const items = components.schemas.EventStreamItem.examples.map(({ event }) => event)

@@ -102,6 +102,7 @@ const bodies: Record<string, object> = {
   updateApiKey: { name: 'Taken over' },
   updateInboundSource: { name: 'Taken over' },
   updateJobSchedule: { name: 'Taken over' },
+  updateEventConsumer: { name: 'Taken over' },
   updateInvoice: { dueDate: null },
   updateClient: { name: 'Taken over' },
   updateServiceAccount: { status: 'DISABLED' },

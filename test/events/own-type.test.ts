@@ -271,7 +271,7 @@ describe('a schema that could not be held against data in bounded time is refuse
   const branches = (count: number, inner: object = {}) => ({
     anyOf: Array.from({ length: count }, () => inner),
   })
-  const bounded = { minLength: 1, maxLength: 9 }
+  const bounded = { type: 'string', minLength: 1, maxLength: 9 }
   const wide = Object.fromEntries(Array.from({ length: 200 }, (_, at) => [`a${at}`, {}]))
   test.each([
     [
@@ -307,12 +307,12 @@ describe('a schema that could not be held against data in bounded time is refuse
     ],
     [
       'choices whose fields are of one name',
-      branches(10, { properties: { a: branches(2, bounded) } }),
+      branches(10, { type: 'object', properties: { a: branches(2, bounded) } }),
       '/schema',
     ],
     [
       'choices whose fields may be of one name',
-      branches(10, { additionalProperties: branches(2, bounded) }),
+      branches(10, { type: 'object', additionalProperties: branches(2, bounded) }),
       '/schema',
     ],
     [
@@ -330,7 +330,8 @@ describe('a schema that could not be held against data in bounded time is refuse
     expect(judgeSchema(anybody, { type: 'object', properties: fits })).toEqual([])
     expect(judgeSchema(anybody, deep(7) as { type: string })).toEqual([])
     const choices = branches(10, {
-      properties: { a: { type: 'string', ...bounded }, b: branches(3) },
+      type: 'object',
+      properties: { a: bounded, b: branches(3) },
     })
     expect(judgeSchema(anybody, { type: 'object', ...choices })).toEqual([])
   })
@@ -349,7 +350,7 @@ test('names that objects inherit are data like any other', () => {
 test('one of many values takes no longer to find than one of few, and it is told which there are', () => {
   const names = Array.from({ length: 2_500 }, (_, at) => at.toString(36).padStart(3, '0'))
   const item = { enum: [...names, null, { a: [1] }] }
-  const schema = { type: 'object', properties: { a: { items: item } } }
+  const schema = { type: 'object', properties: { a: { type: 'array', items: item } } }
   expect(judgeSchema(anybody, schema)).toEqual([])
   const misfits = (a: unknown[]) => misfitsOf(anybody, JSON.stringify(schema), { a }, 'data')
   const startedAt = performance.now()

@@ -133,10 +133,13 @@ test('a stream of some types gives signs of life while others keep happening, in
       await new Promise((resolve) => setTimeout(resolve, 50))
     }
   })()
-  await expect.poll(() => reader.lastId(), within).toBeGreaterThan(0)
-  await expect.poll(() => socket.lastPosition(), within).toBeGreaterThan(0)
-  isBusy = false
-  await others
+  try {
+    await expect.poll(() => reader.lastId(), within).toBeGreaterThan(0)
+    await expect.poll(() => socket.lastPosition(), within).toBeGreaterThan(0)
+  } finally {
+    isBusy = false
+    await others
+  }
   expect(reader.told).toEqual([])
   expect(socket.told.slice(1).every(({ kind }) => kind === 'ALIVE')).toBe(true)
   socket.socket.close()

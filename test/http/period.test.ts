@@ -53,8 +53,8 @@ test('events are cut by when they happened, and by type, also before they have a
   const since = `occurredAfter=${made[3]?.createdAt}`
   expect(await list(since)).toEqual(ids.slice(3).reverse())
   expect(await list(`${since}&eventType=client.created`)).toEqual(ids.slice(3).reverse())
-  expect(await list('type=client.updated')).toEqual([])
-  expect(await list('type=client.created&limit=4')).toEqual(ids.slice(2).reverse())
+  expect(await list('eventType=client.updated')).toEqual([])
+  expect(await list('eventType=client.created&limit=4')).toEqual(ids.slice(2).reverse())
 
   await world.query(
     'insert into event_pending select tenant_id, event_id, created_on, type from event_position where event_id = (select max(event_id) from event_position where type = $1)',
@@ -63,7 +63,7 @@ test('events are cut by when they happened, and by type, also before they have a
   await world.query(
     'delete from event_position where event_id in (select event_id from event_pending)',
   )
-  expect((await list('type=client.created'))[0]).toBe(ids[5])
+  expect((await list('eventType=client.created'))[0]).toBe(ids[5])
   const wrong = refusedWith(
     await api.get(`/api/v1/events?sort=position&${since}`),
     'invalid_request',

@@ -1,4 +1,4 @@
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
+import { createHash, createHmac, createSecretKey, timingSafeEqual } from 'node:crypto'
 
 export type MacAlgorithm = 'sha1' | 'sha256' | 'sha512'
 export type MacEncoding = 'hex' | 'base64' | 'base64url'
@@ -22,7 +22,8 @@ export function isSigned(claim: Claim, keys: readonly Buffer[]): boolean {
   const isHex = encoding === 'hex'
   return keys.some((key) => {
     if (key.length === 0) return false
-    const mac = createHmac(algorithm, key)
+    // Node takes these several times faster than bytes.
+    const mac = createHmac(algorithm, createSecretKey(key))
     for (const piece of content) mac.update(piece)
     const expected = mac.digest(encoding)
     return signatures.some((given) => isSameText(isHex ? given.toLowerCase() : given, expected))
