@@ -87,6 +87,7 @@ export const pureCrypto = [
   'createHash',
   'createHmac',
   'createPublicKey',
+  'createSecretKey',
   'hash',
   'timingSafeEqual',
   'verify',
