@@ -21,7 +21,7 @@ import { type Problem, problem } from './problem.ts'
  */
 
 /** More than a body of the API may have, since others set the size; the operation may take less. */
-export const rawBodyBytesMax = 5 * 1024 * 1024
+const rawBodyBytesMax = 5 * 1024 * 1024
 
 /** What one process takes in at once; the rest is told to come back. */
 const intakeLimits: IntakeLimits = { requestsMax: 1_000, bytesMax: 64 * 1024 * 1024 }
