@@ -66,5 +66,7 @@ export function createPool(
   })
   // What is idle tells the pool, which would end the process likewise.
   pool.on('error', ({ message }) => log?.warn({ role, message }, 'idle connection lost'))
+  // The clients hear for themselves; graphile-worker looks whether anybody does.
+  pool.on('connect', (client) => client.on('error', () => undefined))
   return pool
 }
