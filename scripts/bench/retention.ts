@@ -221,8 +221,9 @@ const partition = (table: string, age: number) => `${table}_${dayAgo(age).replac
 
 const endpointsText = `
   insert into webhook_endpoint (tenant_id, id, url, event_types, filter, status, secret, revision,
-    created_at, updated_at)
-  select tenant_id, ${endpointBy('n')}, 'https://example.com', '{*}', '[]', 'ENABLED', '', 1, now(), now()
+    in_flight_max, ordering, created_at, updated_at)
+  select tenant_id, ${endpointBy('n')}, 'https://example.com', '{*}', '[]', 'ENABLED', '', 1, 10, 'NONE',
+    now(), now()
   from ${everyTenant}, generate_series(0, ${endpoints - 1}) as n`
 
 const deliveriesText = (age: number, perTenant: number) => `
