@@ -252,4 +252,4 @@ const dueText = `
   insert into delivery_due (tenant_id, endpoint_id, delivery_id, created_on, event_id,
     event_created_on, due_at, attempt_count, retry_count)
   select tenant_id, ${endpointBy('right(id, 16)::bigint')}, replace(id, 'evt_', 'whd_'), created_on,
-    id, created_on, now(), 0, 0 from event`
+    id, created_on, now() - right(tenant_id, 4)::integer * interval '1 microsecond', 0, 0 from event`
