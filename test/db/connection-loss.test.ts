@@ -38,3 +38,15 @@ test('a server that ended a transaction whose next message came too late is away
   expect(isConnectionLoss(error)).toBe(true)
   expect(problemOf(error)).toMatchObject({ status: 503, code: 'unavailable' })
 })
+
+test('a client whose server ends it while it waits ends no process: its query says why', async () => {
+  const [waiting, other] = [1, 2].map(() => new Client({ connectionString: inject('ownerUrl') }))
+  if (waiting === undefined || other === undefined) throw new Error('there are two')
+  await Promise.all([waiting.connect(), other.connect()])
+  onTestFinished(() => other.end())
+  const { rows } = await waiting.query('select pg_backend_pid() as pid')
+  const asked = waiting.query('select pg_sleep(30)').catch((cause: unknown) => cause)
+  await other.query('select pg_terminate_backend($1)', [rows[0].pid])
+  expect(isConnectionLoss(await asked)).toBe(true)
+  await rest(50)
+})
