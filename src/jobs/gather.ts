@@ -35,7 +35,7 @@ export function gather<Item, Answer>(
       const startMs = performance.now()
       await serve(waiting.splice(0, batchMax))
       const restMs = startMs + apartMs - performance.now()
-      if (restMs > 0 && waiting.length < batchMax) await rest(restMs)
+      if (restMs > 0 && waiting.length < batchMax) await rest(Math.ceil(restMs))
     }
     lanes.delete(lane)
   }
