@@ -153,7 +153,10 @@ async function perform(
     child.once('exit', () => {
       resolve({ kind: 'failed', detail: `It took more than ${memoryMib} MiB.` })
     })
-    child.send(work, () => undefined)
+    // One that ended while it had no work heard of none.
+    child.send(work, (error) => {
+      if (error) resolve({ kind: 'busy', detail: 'Its process had ended.' })
+    })
     child.once('message', () => clearTimeout(tooLate))
     child.once('exit', () => clearTimeout(tooLate))
   })
