@@ -1780,7 +1780,7 @@ export interface paths {
         };
         /**
          * Get the public keys of your webhooks
-         * @description The public keys by which signatures `v1a` are verified, as a JWK Set. Former ones are among them for what was signed by them. Give them to whoever is to verify what we send and must not be able to make it up, and read the set again after a rotation.
+         * @description The public keys by which signatures `v1a` are verified, as a JWK Set. Former ones are among them for what was signed by them. Whoever is to verify what we send, and must not be able to make it up, reads them at `url`, without an API key, and reads them again after a rotation, which `webhook_key_set.rotated` tells.
          */
         get: operations["getWebhookKeySet"];
         put?: never;
@@ -1938,6 +1938,26 @@ export interface paths {
          * @description Takes a webhook in whatever form its sender gives it. It is verified over the raw bytes, by the scheme of its source; a second copy of one that was taken within 90 days is answered like the first, and not taken again. What is taken is kept, its body for 30 days and the rest for 90, and passed on as an `inbound.received` event. The answer is the one that the sender demands: status, headers and body. What is refused (`webhook_refused`) is not kept, nor what is beyond the source's `throttle` (429), or more than we take in at once (503 `overloaded`).
          */
         post: operations["submitWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jwks/{tenantId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the public keys of a sender of webhooks
+         * @description The public keys by which you verify the signatures `v1a` of webhooks that a tenant sends you, as a JWK Set (RFC 7517). The tenant gives you this address, `url` of its `GET /api/v1/webhook-key-set`; no API key is needed. Keep the set, and read it again when a webhook verifies by none of its keys. Where there are no keys it is 404.
+         */
+        get: operations["getPublicWebhookKeys"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -5654,6 +5674,82 @@ export interface webhooks {
         patch?: never;
         trace?: never;
     };
+    "webhook_key_set.rotated": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * The key pair of webhooks was rotated
+         * @description The key pair by which signatures `v1a` are made was rotated. `data` is the set with the new public key; the former pair signs on until its `expiresAt`. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /**
+                     * @description The trace that the cause of the event was part of. Absent if it was part of none.
+                     * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                     */
+                    traceparent?: components["parameters"]["WebhookTraceparent"];
+                    /** @description Identifies what is told, the same for all retries. Remember those that you have dealt with, and a repetition does no harm. It is the id of the event, unless a replay asked for another (`msg_`), or several events come in one batch (`whb_`). */
+                    "webhook-id": components["parameters"]["WebhookId"];
+                    /**
+                     * @description One or more signatures by Standard Webhooks 1.0.0, separated by spaces: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret that signs, and for endpoints that chose `V1A` also `v1a,` and the base64 of an Ed25519 signature over the same, one for each key pair. Accept the webhook if any of them is right. Any library for Standard Webhooks verifies `v1`.
+                     * @example v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
+                     */
+                    "webhook-signature": components["parameters"]["WebhookSignature"];
+                    /**
+                     * @description When this attempt was sent, in seconds since 1970. Refuse what is more than five minutes off.
+                     * @example 1770199200
+                     */
+                    "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                    /**
+                     * @description The name that the caller gave to what caused the event, or else ours.
+                     * @example order-4711
+                     */
+                    "X-Correlation-Id"?: components["parameters"]["WebhookCorrelationId"];
+                    /**
+                     * @description The hex HMAC-SHA256 of the body as received, with the whole secret as the key; while secrets change, with the oldest one that still signs. Simple to verify, but without protection against being sent again later: prefer `webhook-signature`.
+                     * @example 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17
+                     */
+                    "X-UBOS-Signature": components["parameters"]["XUbosSignature"];
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["WebhookKeySetRotatedEvent"];
+                };
+            };
+            responses: {
+                /** @description You have it. We do not send it to you again. */
+                "2XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description You do not want any more. We disable the endpoint. */
+                410: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export interface components {
     schemas: {
@@ -6837,7 +6933,7 @@ export interface components {
          * @description What happened: a noun and a verb in the past tense. New types are added over time, so ignore those that you do not know.
          * @enum {string}
          */
-        EventType: "organization.created" | "api_key.created" | "api_key.updated" | "api_key.rotated" | "api_key.revoked" | "api_key.expiring" | "api_key.suspicious" | "service_account.created" | "service_account.updated" | "service_account.deleted" | "client.created" | "client.updated" | "client.deleted" | "proposal.created" | "proposal.updated" | "proposal.deleted" | "proposal.sent" | "proposal.accepted" | "proposal.declined" | "proposal.expired" | "invoice.created" | "invoice.updated" | "invoice.issued" | "invoice.paid" | "invoice.voided" | "payment.received" | "payment.refunded" | "webhook_endpoint.created" | "webhook_endpoint.updated" | "webhook_endpoint.deleted" | "webhook_endpoint.disabled" | "webhook_endpoint.failing" | "webhook_endpoint.recovered" | "webhook_endpoint.tested" | "event_consumer.created" | "event_consumer.updated" | "event_consumer.deleted" | "inbound_source.created" | "inbound_source.updated" | "inbound_source.deleted" | "inbound.received" | "inbound.quarantined" | "job.succeeded" | "job.failed" | "job.cancelled" | "job_schedule.created" | "job_schedule.updated" | "job_schedule.deleted";
+        EventType: "organization.created" | "api_key.created" | "api_key.updated" | "api_key.rotated" | "api_key.revoked" | "api_key.expiring" | "api_key.suspicious" | "service_account.created" | "service_account.updated" | "service_account.deleted" | "client.created" | "client.updated" | "client.deleted" | "proposal.created" | "proposal.updated" | "proposal.deleted" | "proposal.sent" | "proposal.accepted" | "proposal.declined" | "proposal.expired" | "invoice.created" | "invoice.updated" | "invoice.issued" | "invoice.paid" | "invoice.voided" | "payment.received" | "payment.refunded" | "webhook_endpoint.created" | "webhook_endpoint.updated" | "webhook_endpoint.deleted" | "webhook_endpoint.disabled" | "webhook_endpoint.failing" | "webhook_endpoint.recovered" | "webhook_endpoint.tested" | "webhook_key_set.rotated" | "event_consumer.created" | "event_consumer.updated" | "event_consumer.deleted" | "inbound_source.created" | "inbound_source.updated" | "inbound_source.deleted" | "inbound.received" | "inbound.quarantined" | "job.succeeded" | "job.failed" | "job.cancelled" | "job_schedule.created" | "job_schedule.updated" | "job_schedule.deleted";
         /** @description One kind of event that you can subscribe to. */
         EventTypeInfo: {
             /** @description What has happened when you receive it. */
@@ -9770,6 +9866,28 @@ export interface components {
             /** @description The keys, the newest first. */
             keys: components["schemas"]["WebhookKey"][];
             revision: components["schemas"]["Revision"];
+            /**
+             * Format: uri
+             * @description Where anybody can read the keys, without an API key: the address to give to whoever verifies by them.
+             */
+            url: string;
+        };
+        /** @description The key pair by which signatures `v1a` are made was rotated. */
+        WebhookKeySetRotatedEvent: {
+            data: components["schemas"]["WebhookKeySet"];
+            id: components["schemas"]["EventId"];
+            /** @description When it happened. */
+            timestamp: components["schemas"]["Timestamp"];
+            /**
+             * @description What happened.
+             * @constant
+             */
+            type: "webhook_key_set.rotated";
+            /**
+             * @description The version of the shape of `data`.
+             * @constant
+             */
+            version: 1;
         };
         /**
          * @description What the endpoint hears as `webhook-id`: the id of the event (`evt_`), another one where a replay asked for that (`msg_`), or the id of the batch (`whb_`). It is the same for all retries.
@@ -9833,6 +9951,11 @@ export interface components {
             filter?: components["schemas"]["WebhookFilterRuleInput"][];
             /** @description A JSONata expression that makes of the event what would be sent. */
             transformation?: string;
+        };
+        /** @description The public keys of a sender of webhooks, current and former, as a JWK Set (RFC 7517). */
+        WebhookPublicKeys: {
+            /** @description The keys, the newest first. */
+            keys: components["schemas"]["WebhookKey"][];
         };
         /** @description How many requests begin within any second, or any minute, whichever of our processes send them; one of the two. They are spread evenly, and we stay a little below, so that what the network delays does not add up to more: up to an eighth below a limit by the second. A retry and a batch count once, as any request. What has to wait goes out later; nothing is lost, and no retry is spent. */
         WebhookRateLimit: {
@@ -17765,6 +17888,49 @@ export interface operations {
             404: components["responses"]["NotFound"];
             413: components["responses"]["PayloadTooLarge"];
             429: components["responses"]["SourceThrottled"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getPublicWebhookKeys: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Whose keys. */
+                tenantId: components["schemas"]["TenantId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The public keys, the newest first. */
+            200: {
+                headers: {
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookPublicKeys"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
         };

@@ -15,6 +15,7 @@ import type {
   ServiceAccountInfo,
   WebhookEndpointHealth,
   WebhookEndpointInfo,
+  WebhookKeySet,
 } from './types.ts'
 import type { Validate } from './validate.ts'
 import * as events from './validators/events.js'
@@ -117,6 +118,8 @@ export interface EventData {
   'webhook_endpoint.tested': WebhookEndpointInfo
   /** A webhook endpoint changed */
   'webhook_endpoint.updated': WebhookEndpointInfo
+  /** The key pair of webhooks was rotated */
+  'webhook_key_set.rotated': WebhookKeySet
 }
 
 export type EventType = keyof EventData
@@ -1878,5 +1881,46 @@ export const eventTypes: Record<EventType, EventTypeInfo> = {
     },
     hasChangedFields: true,
     validate: events.validateWebhookEndpointUpdatedEvent,
+  },
+  'webhook_key_set.rotated': {
+    version: 1,
+    summary: 'The key pair of webhooks was rotated',
+    description: 'The key pair by which signatures `v1a` are made was rotated. `data` is the set with the new public key; the former pair signs on until its `expiresAt`. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.',
+    example: {
+      id: 'evt_01kgm22p60ffkaa7nhyrdhcf4e',
+      type: 'webhook_key_set.rotated',
+      version: 1,
+      timestamp: '2026-02-04T10:11:40.000Z',
+      data: {
+        url: 'https://api.example.com/jwks/ten_01kgm1gc80er08wc1am3k500yv',
+        keys: [
+          {
+            kty: 'OKP',
+            crv: 'Ed25519',
+            x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo',
+            kid: 'wsk_01kgm25qv0f8a9b0c1d2e3f4g5',
+            use: 'sig',
+            alg: 'EdDSA',
+            encoded: 'whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=',
+            createdAt: '2026-02-04T10:11:40.000Z',
+            expiresAt: null,
+          },
+          {
+            kty: 'OKP',
+            crv: 'Ed25519',
+            x: '1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4',
+            kid: 'wsk_01kgm1k44gf5w6h7j8k9m0n1pq',
+            use: 'sig',
+            alg: 'EdDSA',
+            encoded: 'whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=',
+            createdAt: '2026-02-04T10:01:30.000Z',
+            expiresAt: '2026-02-05T10:11:40.000Z',
+          },
+        ],
+        revision: 3,
+      },
+    },
+    hasChangedFields: false,
+    validate: events.validateWebhookKeySetRotatedEvent,
   },
 }

@@ -150,6 +150,7 @@ import type {
   WebhookMessageId,
   WebhookPreview,
   WebhookPreviewInput,
+  WebhookPublicKeys,
   WebhookReplayPreview,
   WebhookReplayRequest,
   WebhookResumptionPreview,
@@ -1677,6 +1678,29 @@ export interface GetProposal200 {
   status: 200
   headers?: { traceparent?: string }
   body: ProposalInfo
+}
+
+/** GET /jwks/{tenantId} */
+export interface GetPublicWebhookKeysRequest {
+  path: {
+    /** Whose keys. */
+    tenantId: TenantId
+  }
+  query: Record<never, never>
+  headers: {
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetPublicWebhookKeysReply = GetPublicWebhookKeys200
+
+export interface GetPublicWebhookKeys200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: WebhookPublicKeys
 }
 
 /** GET /readyz */
@@ -3989,6 +4013,12 @@ export interface Operations {
     reply: GetProposalReply
     kind: 'read'
     access: 'key'
+  }
+  getPublicWebhookKeys: {
+    request: GetPublicWebhookKeysRequest
+    reply: GetPublicWebhookKeysReply
+    kind: 'read'
+    access: 'open'
   }
   getReadiness: {
     request: GetReadinessRequest

@@ -4572,6 +4572,48 @@ export const routes: Record<OperationId, Route> = {
       },
     },
   },
+  getPublicWebhookKeys: {
+    operationId: 'getPublicWebhookKeys',
+    method: 'GET',
+    path: '/jwks/{tenantId}',
+    url: '/jwks/:tenantId',
+    tag: 'webhooks',
+    kind: 'read',
+    scopes: null,
+    idempotency: null,
+    cost: 1,
+    ifMatch: null,
+    deprecation: null,
+    auditedRead: null,
+    isRaw: false,
+    websocket: null,
+    body: null,
+    parameters: [tenantIdInPath, xCorrelationIdInHeader, traceparentInHeader],
+    secretNames: [],
+    statuses: [200, 400, 404, 406, 500, 503],
+    replies: {
+      '200': json,
+      '400': problemRateLimitRateLimitPolicy,
+      '404': problemRateLimitRateLimitPolicy,
+      '406': problemRateLimitRateLimitPolicy,
+      '500': problemRateLimitRateLimitPolicy,
+      '503': problemRateLimitRateLimitPolicyRetryAfter,
+    },
+    validate: {
+      path: webhooksValidators.getPublicWebhookKeysPath,
+      query: null,
+      headers: webhooksValidators.getPublicWebhookKeysHeaders,
+      body: null,
+      replies: {
+        '200': webhooksValidators.validateWebhookPublicKeys,
+        '400': sharedValidators.validateProblem,
+        '404': sharedValidators.validateProblem,
+        '406': sharedValidators.validateProblem,
+        '500': sharedValidators.validateProblem,
+        '503': sharedValidators.validateProblem,
+      },
+    },
+  },
   getReadiness: {
     operationId: 'getReadiness',
     method: 'GET',
@@ -5050,7 +5092,7 @@ export const routes: Record<OperationId, Route> = {
     validate: {
       path: webhooksValidators.getWebhookDeliveryPath,
       query: null,
-      headers: webhooksValidators.getWebhookDeliveryHeaders,
+      headers: webhooksValidators.getPublicWebhookKeysHeaders,
       body: null,
       replies: {
         '200': webhooksValidators.validateWebhookDeliveryInfo,
@@ -5098,7 +5140,7 @@ export const routes: Record<OperationId, Route> = {
     validate: {
       path: webhooksValidators.getWebhookDeliveryPath,
       query: null,
-      headers: webhooksValidators.getWebhookDeliveryHeaders,
+      headers: webhooksValidators.getPublicWebhookKeysHeaders,
       body: null,
       replies: {
         '200': webhooksValidators.validateWebhookDeliveryPayload,
@@ -5201,7 +5243,7 @@ export const routes: Record<OperationId, Route> = {
     validate: {
       path: webhooksValidators.createTestEventPath,
       query: null,
-      headers: webhooksValidators.getWebhookDeliveryHeaders,
+      headers: webhooksValidators.getPublicWebhookKeysHeaders,
       body: null,
       replies: {
         '200': webhooksValidators.validateWebhookEndpointBalance,
@@ -5249,7 +5291,7 @@ export const routes: Record<OperationId, Route> = {
     validate: {
       path: webhooksValidators.createTestEventPath,
       query: null,
-      headers: webhooksValidators.getWebhookDeliveryHeaders,
+      headers: webhooksValidators.getPublicWebhookKeysHeaders,
       body: null,
       replies: {
         '200': sharedValidators.validateWebhookEndpointHealth,
@@ -5304,7 +5346,7 @@ export const routes: Record<OperationId, Route> = {
     validate: {
       path: webhooksValidators.createTestEventPath,
       query: webhooksValidators.getWebhookEndpointMetricsQuery,
-      headers: webhooksValidators.getWebhookDeliveryHeaders,
+      headers: webhooksValidators.getPublicWebhookKeysHeaders,
       body: null,
       replies: {
         '200': webhooksValidators.validateWebhookDeliveryMetrics,
@@ -5355,7 +5397,7 @@ export const routes: Record<OperationId, Route> = {
       headers: webhooksValidators.getWebhookEndpointHeaders,
       body: null,
       replies: {
-        '200': webhooksValidators.validateWebhookKeySet,
+        '200': sharedValidators.validateWebhookKeySet,
         '304': null,
         '400': sharedValidators.validateProblem,
         '401': sharedValidators.validateProblem,
@@ -5405,7 +5447,7 @@ export const routes: Record<OperationId, Route> = {
     validate: {
       path: null,
       query: webhooksValidators.getWebhookMetricsQuery,
-      headers: webhooksValidators.getWebhookDeliveryHeaders,
+      headers: webhooksValidators.getPublicWebhookKeysHeaders,
       body: null,
       replies: {
         '200': webhooksValidators.validateWebhookDeliveryMetrics,
@@ -5451,7 +5493,7 @@ export const routes: Record<OperationId, Route> = {
     validate: {
       path: null,
       query: null,
-      headers: webhooksValidators.getWebhookDeliveryHeaders,
+      headers: webhooksValidators.getPublicWebhookKeysHeaders,
       body: null,
       replies: {
         '200': webhooksValidators.validateWebhookSenderInfo,
@@ -5893,7 +5935,7 @@ export const routes: Record<OperationId, Route> = {
     validate: {
       path: webhooksValidators.getWebhookDeliveryPath,
       query: webhooksValidators.listDeliveryAttemptsQuery,
-      headers: webhooksValidators.getWebhookDeliveryHeaders,
+      headers: webhooksValidators.getPublicWebhookKeysHeaders,
       body: null,
       replies: {
         '200': webhooksValidators.validateWebhookAttemptList,
@@ -6728,7 +6770,7 @@ export const routes: Record<OperationId, Route> = {
     validate: {
       path: null,
       query: webhooksValidators.listWebhookDeliveriesQuery,
-      headers: webhooksValidators.getWebhookDeliveryHeaders,
+      headers: webhooksValidators.getPublicWebhookKeysHeaders,
       body: null,
       replies: {
         '200': webhooksValidators.validateWebhookDeliveryList,
@@ -6782,7 +6824,7 @@ export const routes: Record<OperationId, Route> = {
     validate: {
       path: null,
       query: webhooksValidators.listWebhookEndpointsQuery,
-      headers: webhooksValidators.getWebhookDeliveryHeaders,
+      headers: webhooksValidators.getPublicWebhookKeysHeaders,
       body: null,
       replies: {
         '200': webhooksValidators.validateWebhookEndpointList,
@@ -7201,7 +7243,7 @@ export const routes: Record<OperationId, Route> = {
       headers: webhooksValidators.createTestEventHeaders,
       body: webhooksValidators.validateWebhookKeyRotationInput,
       replies: {
-        '201': webhooksValidators.validateWebhookKeySet,
+        '201': sharedValidators.validateWebhookKeySet,
         '400': sharedValidators.validateProblem,
         '401': sharedValidators.validateProblem,
         '403': sharedValidators.validateProblem,

@@ -931,6 +931,9 @@ export type WebhookKeyRotationInput = components['schemas']['WebhookKeyRotationI
 /** The public keys of your tenant, current and former, the newest first: a JWK Set (RFC 7517). It is empty until an endpoint chooses `V1A`, or until you rotate. */
 export type WebhookKeySet = components['schemas']['WebhookKeySet']
 
+/** The key pair by which signatures `v1a` are made was rotated. */
+export type WebhookKeySetRotatedEvent = components['schemas']['WebhookKeySetRotatedEvent']
+
 /** What the endpoint hears as `webhook-id`: the id of the event (`evt_`), another one where a replay asked for that (`msg_`), or the id of the batch (`whb_`). It is the same for all retries. */
 export type WebhookMessageId = components['schemas']['WebhookMessageId']
 
@@ -948,6 +951,9 @@ export type WebhookPreview = components['schemas']['WebhookPreview']
 
 /** What to try, and on which event: `eventId` or `eventType`, one of them. */
 export type WebhookPreviewInput = components['schemas']['WebhookPreviewInput']
+
+/** The public keys of a sender of webhooks, current and former, as a JWK Set (RFC 7517). */
+export type WebhookPublicKeys = components['schemas']['WebhookPublicKeys']
 
 /** How many requests begin within any second, or any minute, whichever of our processes send them; one of the two. They are spread evenly, and we stay a little below, so that what the network delays does not add up to more: up to an eighth below a limit by the second. A retry and a batch count once, as any request. What has to wait goes out later; nothing is lost, and no retry is spent. */
 export type WebhookRateLimit = components['schemas']['WebhookRateLimit']

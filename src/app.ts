@@ -129,8 +129,8 @@ export function startWorker(ctx: Context, known: readonly Task[] = tasks): Runni
 /** A worker's own listener for its health and metrics, on loopback. */
 export async function startAdmin(ctx: Context, given?: Front): Promise<Running & { url: string }> {
   const front = given ?? createFront(ctx.clock)
-  const open = Object.values(routes).filter(({ scopes, isRaw }) => scopes === null && !isRaw)
-  const app = createServer(ctx, open, undefined, front)
+  const own = [routes.getLiveness, routes.getReadiness, routes.getMetrics]
+  const app = createServer(ctx, own, undefined, front)
   const nobody = () => Promise.reject(new Error('nothing here takes a key'))
   const limiter = { take: nobody, stop: async () => undefined }
   mount(
@@ -144,7 +144,7 @@ export async function startAdmin(ctx: Context, given?: Front): Promise<Running &
       observer: blindObserver,
       isLeaving: front.isLeaving,
     },
-    open,
+    own,
     operations,
   )
   const url = await welcome(app, front, adminHost, ctx.config.adminPort)

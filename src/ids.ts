@@ -35,7 +35,10 @@ export type IdPrefix =
 export type Id<Prefix extends IdPrefix> = `${Prefix}_${string}`
 
 declare const tenantBrand: unique symbol
-/** A tenant's id that came from a verified key or from our own tables, never from a request. */
+/**
+ * A tenant's id that came from a verified key or from our own tables. Of a request it is taken in one
+ * place, where what is read is public.
+ */
 export type TenantId = Id<'ten'> & { readonly [tenantBrand]: true }
 
 const tenantPattern = /^ten_[0-6][0-9a-hjkmnp-tv-z]{25}$/

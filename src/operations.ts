@@ -110,7 +110,11 @@ import {
   updateWebhookEndpoint,
 } from './webhooks/endpoint.http.ts'
 import { getWebhookEndpointHealth } from './webhooks/health.http.ts'
-import { getWebhookKeySet, rotateWebhookKeySet } from './webhooks/key-set.http.ts'
+import {
+  getPublicWebhookKeys,
+  getWebhookKeySet,
+  rotateWebhookKeySet,
+} from './webhooks/key-set.http.ts'
 import { getWebhookEndpointMetrics, getWebhookMetrics } from './webhooks/metrics.http.ts'
 import { createWebhookPreview } from './webhooks/preview.http.ts'
 import { createWebhookReplay, createWebhookReplayPreview } from './webhooks/replay.http.ts'
@@ -185,6 +189,7 @@ export const operations = {
   getOrganization,
   getPayment,
   getProposal,
+  getPublicWebhookKeys,
   getReadiness,
   getRefund,
   getRequestLog,

@@ -91,3 +91,4 @@ export declare const validateWebhookEndpointRecoveredEvent: Validate
 export declare const validateWebhookEndpointTestedEvent: Validate
 export declare const validateWebhookEndpointUpdatedEvent: Validate
 export declare const validateWebhookEventList: Validate
+export declare const validateWebhookKeySetRotatedEvent: Validate

@@ -107,6 +107,9 @@ export declare const validateWebhookFilterRule: Validate
 export declare const validateWebhookHealthFailure: Validate
 export declare const validateWebhookHealthReason: Validate
 export declare const validateWebhookHealthState: Validate
+export declare const validateWebhookKey: Validate
+export declare const validateWebhookKeyId: Validate
+export declare const validateWebhookKeySet: Validate
 export declare const validateWebhookOrdering: Validate
 export declare const validateWebhookRateLimit: Validate
 export declare const validateWebhookRetryPolicy: Validate

@@ -23,7 +23,7 @@ const validateCustomEventTypeName_0 = new RegExp("^custom(\\.[a-z][a-z0-9_]*){1,
 const validateDeliveryChannel_0 = ["HTTP"]
 const validateEnvironment_0 = ["PRODUCTION","SANDBOX"]
 const validateEventId_0 = new RegExp("^evt_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
-const validateEventType_0 = ["organization.created","api_key.created","api_key.updated","api_key.rotated","api_key.revoked","api_key.expiring","api_key.suspicious","service_account.created","service_account.updated","service_account.deleted","client.created","client.updated","client.deleted","proposal.created","proposal.updated","proposal.deleted","proposal.sent","proposal.accepted","proposal.declined","proposal.expired","invoice.created","invoice.updated","invoice.issued","invoice.paid","invoice.voided","payment.received","payment.refunded","webhook_endpoint.created","webhook_endpoint.updated","webhook_endpoint.deleted","webhook_endpoint.disabled","webhook_endpoint.failing","webhook_endpoint.recovered","webhook_endpoint.tested","event_consumer.created","event_consumer.updated","event_consumer.deleted","inbound_source.created","inbound_source.updated","inbound_source.deleted","inbound.received","inbound.quarantined","job.succeeded","job.failed","job.cancelled","job_schedule.created","job_schedule.updated","job_schedule.deleted"]
+const validateEventType_0 = ["organization.created","api_key.created","api_key.updated","api_key.rotated","api_key.revoked","api_key.expiring","api_key.suspicious","service_account.created","service_account.updated","service_account.deleted","client.created","client.updated","client.deleted","proposal.created","proposal.updated","proposal.deleted","proposal.sent","proposal.accepted","proposal.declined","proposal.expired","invoice.created","invoice.updated","invoice.issued","invoice.paid","invoice.voided","payment.received","payment.refunded","webhook_endpoint.created","webhook_endpoint.updated","webhook_endpoint.deleted","webhook_endpoint.disabled","webhook_endpoint.failing","webhook_endpoint.recovered","webhook_endpoint.tested","webhook_key_set.rotated","event_consumer.created","event_consumer.updated","event_consumer.deleted","inbound_source.created","inbound_source.updated","inbound_source.deleted","inbound.received","inbound.quarantined","job.succeeded","job.failed","job.cancelled","job_schedule.created","job_schedule.updated","job_schedule.deleted"]
 const validateEventTypeSelector_0 = new RegExp("^(\\*|[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)*(\\.\\*)?)$", "u")
 const validateInboundReceiptId_0 = new RegExp("^rcp_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateInboundReceiptInfo_0 = formats["int32"]
@@ -76,6 +76,11 @@ const validateWebhookEventInfo_2 = ["object","null"]
 const validateWebhookFilterRule_0 = new RegExp("^(/([^~/\\u0000-\\u001f\\u007f\\ud800-\\udfff]|~[01])*)+$", "u")
 const validateWebhookHealthReason_0 = ["DISABLED","CIRCUIT_OPEN","CIRCUIT_PROBING","CONSECUTIVE_FAILURES","FREQUENT_FAILURES","FEWER_AT_ONCE","RETRY_AFTER"]
 const validateWebhookHealthState_0 = ["HEALTHY","DEGRADED","PROBING","DISABLED"]
+const validateWebhookKey_0 = new RegExp("^Ed25519$", "u")
+const validateWebhookKey_2 = new RegExp("^sig$", "u")
+const validateWebhookKey_3 = new RegExp("^EdDSA$", "u")
+const validateWebhookKey_4 = new RegExp("^whpk_[A-Za-z0-9+/]{43}=$", "u")
+const validateWebhookKeyId_0 = new RegExp("^wsk_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateWebhookOrdering_0 = ["NONE","RESOURCE"]
 const validateWebhookSignatureScheme_0 = ["V1","V1A"]
 const validateWebhookSigningSecretId_0 = new RegExp("^whs_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
@@ -1964,7 +1969,7 @@ export function validateEventType(data, {instancePath="", parentData, parentData
     validateEventType.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
     return false;
   }
-  if(!((((((((((((((((((((((((((((((((((((((((((((((((data === "organization.created") || (data === "api_key.created")) || (data === "api_key.updated")) || (data === "api_key.rotated")) || (data === "api_key.revoked")) || (data === "api_key.expiring")) || (data === "api_key.suspicious")) || (data === "service_account.created")) || (data === "service_account.updated")) || (data === "service_account.deleted")) || (data === "client.created")) || (data === "client.updated")) || (data === "client.deleted")) || (data === "proposal.created")) || (data === "proposal.updated")) || (data === "proposal.deleted")) || (data === "proposal.sent")) || (data === "proposal.accepted")) || (data === "proposal.declined")) || (data === "proposal.expired")) || (data === "invoice.created")) || (data === "invoice.updated")) || (data === "invoice.issued")) || (data === "invoice.paid")) || (data === "invoice.voided")) || (data === "payment.received")) || (data === "payment.refunded")) || (data === "webhook_endpoint.created")) || (data === "webhook_endpoint.updated")) || (data === "webhook_endpoint.deleted")) || (data === "webhook_endpoint.disabled")) || (data === "webhook_endpoint.failing")) || (data === "webhook_endpoint.recovered")) || (data === "webhook_endpoint.tested")) || (data === "event_consumer.created")) || (data === "event_consumer.updated")) || (data === "event_consumer.deleted")) || (data === "inbound_source.created")) || (data === "inbound_source.updated")) || (data === "inbound_source.deleted")) || (data === "inbound.received")) || (data === "inbound.quarantined")) || (data === "job.succeeded")) || (data === "job.failed")) || (data === "job.cancelled")) || (data === "job_schedule.created")) || (data === "job_schedule.updated")) || (data === "job_schedule.deleted"))){
+  if(!(((((((((((((((((((((((((((((((((((((((((((((((((data === "organization.created") || (data === "api_key.created")) || (data === "api_key.updated")) || (data === "api_key.rotated")) || (data === "api_key.revoked")) || (data === "api_key.expiring")) || (data === "api_key.suspicious")) || (data === "service_account.created")) || (data === "service_account.updated")) || (data === "service_account.deleted")) || (data === "client.created")) || (data === "client.updated")) || (data === "client.deleted")) || (data === "proposal.created")) || (data === "proposal.updated")) || (data === "proposal.deleted")) || (data === "proposal.sent")) || (data === "proposal.accepted")) || (data === "proposal.declined")) || (data === "proposal.expired")) || (data === "invoice.created")) || (data === "invoice.updated")) || (data === "invoice.issued")) || (data === "invoice.paid")) || (data === "invoice.voided")) || (data === "payment.received")) || (data === "payment.refunded")) || (data === "webhook_endpoint.created")) || (data === "webhook_endpoint.updated")) || (data === "webhook_endpoint.deleted")) || (data === "webhook_endpoint.disabled")) || (data === "webhook_endpoint.failing")) || (data === "webhook_endpoint.recovered")) || (data === "webhook_endpoint.tested")) || (data === "webhook_key_set.rotated")) || (data === "event_consumer.created")) || (data === "event_consumer.updated")) || (data === "event_consumer.deleted")) || (data === "inbound_source.created")) || (data === "inbound_source.updated")) || (data === "inbound_source.deleted")) || (data === "inbound.received")) || (data === "inbound.quarantined")) || (data === "job.succeeded")) || (data === "job.failed")) || (data === "job.cancelled")) || (data === "job_schedule.created")) || (data === "job_schedule.updated")) || (data === "job_schedule.deleted"))){
     validateEventType.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateEventType_0},message:"must be equal to one of the allowed values"}];
     return false;
   }
@@ -9968,6 +9973,354 @@ export function validateWebhookHealthState(data, {instancePath="", parentData, p
     return false;
   }
   validateWebhookHealthState.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookKey(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((((((((((data.kty === undefined) && (missing0 = "kty")) || ((data.crv === undefined) && (missing0 = "crv"))) || ((data.x === undefined) && (missing0 = "x"))) || ((data.kid === undefined) && (missing0 = "kid"))) || ((data.use === undefined) && (missing0 = "use"))) || ((data.alg === undefined) && (missing0 = "alg"))) || ((data.encoded === undefined) && (missing0 = "encoded"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.expiresAt === undefined) && (missing0 = "expiresAt"))){
+        validateWebhookKey.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.kty !== undefined){
+          let data0 = data.kty;
+          const _errs1 = errors;
+          if(typeof data0 !== "string"){
+            validateWebhookKey.errors = [{instancePath:instancePath+"/kty",schemaPath:"#/properties/kty/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+            return false;
+          }
+          if("OKP" !== data0){
+            validateWebhookKey.errors = [{instancePath:instancePath+"/kty",schemaPath:"#/properties/kty/const",keyword:"const",params:{allowedValue: "OKP"},message:"must be equal to constant"}];
+            return false;
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.crv !== undefined){
+            let data1 = data.crv;
+            const _errs3 = errors;
+            if(errors === _errs3){
+              if(typeof data1 === "string"){
+                if(ucs2length(data1) > 7){
+                  validateWebhookKey.errors = [{instancePath:instancePath+"/crv",schemaPath:"#/properties/crv/maxLength",keyword:"maxLength",params:{limit: 7},message:"must NOT have more than 7 characters"}];
+                  return false;
+                }
+                else {
+                  if(!validateWebhookKey_0.test(data1)){
+                    validateWebhookKey.errors = [{instancePath:instancePath+"/crv",schemaPath:"#/properties/crv/pattern",keyword:"pattern",params:{pattern: "^Ed25519$"},message:"must match pattern \""+"^Ed25519$"+"\""}];
+                    return false;
+                  }
+                }
+              }
+              else {
+                validateWebhookKey.errors = [{instancePath:instancePath+"/crv",schemaPath:"#/properties/crv/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                return false;
+              }
+            }
+            var valid0 = _errs3 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.x !== undefined){
+              let data2 = data.x;
+              const _errs5 = errors;
+              if(errors === _errs5){
+                if(typeof data2 === "string"){
+                  if(ucs2length(data2) > 43){
+                    validateWebhookKey.errors = [{instancePath:instancePath+"/x",schemaPath:"#/properties/x/maxLength",keyword:"maxLength",params:{limit: 43},message:"must NOT have more than 43 characters"}];
+                    return false;
+                  }
+                  else {
+                    if(ucs2length(data2) < 43){
+                      validateWebhookKey.errors = [{instancePath:instancePath+"/x",schemaPath:"#/properties/x/minLength",keyword:"minLength",params:{limit: 43},message:"must NOT have fewer than 43 characters"}];
+                      return false;
+                    }
+                    else {
+                      if(!validateNextCursor_0.test(data2)){
+                        validateWebhookKey.errors = [{instancePath:instancePath+"/x",schemaPath:"#/properties/x/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_-]+$"+"\""}];
+                        return false;
+                      }
+                    }
+                  }
+                }
+                else {
+                  validateWebhookKey.errors = [{instancePath:instancePath+"/x",schemaPath:"#/properties/x/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                  return false;
+                }
+              }
+              var valid0 = _errs5 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.kid !== undefined){
+                const _errs7 = errors;
+                if(!(validateWebhookKeyId(data.kid, {instancePath:instancePath+"/kid",parentData:data,parentDataProperty:"kid",rootData}))){
+                  vErrors = vErrors === null ? validateWebhookKeyId.errors : vErrors.concat(validateWebhookKeyId.errors);
+                  errors = vErrors.length;
+                }
+                var valid0 = _errs7 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+              if(valid0){
+                if(data.use !== undefined){
+                  let data4 = data.use;
+                  const _errs8 = errors;
+                  if(errors === _errs8){
+                    if(typeof data4 === "string"){
+                      if(ucs2length(data4) > 3){
+                        validateWebhookKey.errors = [{instancePath:instancePath+"/use",schemaPath:"#/properties/use/maxLength",keyword:"maxLength",params:{limit: 3},message:"must NOT have more than 3 characters"}];
+                        return false;
+                      }
+                      else {
+                        if(!validateWebhookKey_2.test(data4)){
+                          validateWebhookKey.errors = [{instancePath:instancePath+"/use",schemaPath:"#/properties/use/pattern",keyword:"pattern",params:{pattern: "^sig$"},message:"must match pattern \""+"^sig$"+"\""}];
+                          return false;
+                        }
+                      }
+                    }
+                    else {
+                      validateWebhookKey.errors = [{instancePath:instancePath+"/use",schemaPath:"#/properties/use/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                      return false;
+                    }
+                  }
+                  var valid0 = _errs8 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
+                if(valid0){
+                  if(data.alg !== undefined){
+                    let data5 = data.alg;
+                    const _errs10 = errors;
+                    if(errors === _errs10){
+                      if(typeof data5 === "string"){
+                        if(ucs2length(data5) > 5){
+                          validateWebhookKey.errors = [{instancePath:instancePath+"/alg",schemaPath:"#/properties/alg/maxLength",keyword:"maxLength",params:{limit: 5},message:"must NOT have more than 5 characters"}];
+                          return false;
+                        }
+                        else {
+                          if(!validateWebhookKey_3.test(data5)){
+                            validateWebhookKey.errors = [{instancePath:instancePath+"/alg",schemaPath:"#/properties/alg/pattern",keyword:"pattern",params:{pattern: "^EdDSA$"},message:"must match pattern \""+"^EdDSA$"+"\""}];
+                            return false;
+                          }
+                        }
+                      }
+                      else {
+                        validateWebhookKey.errors = [{instancePath:instancePath+"/alg",schemaPath:"#/properties/alg/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                        return false;
+                      }
+                    }
+                    var valid0 = _errs10 === errors;
+                  }
+                  else {
+                    var valid0 = true;
+                  }
+                  if(valid0){
+                    if(data.encoded !== undefined){
+                      let data6 = data.encoded;
+                      const _errs12 = errors;
+                      if(errors === _errs12){
+                        if(typeof data6 === "string"){
+                          if(ucs2length(data6) > 49){
+                            validateWebhookKey.errors = [{instancePath:instancePath+"/encoded",schemaPath:"#/properties/encoded/maxLength",keyword:"maxLength",params:{limit: 49},message:"must NOT have more than 49 characters"}];
+                            return false;
+                          }
+                          else {
+                            if(!validateWebhookKey_4.test(data6)){
+                              validateWebhookKey.errors = [{instancePath:instancePath+"/encoded",schemaPath:"#/properties/encoded/pattern",keyword:"pattern",params:{pattern: "^whpk_[A-Za-z0-9+/]{43}=$"},message:"must match pattern \""+"^whpk_[A-Za-z0-9+/]{43}=$"+"\""}];
+                              return false;
+                            }
+                          }
+                        }
+                        else {
+                          validateWebhookKey.errors = [{instancePath:instancePath+"/encoded",schemaPath:"#/properties/encoded/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                          return false;
+                        }
+                      }
+                      var valid0 = _errs12 === errors;
+                    }
+                    else {
+                      var valid0 = true;
+                    }
+                    if(valid0){
+                      if(data.createdAt !== undefined){
+                        const _errs14 = errors;
+                        if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
+                          vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                          errors = vErrors.length;
+                        }
+                        var valid0 = _errs14 === errors;
+                      }
+                      else {
+                        var valid0 = true;
+                      }
+                      if(valid0){
+                        if(data.expiresAt !== undefined){
+                          const _errs15 = errors;
+                          if(!(validateTimestampOrNull(data.expiresAt, {instancePath:instancePath+"/expiresAt",parentData:data,parentDataProperty:"expiresAt",rootData}))){
+                            vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+                            errors = vErrors.length;
+                          }
+                          var valid0 = _errs15 === errors;
+                        }
+                        else {
+                          var valid0 = true;
+                        }
+                      }
+                    }
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookKey.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookKey.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookKeyId(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(typeof data === "string"){
+      if(ucs2length(data) > 30){
+        validateWebhookKeyId.errors = [{instancePath,schemaPath:"#/maxLength",keyword:"maxLength",params:{limit: 30},message:"must NOT have more than 30 characters"}];
+        return false;
+      }
+      else {
+        if(!validateWebhookKeyId_0.test(data)){
+          validateWebhookKeyId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^wsk_[0-6][0-9a-hjkmnp-tv-z]{25}$"},message:"must match pattern \""+"^wsk_[0-6][0-9a-hjkmnp-tv-z]{25}$"+"\""}];
+          return false;
+        }
+      }
+    }
+    else {
+      validateWebhookKeyId.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+      return false;
+    }
+  }
+  validateWebhookKeyId.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookKeySet(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((((data.url === undefined) && (missing0 = "url")) || ((data.keys === undefined) && (missing0 = "keys"))) || ((data.revision === undefined) && (missing0 = "revision"))){
+        validateWebhookKeySet.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.url !== undefined){
+          let data0 = data.url;
+          const _errs1 = errors;
+          if(errors === _errs1){
+            if(errors === _errs1){
+              if(typeof data0 === "string"){
+                if(ucs2length(data0) > 2048){
+                  validateWebhookKeySet.errors = [{instancePath:instancePath+"/url",schemaPath:"#/properties/url/maxLength",keyword:"maxLength",params:{limit: 2048},message:"must NOT have more than 2048 characters"}];
+                  return false;
+                }
+                else {
+                  if(!(validateInboundSourceInfo_0(data0))){
+                    validateWebhookKeySet.errors = [{instancePath:instancePath+"/url",schemaPath:"#/properties/url/format",keyword:"format",params:{format: "uri"},message:"must match format \""+"uri"+"\""}];
+                    return false;
+                  }
+                }
+              }
+              else {
+                validateWebhookKeySet.errors = [{instancePath:instancePath+"/url",schemaPath:"#/properties/url/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                return false;
+              }
+            }
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.keys !== undefined){
+            let data1 = data.keys;
+            const _errs3 = errors;
+            if(errors === _errs3){
+              if(Array.isArray(data1)){
+                if(data1.length > 20){
+                  validateWebhookKeySet.errors = [{instancePath:instancePath+"/keys",schemaPath:"#/properties/keys/maxItems",keyword:"maxItems",params:{limit: 20},message:"must NOT have more than 20 items"}];
+                  return false;
+                }
+                else {
+                  var valid1 = true;
+                  const len0 = data1.length;
+                  for(let i0=0; i0<len0; i0++){
+                    const _errs5 = errors;
+                    if(!(validateWebhookKey(data1[i0], {instancePath:instancePath+"/keys/" + i0,parentData:data1,parentDataProperty:i0,rootData}))){
+                      vErrors = vErrors === null ? validateWebhookKey.errors : vErrors.concat(validateWebhookKey.errors);
+                      errors = vErrors.length;
+                    }
+                    var valid1 = _errs5 === errors;
+                    if(!valid1){
+                      break;
+                    }
+                  }
+                }
+              }
+              else {
+                validateWebhookKeySet.errors = [{instancePath:instancePath+"/keys",schemaPath:"#/properties/keys/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                return false;
+              }
+            }
+            var valid0 = _errs3 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.revision !== undefined){
+              const _errs6 = errors;
+              if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
+                vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
+                errors = vErrors.length;
+              }
+              var valid0 = _errs6 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookKeySet.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookKeySet.errors = vErrors;
   return errors === 0;
 }
 

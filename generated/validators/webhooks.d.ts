@@ -4,7 +4,8 @@ import type { Validate } from '../validate.ts'
 export declare const createTestEventHeaders: Validate
 export declare const createTestEventPath: Validate
 export declare const deleteWebhookEndpointHeaders: Validate
-export declare const getWebhookDeliveryHeaders: Validate
+export declare const getPublicWebhookKeysHeaders: Validate
+export declare const getPublicWebhookKeysPath: Validate
 export declare const getWebhookDeliveryPath: Validate
 export declare const getWebhookEndpointHeaders: Validate
 export declare const getWebhookEndpointMetricsQuery: Validate
@@ -32,15 +33,13 @@ export declare const validateWebhookEndpointInput: Validate
 export declare const validateWebhookEndpointList: Validate
 export declare const validateWebhookEndpointPatch: Validate
 export declare const validateWebhookFilterRuleInput: Validate
-export declare const validateWebhookKey: Validate
-export declare const validateWebhookKeyId: Validate
 export declare const validateWebhookKeyRotationInput: Validate
-export declare const validateWebhookKeySet: Validate
 export declare const validateWebhookMessageId: Validate
 export declare const validateWebhookMetricsGroup: Validate
 export declare const validateWebhookMetricsGrouping: Validate
 export declare const validateWebhookPreview: Validate
 export declare const validateWebhookPreviewInput: Validate
+export declare const validateWebhookPublicKeys: Validate
 export declare const validateWebhookRateLimitInput: Validate
 export declare const validateWebhookReplayPreview: Validate
 export declare const validateWebhookReplayRequest: Validate

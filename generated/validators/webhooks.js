@@ -11,6 +11,7 @@ import {
   validateEventTypeSelector,
   validateNextCursor,
   validateRevision,
+  validateTenantId,
   validateTimestamp,
   validateTimestampOrNull,
   validateWebhookAttemptId,
@@ -25,6 +26,7 @@ import {
   validateWebhookFilterOperand,
   validateWebhookFilterRule,
   validateWebhookHealthState,
+  validateWebhookKey,
   validateWebhookOrdering,
   validateWebhookRateLimit,
   validateWebhookRetryPolicy,
@@ -61,11 +63,6 @@ const validateWebhookEndpointPatch_6 = { "url": 0, "eventTypes": 0, "signatureSc
 const validateWebhookEndpointPatch_7 = ["object","null"]
 const validateWebhookFilterRuleInput_0 = new RegExp("^(/([^~/\\u0000-\\u001f\\u007f\\ud800-\\udfff]|~[01])*)+$", "u")
 const validateWebhookFilterRuleInput_2 = { "path": 0, "equals": 0, "notEquals": 0, "in": 0, "exists": 0, "prefix": 0, "lt": 0, "gt": 0, "all": 0, "any": 0, "not": 0 }
-const validateWebhookKey_0 = new RegExp("^Ed25519$", "u")
-const validateWebhookKey_2 = new RegExp("^sig$", "u")
-const validateWebhookKey_3 = new RegExp("^EdDSA$", "u")
-const validateWebhookKey_4 = new RegExp("^whpk_[A-Za-z0-9+/]{43}=$", "u")
-const validateWebhookKeyId_0 = new RegExp("^wsk_[0-6][0-9a-hjkmnp-tv-z]{25}$", "u")
 const validateWebhookMessageId_0 = new RegExp("^(evt|msg|whb)_[0-9a-z]+$", "u")
 const validateWebhookReplayRequest_1 = ["ALL","UNDELIVERED","MISSING"]
 const validateWebhookReplayRequest_2 = ["KEEP","NEW"]
@@ -350,7 +347,7 @@ export function deleteWebhookEndpointHeaders(data, {instancePath="", parentData,
   return errors === 0;
 }
 
-export function getWebhookDeliveryHeaders(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+export function getPublicWebhookKeysHeaders(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
   if(errors === 0){
@@ -361,24 +358,24 @@ export function getWebhookDeliveryHeaders(data, {instancePath="", parentData, pa
         if(errors === _errs1){
           if(typeof data0 === "string"){
             if(ucs2length(data0) > 128){
-              getWebhookDeliveryHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/maxLength",keyword:"maxLength",params:{limit: 128},message:"must NOT have more than 128 characters"}];
+              getPublicWebhookKeysHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/maxLength",keyword:"maxLength",params:{limit: 128},message:"must NOT have more than 128 characters"}];
               return false;
             }
             else {
               if(ucs2length(data0) < 1){
-                getWebhookDeliveryHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                getPublicWebhookKeysHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
                 return false;
               }
               else {
                 if(!createTestEventHeaders_1.test(data0)){
-                  getWebhookDeliveryHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_.:/=+@-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_.:/=+@-]+$"+"\""}];
+                  getPublicWebhookKeysHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_.:/=+@-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_.:/=+@-]+$"+"\""}];
                   return false;
                 }
               }
             }
           }
           else {
-            getWebhookDeliveryHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+            getPublicWebhookKeysHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/type",keyword:"type",params:{type: "string"},message:"must be string"}];
             return false;
           }
         }
@@ -394,12 +391,12 @@ export function getWebhookDeliveryHeaders(data, {instancePath="", parentData, pa
           if(errors === _errs3){
             if(typeof data1 === "string"){
               if(ucs2length(data1) > 512){
-                getWebhookDeliveryHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                getPublicWebhookKeysHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
                 return false;
               }
             }
             else {
-              getWebhookDeliveryHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+              getPublicWebhookKeysHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/type",keyword:"type",params:{type: "string"},message:"must be string"}];
               return false;
             }
           }
@@ -411,11 +408,49 @@ export function getWebhookDeliveryHeaders(data, {instancePath="", parentData, pa
       }
     }
     else {
-      getWebhookDeliveryHeaders.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      getPublicWebhookKeysHeaders.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
       return false;
     }
   }
-  getWebhookDeliveryHeaders.errors = vErrors;
+  getPublicWebhookKeysHeaders.errors = vErrors;
+  return errors === 0;
+}
+
+export function getPublicWebhookKeysPath(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((data.tenantId === undefined) && (missing0 = "tenantId")){
+        getPublicWebhookKeysPath.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        const _errs1 = errors;
+        for(const key0 in data){
+          if(!(key0 === "tenantId")){
+            getPublicWebhookKeysPath.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+            return false;
+            break;
+          }
+        }
+        if(_errs1 === errors){
+          if(data.tenantId !== undefined){
+            if(!(validateTenantId(data.tenantId, {instancePath:instancePath+"/tenantId",parentData:data,parentDataProperty:"tenantId",rootData}))){
+              vErrors = vErrors === null ? validateTenantId.errors : vErrors.concat(validateTenantId.errors);
+              errors = vErrors.length;
+            }
+          }
+        }
+      }
+    }
+    else {
+      getPublicWebhookKeysPath.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  getPublicWebhookKeysPath.errors = vErrors;
   return errors === 0;
 }
 
@@ -5466,254 +5501,6 @@ export function validateWebhookFilterRuleInput(data, {instancePath="", parentDat
   return errors === 0;
 }
 
-export function validateWebhookKey(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
-  let vErrors = null;
-  let errors = 0;
-  if(errors === 0){
-    if(data && typeof data == "object" && !Array.isArray(data)){
-      let missing0;
-      if((((((((((data.kty === undefined) && (missing0 = "kty")) || ((data.crv === undefined) && (missing0 = "crv"))) || ((data.x === undefined) && (missing0 = "x"))) || ((data.kid === undefined) && (missing0 = "kid"))) || ((data.use === undefined) && (missing0 = "use"))) || ((data.alg === undefined) && (missing0 = "alg"))) || ((data.encoded === undefined) && (missing0 = "encoded"))) || ((data.createdAt === undefined) && (missing0 = "createdAt"))) || ((data.expiresAt === undefined) && (missing0 = "expiresAt"))){
-        validateWebhookKey.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
-        return false;
-      }
-      else {
-        if(data.kty !== undefined){
-          let data0 = data.kty;
-          const _errs1 = errors;
-          if(typeof data0 !== "string"){
-            validateWebhookKey.errors = [{instancePath:instancePath+"/kty",schemaPath:"#/properties/kty/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-            return false;
-          }
-          if("OKP" !== data0){
-            validateWebhookKey.errors = [{instancePath:instancePath+"/kty",schemaPath:"#/properties/kty/const",keyword:"const",params:{allowedValue: "OKP"},message:"must be equal to constant"}];
-            return false;
-          }
-          var valid0 = _errs1 === errors;
-        }
-        else {
-          var valid0 = true;
-        }
-        if(valid0){
-          if(data.crv !== undefined){
-            let data1 = data.crv;
-            const _errs3 = errors;
-            if(errors === _errs3){
-              if(typeof data1 === "string"){
-                if(ucs2length(data1) > 7){
-                  validateWebhookKey.errors = [{instancePath:instancePath+"/crv",schemaPath:"#/properties/crv/maxLength",keyword:"maxLength",params:{limit: 7},message:"must NOT have more than 7 characters"}];
-                  return false;
-                }
-                else {
-                  if(!validateWebhookKey_0.test(data1)){
-                    validateWebhookKey.errors = [{instancePath:instancePath+"/crv",schemaPath:"#/properties/crv/pattern",keyword:"pattern",params:{pattern: "^Ed25519$"},message:"must match pattern \""+"^Ed25519$"+"\""}];
-                    return false;
-                  }
-                }
-              }
-              else {
-                validateWebhookKey.errors = [{instancePath:instancePath+"/crv",schemaPath:"#/properties/crv/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                return false;
-              }
-            }
-            var valid0 = _errs3 === errors;
-          }
-          else {
-            var valid0 = true;
-          }
-          if(valid0){
-            if(data.x !== undefined){
-              let data2 = data.x;
-              const _errs5 = errors;
-              if(errors === _errs5){
-                if(typeof data2 === "string"){
-                  if(ucs2length(data2) > 43){
-                    validateWebhookKey.errors = [{instancePath:instancePath+"/x",schemaPath:"#/properties/x/maxLength",keyword:"maxLength",params:{limit: 43},message:"must NOT have more than 43 characters"}];
-                    return false;
-                  }
-                  else {
-                    if(ucs2length(data2) < 43){
-                      validateWebhookKey.errors = [{instancePath:instancePath+"/x",schemaPath:"#/properties/x/minLength",keyword:"minLength",params:{limit: 43},message:"must NOT have fewer than 43 characters"}];
-                      return false;
-                    }
-                    else {
-                      if(!listDeliveryAttemptsQuery_1.test(data2)){
-                        validateWebhookKey.errors = [{instancePath:instancePath+"/x",schemaPath:"#/properties/x/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_-]+$"+"\""}];
-                        return false;
-                      }
-                    }
-                  }
-                }
-                else {
-                  validateWebhookKey.errors = [{instancePath:instancePath+"/x",schemaPath:"#/properties/x/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                  return false;
-                }
-              }
-              var valid0 = _errs5 === errors;
-            }
-            else {
-              var valid0 = true;
-            }
-            if(valid0){
-              if(data.kid !== undefined){
-                const _errs7 = errors;
-                if(!(validateWebhookKeyId(data.kid, {instancePath:instancePath+"/kid",parentData:data,parentDataProperty:"kid",rootData}))){
-                  vErrors = vErrors === null ? validateWebhookKeyId.errors : vErrors.concat(validateWebhookKeyId.errors);
-                  errors = vErrors.length;
-                }
-                var valid0 = _errs7 === errors;
-              }
-              else {
-                var valid0 = true;
-              }
-              if(valid0){
-                if(data.use !== undefined){
-                  let data4 = data.use;
-                  const _errs8 = errors;
-                  if(errors === _errs8){
-                    if(typeof data4 === "string"){
-                      if(ucs2length(data4) > 3){
-                        validateWebhookKey.errors = [{instancePath:instancePath+"/use",schemaPath:"#/properties/use/maxLength",keyword:"maxLength",params:{limit: 3},message:"must NOT have more than 3 characters"}];
-                        return false;
-                      }
-                      else {
-                        if(!validateWebhookKey_2.test(data4)){
-                          validateWebhookKey.errors = [{instancePath:instancePath+"/use",schemaPath:"#/properties/use/pattern",keyword:"pattern",params:{pattern: "^sig$"},message:"must match pattern \""+"^sig$"+"\""}];
-                          return false;
-                        }
-                      }
-                    }
-                    else {
-                      validateWebhookKey.errors = [{instancePath:instancePath+"/use",schemaPath:"#/properties/use/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                      return false;
-                    }
-                  }
-                  var valid0 = _errs8 === errors;
-                }
-                else {
-                  var valid0 = true;
-                }
-                if(valid0){
-                  if(data.alg !== undefined){
-                    let data5 = data.alg;
-                    const _errs10 = errors;
-                    if(errors === _errs10){
-                      if(typeof data5 === "string"){
-                        if(ucs2length(data5) > 5){
-                          validateWebhookKey.errors = [{instancePath:instancePath+"/alg",schemaPath:"#/properties/alg/maxLength",keyword:"maxLength",params:{limit: 5},message:"must NOT have more than 5 characters"}];
-                          return false;
-                        }
-                        else {
-                          if(!validateWebhookKey_3.test(data5)){
-                            validateWebhookKey.errors = [{instancePath:instancePath+"/alg",schemaPath:"#/properties/alg/pattern",keyword:"pattern",params:{pattern: "^EdDSA$"},message:"must match pattern \""+"^EdDSA$"+"\""}];
-                            return false;
-                          }
-                        }
-                      }
-                      else {
-                        validateWebhookKey.errors = [{instancePath:instancePath+"/alg",schemaPath:"#/properties/alg/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                        return false;
-                      }
-                    }
-                    var valid0 = _errs10 === errors;
-                  }
-                  else {
-                    var valid0 = true;
-                  }
-                  if(valid0){
-                    if(data.encoded !== undefined){
-                      let data6 = data.encoded;
-                      const _errs12 = errors;
-                      if(errors === _errs12){
-                        if(typeof data6 === "string"){
-                          if(ucs2length(data6) > 49){
-                            validateWebhookKey.errors = [{instancePath:instancePath+"/encoded",schemaPath:"#/properties/encoded/maxLength",keyword:"maxLength",params:{limit: 49},message:"must NOT have more than 49 characters"}];
-                            return false;
-                          }
-                          else {
-                            if(!validateWebhookKey_4.test(data6)){
-                              validateWebhookKey.errors = [{instancePath:instancePath+"/encoded",schemaPath:"#/properties/encoded/pattern",keyword:"pattern",params:{pattern: "^whpk_[A-Za-z0-9+/]{43}=$"},message:"must match pattern \""+"^whpk_[A-Za-z0-9+/]{43}=$"+"\""}];
-                              return false;
-                            }
-                          }
-                        }
-                        else {
-                          validateWebhookKey.errors = [{instancePath:instancePath+"/encoded",schemaPath:"#/properties/encoded/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-                          return false;
-                        }
-                      }
-                      var valid0 = _errs12 === errors;
-                    }
-                    else {
-                      var valid0 = true;
-                    }
-                    if(valid0){
-                      if(data.createdAt !== undefined){
-                        const _errs14 = errors;
-                        if(!(validateTimestamp(data.createdAt, {instancePath:instancePath+"/createdAt",parentData:data,parentDataProperty:"createdAt",rootData}))){
-                          vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
-                          errors = vErrors.length;
-                        }
-                        var valid0 = _errs14 === errors;
-                      }
-                      else {
-                        var valid0 = true;
-                      }
-                      if(valid0){
-                        if(data.expiresAt !== undefined){
-                          const _errs15 = errors;
-                          if(!(validateTimestampOrNull(data.expiresAt, {instancePath:instancePath+"/expiresAt",parentData:data,parentDataProperty:"expiresAt",rootData}))){
-                            vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
-                            errors = vErrors.length;
-                          }
-                          var valid0 = _errs15 === errors;
-                        }
-                        else {
-                          var valid0 = true;
-                        }
-                      }
-                    }
-                  }
-                }
-              }
-            }
-          }
-        }
-      }
-    }
-    else {
-      validateWebhookKey.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
-      return false;
-    }
-  }
-  validateWebhookKey.errors = vErrors;
-  return errors === 0;
-}
-
-export function validateWebhookKeyId(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
-  let vErrors = null;
-  let errors = 0;
-  if(errors === 0){
-    if(typeof data === "string"){
-      if(ucs2length(data) > 30){
-        validateWebhookKeyId.errors = [{instancePath,schemaPath:"#/maxLength",keyword:"maxLength",params:{limit: 30},message:"must NOT have more than 30 characters"}];
-        return false;
-      }
-      else {
-        if(!validateWebhookKeyId_0.test(data)){
-          validateWebhookKeyId.errors = [{instancePath,schemaPath:"#/pattern",keyword:"pattern",params:{pattern: "^wsk_[0-6][0-9a-hjkmnp-tv-z]{25}$"},message:"must match pattern \""+"^wsk_[0-6][0-9a-hjkmnp-tv-z]{25}$"+"\""}];
-          return false;
-        }
-      }
-    }
-    else {
-      validateWebhookKeyId.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
-      return false;
-    }
-  }
-  validateWebhookKeyId.errors = vErrors;
-  return errors === 0;
-}
-
 export function validateWebhookKeyRotationInput(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
@@ -5764,76 +5551,6 @@ export function validateWebhookKeyRotationInput(data, {instancePath="", parentDa
     }
   }
   validateWebhookKeyRotationInput.errors = vErrors;
-  return errors === 0;
-}
-
-export function validateWebhookKeySet(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
-  let vErrors = null;
-  let errors = 0;
-  if(errors === 0){
-    if(data && typeof data == "object" && !Array.isArray(data)){
-      let missing0;
-      if(((data.keys === undefined) && (missing0 = "keys")) || ((data.revision === undefined) && (missing0 = "revision"))){
-        validateWebhookKeySet.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
-        return false;
-      }
-      else {
-        if(data.keys !== undefined){
-          let data0 = data.keys;
-          const _errs1 = errors;
-          if(errors === _errs1){
-            if(Array.isArray(data0)){
-              if(data0.length > 20){
-                validateWebhookKeySet.errors = [{instancePath:instancePath+"/keys",schemaPath:"#/properties/keys/maxItems",keyword:"maxItems",params:{limit: 20},message:"must NOT have more than 20 items"}];
-                return false;
-              }
-              else {
-                var valid1 = true;
-                const len0 = data0.length;
-                for(let i0=0; i0<len0; i0++){
-                  const _errs3 = errors;
-                  if(!(validateWebhookKey(data0[i0], {instancePath:instancePath+"/keys/" + i0,parentData:data0,parentDataProperty:i0,rootData}))){
-                    vErrors = vErrors === null ? validateWebhookKey.errors : vErrors.concat(validateWebhookKey.errors);
-                    errors = vErrors.length;
-                  }
-                  var valid1 = _errs3 === errors;
-                  if(!valid1){
-                    break;
-                  }
-                }
-              }
-            }
-            else {
-              validateWebhookKeySet.errors = [{instancePath:instancePath+"/keys",schemaPath:"#/properties/keys/type",keyword:"type",params:{type: "array"},message:"must be array"}];
-              return false;
-            }
-          }
-          var valid0 = _errs1 === errors;
-        }
-        else {
-          var valid0 = true;
-        }
-        if(valid0){
-          if(data.revision !== undefined){
-            const _errs4 = errors;
-            if(!(validateRevision(data.revision, {instancePath:instancePath+"/revision",parentData:data,parentDataProperty:"revision",rootData}))){
-              vErrors = vErrors === null ? validateRevision.errors : vErrors.concat(validateRevision.errors);
-              errors = vErrors.length;
-            }
-            var valid0 = _errs4 === errors;
-          }
-          else {
-            var valid0 = true;
-          }
-        }
-      }
-    }
-    else {
-      validateWebhookKeySet.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
-      return false;
-    }
-  }
-  validateWebhookKeySet.errors = vErrors;
   return errors === 0;
 }
 
@@ -6283,6 +6000,59 @@ export function validateWebhookPreviewInput(data, {instancePath="", parentData, 
     }
   }
   validateWebhookPreviewInput.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateWebhookPublicKeys(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((data.keys === undefined) && (missing0 = "keys")){
+        validateWebhookPublicKeys.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.keys !== undefined){
+          let data0 = data.keys;
+          const _errs1 = errors;
+          if(errors === _errs1){
+            if(Array.isArray(data0)){
+              if(data0.length > 20){
+                validateWebhookPublicKeys.errors = [{instancePath:instancePath+"/keys",schemaPath:"#/properties/keys/maxItems",keyword:"maxItems",params:{limit: 20},message:"must NOT have more than 20 items"}];
+                return false;
+              }
+              else {
+                var valid1 = true;
+                const len0 = data0.length;
+                for(let i0=0; i0<len0; i0++){
+                  const _errs3 = errors;
+                  if(!(validateWebhookKey(data0[i0], {instancePath:instancePath+"/keys/" + i0,parentData:data0,parentDataProperty:i0,rootData}))){
+                    vErrors = vErrors === null ? validateWebhookKey.errors : vErrors.concat(validateWebhookKey.errors);
+                    errors = vErrors.length;
+                  }
+                  var valid1 = _errs3 === errors;
+                  if(!valid1){
+                    break;
+                  }
+                }
+              }
+            }
+            else {
+              validateWebhookPublicKeys.errors = [{instancePath:instancePath+"/keys",schemaPath:"#/properties/keys/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+              return false;
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateWebhookPublicKeys.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateWebhookPublicKeys.errors = vErrors;
   return errors === 0;
 }
 

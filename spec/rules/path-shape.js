@@ -1,7 +1,8 @@
 import { report } from './walk.js'
 
 /** Outside the API proper: probes, doors that others prescribe the shape of, and what never ends. */
-const exempt = /^\/(livez|readyz|metrics|graphql|hooks\/\{sourceId\}|api\/v1\/events\/stream)$/
+const exempt =
+  /^\/(livez|readyz|metrics|graphql|jwks\/\{tenantId\}|hooks\/\{sourceId\}|api\/v1\/events\/stream)$/
 const singletons = new Set([
   'me',
   'request-log-policy',

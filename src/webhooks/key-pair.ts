@@ -18,7 +18,8 @@ export async function requireKeyPair(
   if (set.keys.length > 0) return
   const first = withFreshPair(ctx, tx, call, set, 0)
   updateKeySet(tx, call.tenantId, first, call.now)
-  record(tx, call, 'webhook_key_set.created', call.tenantId, { after: toKeySet(first) })
+  const view = toKeySet(first, call.tenantId, ctx.config.publicUrl)
+  record(tx, call, 'webhook_key_set.created', call.tenantId, { after: view })
 }
 
 export function withFreshPair(

@@ -1,4 +1,4 @@
-import type { WebhookKeySet } from '#generated/types.ts'
+import type { WebhookKeySet, WebhookPublicKeys } from '#generated/types.ts'
 import type { Id, TenantId } from '#ids.ts'
 
 /**
@@ -58,8 +58,13 @@ export function withNewPair(
 }
 
 /** As a JWK Set (RFC 7517, RFC 8037), the newest first. */
-export function toKeySet({ keys, revision }: KeySet): WebhookKeySet {
-  return { keys: keys.map(toJwk).reverse(), revision }
+export function toPublicKeys({ keys }: Pick<KeySet, 'keys'>): WebhookPublicKeys {
+  return { keys: keys.map(toJwk).reverse() }
+}
+
+/** The same for the tenant, with the address at which others read it. */
+export function toKeySet(set: KeySet, tenantId: TenantId, publicUrl: string): WebhookKeySet {
+  return { url: `${publicUrl}/jwks/${tenantId}`, ...toPublicKeys(set), revision: set.revision }
 }
 
 function toJwk({ id, publicKey, createdAt, expiresAt }: KeyPair): WebhookKeySet['keys'][number] {

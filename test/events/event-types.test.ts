@@ -115,6 +115,7 @@ test('every event type of the contract is published', async () => {
   const endpoint = await make('webhook-endpoints', { url: (await aReceiver()).url })
   const path = `webhook-endpoints/${endpoint.id}`
   await make(`${path}/test-events`, undefined, 202)
+  await make('webhook-key-rotations')
   await world.drain()
   await world.query(
     `insert into webhook_endpoint_health (tenant_id, endpoint_id, state, since, warned,

@@ -33,6 +33,7 @@ const prefixes: Record<string, string> = {
   inboundSourceId: 'src',
   jobScheduleId: 'sch',
   serviceAccountId: 'sva',
+  tenantId: 'ten',
   webhookDeliveryId: 'whd',
   webhookEndpointId: 'whe',
 }

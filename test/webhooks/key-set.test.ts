@@ -158,6 +158,19 @@ test('rotations and first wishes at the same moment are all done, one after the 
   expect(await keysOf(api)).toHaveLength(5)
 })
 
+test('whoever is sent to reads the keys without a key of ours, and verifies by them', async () => {
+  const { api, nextSent } = await aSigned(['V1A'])
+  const { body: set } = await api.get(path)
+  await api.post(rotations)
+  const { status, body, headers } = await world.callsWith('').get(new URL(set.url).pathname)
+  expect(status).toBe(200)
+  expect(body).toEqual({ keys: await keysOf(api) })
+  expect(headers.get('access-control-allow-origin')).toBe('*')
+  const { headers: sent, body: bytes } = await nextSent()
+  const { event } = await webhookVerifier({ keys: body.keys })({ headers: sent, body: bytes })
+  expect(event.type).toBe('client.created')
+})
+
 test('old and new public keys both verify for the overlap of a rotation, and then the new one alone', async () => {
   const { api, nextSent } = await aSigned(['V1A'])
   const [old] = await keysOf(api)
@@ -205,6 +218,25 @@ test('the set is read again only when it changed, and never holds what signs', a
   expect((await api.get(path, { 'if-none-match': etag })).status).toBe(200)
   const members = ['kty', 'crv', 'x', 'kid', 'use', 'alg', 'encoded', 'createdAt', 'expiresAt']
   expect(Object.keys(body.keys[0])).toEqual(members)
+})
+
+test('where there are no keys, nothing tells whether there is a tenant', async () => {
+  const without = (await (await world.newTenant()).get('/api/v1/me')).body.tenant.id
+  const nobody = `ten_${'0'.repeat(25)}1`
+  for (const tenantId of [without, nobody]) {
+    refusedWith(await world.callsWith('').get(`/jwks/${tenantId}`), 'not_found')
+  }
+  for (const tenantId of ['ten_1', "ten_' or true", '%00']) {
+    refusedWith(await world.callsWith('').get(`/jwks/${tenantId}`), 'invalid_request')
+  }
+})
+
+test('a rotation is told, with the keys as they are then', async () => {
+  const api = await world.newTenant()
+  const { body: set } = await api.post(rotations)
+  await world.drain()
+  const { body } = await api.get('/api/v1/events?eventType=webhook_key_set.rotated')
+  expect(body.data).toMatchObject([{ data: set }])
 })
 
 test('the keys of one tenant are not those of another', async () => {
