@@ -79,12 +79,19 @@ const disabledEndpoint: Recipe = async ({ cast, idOf, perform }) => {
   return id
 }
 
+/** A tenant that signs by key pairs. */
+const keyedTenant: Recipe = async ({ tenant, perform }) => {
+  await perform('rotateWebhookKeySet', { overlapSeconds: 0 })
+  return tenant.tenantId
+}
+
 /** By operation: which of the things that it is called with have to be in some state, and how. */
 export const needs: Partial<Record<OperationId, Readonly<Record<string, Recipe>>>> = {
   acceptProposal: { ProposalId: after('ProposalId', 'submitProposal') },
   declineProposal: { ProposalId: after('ProposalId', 'submitProposal') },
   createInvoice: { ProposalId: after('ProposalId', 'submitProposal', 'acceptProposal') },
   voidInvoice: { InvoiceId: after('InvoiceId', 'issueInvoice') },
+  getPublicWebhookKeys: { TenantId: keyedTenant },
   retryJob: { JobId: after('JobId', 'cancelJob') },
   createWebhookReplay: { WebhookEndpointId: afterOtherReplays },
   createWebhookResumption: { WebhookEndpointId: disabledEndpoint },
