@@ -582,6 +582,32 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/inbound-metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get metrics of what is sent to you
+         * @description What became of the webhooks that were sent to your sources, also of those that were refused, which
+         *     leave nothing else behind.
+         *
+         *     Every webhook counts in the moment at which it was answered; figures are up to date within five seconds.
+         *     `from` and `to` are widened to whole five minutes, or to whole hours where more than a day is asked
+         *     for, hours are grouped, or it was more than 47 hours ago; the answer says what it covers, 31 days at
+         *     most. Figures are kept for 90 days.
+         */
+        get: operations["getInboundMetrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/inbound-receipts": {
         parameters: {
             query?: never;
@@ -712,6 +738,32 @@ export interface paths {
          * @description Changes anything but the scheme. Secrets are replaced as a whole: while a sender changes them, give the new one and the old one. A webhook that is under way is verified by the one or the other state.
          */
         patch: operations["updateInboundSource"];
+        trace?: never;
+    };
+    "/api/v1/inbound-sources/{inboundSourceId}/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get metrics of an inbound source
+         * @description What became of the webhooks that were sent to this source, also of those that were refused, which
+         *     leave nothing else behind: by what its sender is refused, and since when nothing came.
+         *
+         *     Every webhook counts in the moment at which it was answered; figures are up to date within five seconds.
+         *     `from` and `to` are widened to whole five minutes, or to whole hours where more than a day is asked
+         *     for, hours are grouped, or it was more than 47 hours ago; the answer says what it covers, 31 days at
+         *     most. Figures are kept for 90 days.
+         */
+        get: operations["getInboundSourceMetrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/invoices": {
@@ -7001,6 +7053,83 @@ export interface components {
          * @example POST
          */
         HttpMethod: string;
+        /** @description Figures over a number of webhooks that were sent to you. */
+        InboundFigures: {
+            /**
+             * Format: int64
+             * @description How many were verified and kept, quarantined ones included; second copies are not counted.
+             */
+            accepted: number;
+            /** @description What became of them, the most frequent first. */
+            outcomes: {
+                /**
+                 * Format: int64
+                 * @description Of how many this became.
+                 */
+                count: number;
+                /** @description When one was last answered so. */
+                lastAt: components["schemas"]["Timestamp"];
+                outcome: components["schemas"]["InboundOutcome"];
+            }[];
+            /**
+             * Format: int64
+             * @description How many webhooks were sent to a source of yours, whatever became of them.
+             */
+            received: number;
+            /** @description Webhooks per minute over the time that is covered. */
+            receivedPerMinute: number;
+            /** @description The share of those that were refused, from 0 to 1; `null` without any. */
+            refusalRate: number | null;
+            /**
+             * Format: int64
+             * @description How many were refused, for whatever reason.
+             */
+            refused: number;
+        };
+        /** @description What became of the webhooks that were sent to you over a time. */
+        InboundMetrics: {
+            /** @description From when on webhooks are counted. */
+            from: components["schemas"]["Timestamp"];
+            groupBy: components["schemas"]["InboundMetricsGrouping"];
+            /** @description The groups in which there were webhooks: by time, or the sources with the most first. Empty with `NONE`. */
+            groups: components["schemas"]["InboundMetricsGroup"][];
+            /** @description Until when webhooks are counted. */
+            to: components["schemas"]["Timestamp"];
+            total: components["schemas"]["InboundFigures"];
+        };
+        /** @description The figures of one source or hour. */
+        InboundMetricsGroup: {
+            figures: components["schemas"]["InboundFigures"];
+            /** @description Which source, where they are grouped by it; elsewhere `null`. */
+            sourceId: components["schemas"]["InboundSourceId"] | null;
+            /** @description When the hour began, where they are grouped by it; elsewhere `null`. */
+            startsAt: components["schemas"]["TimestampOrNull"];
+        };
+        /**
+         * @description By what incoming webhooks are grouped: not at all, by source, or by the hour in which they came.
+         * @enum {string}
+         */
+        InboundMetricsGrouping: "NONE" | "SOURCE" | "HOUR";
+        /**
+         * @description What became of a webhook that was sent to a source.
+         *
+         *     - `ACCEPTED`: verified, kept, and passed on as an event.
+         *     - `QUARANTINED`: verified and kept, but it has drifted.
+         *     - `DUPLICATE`: a second copy; nothing was done.
+         *     - `HANDSHAKE`: its sender asked whether this is the right address, and was answered.
+         *     - `REFUSED_SIGNATURE`: it is not signed with a secret of the source.
+         *     - `REFUSED_TIMESTAMP`: it was signed too long ago, or ahead of our time.
+         *     - `REFUSED_MISSING`: it lacks what the source is verified by.
+         *     - `REFUSED_MALFORMED`: it is not what the source sends.
+         *     - `REFUSED_KEY`: the key that it names is not one of its sender.
+         *     - `SENDER_NOT_ALLOWED`: it came from an address that is not in `allowedIps`.
+         *     - `TOO_LARGE`: its body is longer than `maxBodyBytes`.
+         *     - `UNDEDUPABLE`: it has neither an id nor a signed moment, and the source does not take such.
+         *     - `THROTTLED`: there was more than the `throttle` lets through.
+         *     - `UNAVAILABLE`: the keys of its sender could not be had.
+         * @enum {string}
+         */
+        InboundOutcome: "ACCEPTED" | "QUARANTINED" | "DUPLICATE" | "HANDSHAKE" | "REFUSED_SIGNATURE" | "REFUSED_TIMESTAMP" | "REFUSED_MISSING" | "REFUSED_MALFORMED" | "REFUSED_KEY" | "SENDER_NOT_ALLOWED" | "TOO_LARGE" | "UNDEDUPABLE" | "THROTTLED" | "UNAVAILABLE";
         /** @description A webhook was kept back, because its payload is not what its scheme promises. */
         InboundQuarantinedEvent: {
             data: components["schemas"]["InboundReceiptInfo"];
@@ -12788,6 +12917,57 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    getInboundMetrics: {
+        parameters: {
+            query?: {
+                /** @description From when on; one hour before `to` unless told otherwise. */
+                from?: components["schemas"]["Timestamp"];
+                /** @description By what the webhooks are grouped. */
+                groupBy?: "NONE" | "SOURCE" | "HOUR";
+                /** @description Until when; now unless told otherwise. */
+                to?: components["schemas"]["Timestamp"];
+            };
+            header?: {
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The metrics. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InboundMetrics"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     listInboundReceipts: {
         parameters: {
             query?: {
@@ -13296,6 +13476,61 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getInboundSourceMetrics: {
+        parameters: {
+            query?: {
+                /** @description From when on; one hour before `to` unless told otherwise. */
+                from?: components["schemas"]["Timestamp"];
+                /** @description By what the webhooks are grouped. */
+                groupBy?: "NONE" | "HOUR";
+                /** @description Until when; now unless told otherwise. */
+                to?: components["schemas"]["Timestamp"];
+            };
+            header?: {
+                /**
+                 * @description The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored.
+                 * @example 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+                 */
+                traceparent?: components["parameters"]["Traceparent"];
+                /**
+                 * @description Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events.
+                 * @example order-4711
+                 */
+                "X-Correlation-Id"?: components["parameters"]["XCorrelationId"];
+            };
+            path: {
+                /** @description Which inbound source. */
+                inboundSourceId: components["parameters"]["InboundSourceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The metrics. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    traceparent: components["headers"]["Traceparent"];
+                    "X-Correlation-Id": components["headers"]["XCorrelationId"];
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InboundMetrics"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];

@@ -50,6 +50,7 @@ import type {
   EventTypeList,
   EventTypePatch,
   EventTypeSelector,
+  InboundMetrics,
   InboundReceiptDetail,
   InboundReceiptId,
   InboundReceiptInfo,
@@ -1408,6 +1409,33 @@ export interface GetEventType200 {
   body: EventTypeInfo
 }
 
+/** GET /api/v1/inbound-metrics */
+export interface GetInboundMetricsRequest {
+  path: Record<never, never>
+  query: {
+    /** From when on; one hour before `to` unless told otherwise. */
+    from?: Timestamp
+    /** Until when; now unless told otherwise. */
+    to?: Timestamp
+    /** By what the webhooks are grouped. */
+    groupBy: 'NONE' | 'SOURCE' | 'HOUR'
+  }
+  headers: {
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetInboundMetricsReply = GetInboundMetrics200
+
+export interface GetInboundMetrics200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: InboundMetrics
+}
+
 /** GET /api/v1/inbound-receipts/{inboundReceiptId} */
 export interface GetInboundReceiptRequest {
   path: {
@@ -1454,6 +1482,36 @@ export interface GetInboundSource200 {
   status: 200
   headers?: { traceparent?: string }
   body: InboundSourceInfo
+}
+
+/** GET /api/v1/inbound-sources/{inboundSourceId}/metrics */
+export interface GetInboundSourceMetricsRequest {
+  path: {
+    /** Which inbound source. */
+    inboundSourceId: InboundSourceId
+  }
+  query: {
+    /** From when on; one hour before `to` unless told otherwise. */
+    from?: Timestamp
+    /** Until when; now unless told otherwise. */
+    to?: Timestamp
+    /** By what the webhooks are grouped. */
+    groupBy: 'NONE' | 'HOUR'
+  }
+  headers: {
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetInboundSourceMetricsReply = GetInboundSourceMetrics200
+
+export interface GetInboundSourceMetrics200 {
+  status: 200
+  headers?: { traceparent?: string }
+  body: InboundMetrics
 }
 
 /** GET /api/v1/invoices/{invoiceId} */
@@ -3942,6 +4000,12 @@ export interface Operations {
     kind: 'read'
     access: 'key'
   }
+  getInboundMetrics: {
+    request: GetInboundMetricsRequest
+    reply: GetInboundMetricsReply
+    kind: 'read'
+    access: 'key'
+  }
   getInboundReceipt: {
     request: GetInboundReceiptRequest
     reply: GetInboundReceiptReply
@@ -3951,6 +4015,12 @@ export interface Operations {
   getInboundSource: {
     request: GetInboundSourceRequest
     reply: GetInboundSourceReply
+    kind: 'read'
+    access: 'key'
+  }
+  getInboundSourceMetrics: {
+    request: GetInboundSourceMetricsRequest
+    reply: GetInboundSourceMetricsReply
     kind: 'read'
     access: 'key'
   }

@@ -315,6 +315,38 @@ export type EventTypeSelector = components['schemas']['EventTypeSelector']
 /** The method of a request, as HTTP has it. */
 export type HttpMethod = components['schemas']['HttpMethod']
 
+/** Figures over a number of webhooks that were sent to you. */
+export type InboundFigures = components['schemas']['InboundFigures']
+
+/** What became of the webhooks that were sent to you over a time. */
+export type InboundMetrics = components['schemas']['InboundMetrics']
+
+/** The figures of one source or hour. */
+export type InboundMetricsGroup = components['schemas']['InboundMetricsGroup']
+
+/** By what incoming webhooks are grouped: not at all, by source, or by the hour in which they came. */
+export type InboundMetricsGrouping = components['schemas']['InboundMetricsGrouping']
+
+/**
+ * What became of a webhook that was sent to a source.
+ *
+ * - `ACCEPTED`: verified, kept, and passed on as an event.
+ * - `QUARANTINED`: verified and kept, but it has drifted.
+ * - `DUPLICATE`: a second copy; nothing was done.
+ * - `HANDSHAKE`: its sender asked whether this is the right address, and was answered.
+ * - `REFUSED_SIGNATURE`: it is not signed with a secret of the source.
+ * - `REFUSED_TIMESTAMP`: it was signed too long ago, or ahead of our time.
+ * - `REFUSED_MISSING`: it lacks what the source is verified by.
+ * - `REFUSED_MALFORMED`: it is not what the source sends.
+ * - `REFUSED_KEY`: the key that it names is not one of its sender.
+ * - `SENDER_NOT_ALLOWED`: it came from an address that is not in `allowedIps`.
+ * - `TOO_LARGE`: its body is longer than `maxBodyBytes`.
+ * - `UNDEDUPABLE`: it has neither an id nor a signed moment, and the source does not take such.
+ * - `THROTTLED`: there was more than the `throttle` lets through.
+ * - `UNAVAILABLE`: the keys of its sender could not be had.
+ */
+export type InboundOutcome = components['schemas']['InboundOutcome']
+
 /** A webhook was kept back, because its payload is not what its scheme promises. */
 export type InboundQuarantinedEvent = components['schemas']['InboundQuarantinedEvent']
 

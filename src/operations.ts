@@ -40,6 +40,7 @@ import {
 import { getEventStream } from './events/stream.http.ts'
 import { getLiveness, getMetrics, getReadiness } from './http/health.http.ts'
 import type { Handlers } from './http/operation.ts'
+import { getInboundMetrics, getInboundSourceMetrics } from './inbound/metrics.http.ts'
 import {
   createInboundReprocessing,
   getInboundReceipt,
@@ -177,8 +178,10 @@ export const operations = {
   getEventConsumerLag,
   getEventStream,
   getEventType,
+  getInboundMetrics,
   getInboundReceipt,
   getInboundSource,
+  getInboundSourceMetrics,
   getInvoice,
   getJob,
   getJobSchedule,

@@ -13,7 +13,7 @@ import {
   pruneBeats,
   pruneCallHours,
   pruneCallMinutes,
-  pruneWebhookMetrics,
+  pruneMetrics,
 } from './retention/figures.sql.ts'
 import {
   pruneKeyChanges,
@@ -59,7 +59,7 @@ export const timetable: readonly Recurring[] = [
   { name: 'prune-call-minutes', everyMs: hour, run: pruneCallMinutes },
   { name: 'prune-call-hours', everyMs: hour, run: pruneCallHours },
   { name: 'prune-beats', everyMs: hour, run: pruneBeats },
-  { name: 'prune-webhook-metrics', everyMs: hour, run: pruneWebhookMetrics },
+  { name: 'prune-metrics', everyMs: hour, run: pruneMetrics },
   // Days end at midnight in UTC, and whoever waits for it should not wait for long.
   { name: 'expire-proposals', everyMs: 5 * minute, run: expireProposals },
   { name: 'check-webhook-balance', everyMs: hour, run: checkBalance },

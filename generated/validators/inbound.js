@@ -17,12 +17,17 @@ import {
 const createInboundReprocessingHeaders_0 = new RegExp("^[!-~]+$", "u")
 const createInboundReprocessingHeaders_1 = new RegExp("^[A-Za-z0-9_.:/=+@-]+$", "u")
 const deleteInboundSourceHeaders_0 = new RegExp("^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$", "u")
+const getInboundMetricsQuery_0 = ["NONE","SOURCE","HOUR"]
+const getInboundSourceMetricsQuery_0 = ["NONE","HOUR"]
 const listInboundReceiptsQuery_0 = formats["int32"]
 const listInboundReceiptsQuery_1 = new RegExp("^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$", "u")
 const listInboundReceiptsQuery_2 = new RegExp("^[A-Za-z0-9_-]+$", "u")
 const listInboundReceiptsQuery_3 = { "sourceId": 0, "status": 0, "providerEventId": 0, "eventType": 0, "receivedAfter": 0, "receivedBefore": 0, "sort": 0, "limit": 0, "cursor": 0 }
 const listInboundReceiptsQuery_4 = ["-receivedAt","receivedAt"]
 const listInboundSourcesQuery_2 = ["-createdAt","createdAt"]
+const validateInboundFigures_0 = formats["int64"]
+const validateInboundFigures_1 = ["number","null"]
+const validateInboundOutcome_0 = ["ACCEPTED","QUARANTINED","DUPLICATE","HANDSHAKE","REFUSED_SIGNATURE","REFUSED_TIMESTAMP","REFUSED_MISSING","REFUSED_MALFORMED","REFUSED_KEY","SENDER_NOT_ALLOWED","TOO_LARGE","UNDEDUPABLE","THROTTLED","UNAVAILABLE"]
 const validateInboundReceiptDetail_1 = ["string","null"]
 const validateInboundReceiptDetail_2 = ["object","null"]
 const validateInboundReprocessingInput_1 = ["FORWARDED","QUARANTINED"]
@@ -316,7 +321,7 @@ export function deleteInboundSourcePath(data, {instancePath="", parentData, pare
   return errors === 0;
 }
 
-export function getInboundReceiptHeaders(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+export function getInboundMetricsHeaders(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
   if(errors === 0){
@@ -327,24 +332,24 @@ export function getInboundReceiptHeaders(data, {instancePath="", parentData, par
         if(errors === _errs1){
           if(typeof data0 === "string"){
             if(ucs2length(data0) > 128){
-              getInboundReceiptHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/maxLength",keyword:"maxLength",params:{limit: 128},message:"must NOT have more than 128 characters"}];
+              getInboundMetricsHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/maxLength",keyword:"maxLength",params:{limit: 128},message:"must NOT have more than 128 characters"}];
               return false;
             }
             else {
               if(ucs2length(data0) < 1){
-                getInboundReceiptHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                getInboundMetricsHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
                 return false;
               }
               else {
                 if(!createInboundReprocessingHeaders_1.test(data0)){
-                  getInboundReceiptHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_.:/=+@-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_.:/=+@-]+$"+"\""}];
+                  getInboundMetricsHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_.:/=+@-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_.:/=+@-]+$"+"\""}];
                   return false;
                 }
               }
             }
           }
           else {
-            getInboundReceiptHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+            getInboundMetricsHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/type",keyword:"type",params:{type: "string"},message:"must be string"}];
             return false;
           }
         }
@@ -360,12 +365,12 @@ export function getInboundReceiptHeaders(data, {instancePath="", parentData, par
           if(errors === _errs3){
             if(typeof data1 === "string"){
               if(ucs2length(data1) > 512){
-                getInboundReceiptHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                getInboundMetricsHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
                 return false;
               }
             }
             else {
-              getInboundReceiptHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+              getInboundMetricsHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/type",keyword:"type",params:{type: "string"},message:"must be string"}];
               return false;
             }
           }
@@ -377,11 +382,78 @@ export function getInboundReceiptHeaders(data, {instancePath="", parentData, par
       }
     }
     else {
-      getInboundReceiptHeaders.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      getInboundMetricsHeaders.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
       return false;
     }
   }
-  getInboundReceiptHeaders.errors = vErrors;
+  getInboundMetricsHeaders.errors = vErrors;
+  return errors === 0;
+}
+
+export function getInboundMetricsQuery(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      const _errs1 = errors;
+      for(const key0 in data){
+        if(!(((key0 === "from") || (key0 === "to")) || (key0 === "groupBy"))){
+          getInboundMetricsQuery.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+          return false;
+          break;
+        }
+      }
+      if(_errs1 === errors){
+        if(data.from !== undefined){
+          const _errs2 = errors;
+          if(!(validateTimestamp(data.from, {instancePath:instancePath+"/from",parentData:data,parentDataProperty:"from",rootData}))){
+            vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+            errors = vErrors.length;
+          }
+          var valid0 = _errs2 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.to !== undefined){
+            const _errs3 = errors;
+            if(!(validateTimestamp(data.to, {instancePath:instancePath+"/to",parentData:data,parentDataProperty:"to",rootData}))){
+              vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs3 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.groupBy !== undefined){
+              let data2 = data.groupBy;
+              const _errs4 = errors;
+              if(typeof data2 !== "string"){
+                getInboundMetricsQuery.errors = [{instancePath:instancePath+"/groupBy",schemaPath:"#/properties/groupBy/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                return false;
+              }
+              if(!(((data2 === "NONE") || (data2 === "SOURCE")) || (data2 === "HOUR"))){
+                getInboundMetricsQuery.errors = [{instancePath:instancePath+"/groupBy",schemaPath:"#/properties/groupBy/enum",keyword:"enum",params:{allowedValues: getInboundMetricsQuery_0},message:"must be equal to one of the allowed values"}];
+                return false;
+              }
+              var valid0 = _errs4 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+          }
+        }
+      }
+    }
+    else {
+      getInboundMetricsQuery.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  getInboundMetricsQuery.errors = vErrors;
   return errors === 0;
 }
 
@@ -523,6 +595,73 @@ export function getInboundSourceHeaders(data, {instancePath="", parentData, pare
     }
   }
   getInboundSourceHeaders.errors = vErrors;
+  return errors === 0;
+}
+
+export function getInboundSourceMetricsQuery(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      const _errs1 = errors;
+      for(const key0 in data){
+        if(!(((key0 === "from") || (key0 === "to")) || (key0 === "groupBy"))){
+          getInboundSourceMetricsQuery.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+          return false;
+          break;
+        }
+      }
+      if(_errs1 === errors){
+        if(data.from !== undefined){
+          const _errs2 = errors;
+          if(!(validateTimestamp(data.from, {instancePath:instancePath+"/from",parentData:data,parentDataProperty:"from",rootData}))){
+            vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+            errors = vErrors.length;
+          }
+          var valid0 = _errs2 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.to !== undefined){
+            const _errs3 = errors;
+            if(!(validateTimestamp(data.to, {instancePath:instancePath+"/to",parentData:data,parentDataProperty:"to",rootData}))){
+              vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs3 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.groupBy !== undefined){
+              let data2 = data.groupBy;
+              const _errs4 = errors;
+              if(typeof data2 !== "string"){
+                getInboundSourceMetricsQuery.errors = [{instancePath:instancePath+"/groupBy",schemaPath:"#/properties/groupBy/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+                return false;
+              }
+              if(!((data2 === "NONE") || (data2 === "HOUR"))){
+                getInboundSourceMetricsQuery.errors = [{instancePath:instancePath+"/groupBy",schemaPath:"#/properties/groupBy/enum",keyword:"enum",params:{allowedValues: getInboundSourceMetricsQuery_0},message:"must be equal to one of the allowed values"}];
+                return false;
+              }
+              var valid0 = _errs4 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+          }
+        }
+      }
+    }
+    else {
+      getInboundSourceMetricsQuery.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  getInboundSourceMetricsQuery.errors = vErrors;
   return errors === 0;
 }
 
@@ -950,6 +1089,533 @@ export function submitWebhookBody(data, {instancePath="", parentData, parentData
     }
   }
   submitWebhookBody.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateInboundFigures(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if(((((((data.received === undefined) && (missing0 = "received")) || ((data.accepted === undefined) && (missing0 = "accepted"))) || ((data.refused === undefined) && (missing0 = "refused"))) || ((data.refusalRate === undefined) && (missing0 = "refusalRate"))) || ((data.receivedPerMinute === undefined) && (missing0 = "receivedPerMinute"))) || ((data.outcomes === undefined) && (missing0 = "outcomes"))){
+        validateInboundFigures.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.received !== undefined){
+          let data0 = data.received;
+          const _errs1 = errors;
+          if(!(((typeof data0 == "number") && (!(data0 % 1) && !isNaN(data0))) && (isFinite(data0)))){
+            validateInboundFigures.errors = [{instancePath:instancePath+"/received",schemaPath:"#/properties/received/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+            return false;
+          }
+          if(errors === _errs1){
+            if((typeof data0 == "number") && (isFinite(data0))){
+              if(data0 > 9007199254740991 || isNaN(data0)){
+                validateInboundFigures.errors = [{instancePath:instancePath+"/received",schemaPath:"#/properties/received/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                return false;
+              }
+              else {
+                if(data0 < 0 || isNaN(data0)){
+                  validateInboundFigures.errors = [{instancePath:instancePath+"/received",schemaPath:"#/properties/received/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                  return false;
+                }
+                else {
+                  if(!(validateInboundFigures_0.validate(data0))){
+                    validateInboundFigures.errors = [{instancePath:instancePath+"/received",schemaPath:"#/properties/received/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                    return false;
+                  }
+                }
+              }
+            }
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.accepted !== undefined){
+            let data1 = data.accepted;
+            const _errs3 = errors;
+            if(!(((typeof data1 == "number") && (!(data1 % 1) && !isNaN(data1))) && (isFinite(data1)))){
+              validateInboundFigures.errors = [{instancePath:instancePath+"/accepted",schemaPath:"#/properties/accepted/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+              return false;
+            }
+            if(errors === _errs3){
+              if((typeof data1 == "number") && (isFinite(data1))){
+                if(data1 > 9007199254740991 || isNaN(data1)){
+                  validateInboundFigures.errors = [{instancePath:instancePath+"/accepted",schemaPath:"#/properties/accepted/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                  return false;
+                }
+                else {
+                  if(data1 < 0 || isNaN(data1)){
+                    validateInboundFigures.errors = [{instancePath:instancePath+"/accepted",schemaPath:"#/properties/accepted/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                    return false;
+                  }
+                  else {
+                    if(!(validateInboundFigures_0.validate(data1))){
+                      validateInboundFigures.errors = [{instancePath:instancePath+"/accepted",schemaPath:"#/properties/accepted/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                      return false;
+                    }
+                  }
+                }
+              }
+            }
+            var valid0 = _errs3 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.refused !== undefined){
+              let data2 = data.refused;
+              const _errs5 = errors;
+              if(!(((typeof data2 == "number") && (!(data2 % 1) && !isNaN(data2))) && (isFinite(data2)))){
+                validateInboundFigures.errors = [{instancePath:instancePath+"/refused",schemaPath:"#/properties/refused/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                return false;
+              }
+              if(errors === _errs5){
+                if((typeof data2 == "number") && (isFinite(data2))){
+                  if(data2 > 9007199254740991 || isNaN(data2)){
+                    validateInboundFigures.errors = [{instancePath:instancePath+"/refused",schemaPath:"#/properties/refused/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                    return false;
+                  }
+                  else {
+                    if(data2 < 0 || isNaN(data2)){
+                      validateInboundFigures.errors = [{instancePath:instancePath+"/refused",schemaPath:"#/properties/refused/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                      return false;
+                    }
+                    else {
+                      if(!(validateInboundFigures_0.validate(data2))){
+                        validateInboundFigures.errors = [{instancePath:instancePath+"/refused",schemaPath:"#/properties/refused/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                        return false;
+                      }
+                    }
+                  }
+                }
+              }
+              var valid0 = _errs5 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.refusalRate !== undefined){
+                let data3 = data.refusalRate;
+                const _errs7 = errors;
+                if((!((typeof data3 == "number") && (isFinite(data3)))) && (data3 !== null)){
+                  validateInboundFigures.errors = [{instancePath:instancePath+"/refusalRate",schemaPath:"#/properties/refusalRate/type",keyword:"type",params:{type: validateInboundFigures_1},message:"must be number,null"}];
+                  return false;
+                }
+                if(errors === _errs7){
+                  if((typeof data3 == "number") && (isFinite(data3))){
+                    if(data3 > 1 || isNaN(data3)){
+                      validateInboundFigures.errors = [{instancePath:instancePath+"/refusalRate",schemaPath:"#/properties/refusalRate/maximum",keyword:"maximum",params:{comparison: "<=", limit: 1},message:"must be <= 1"}];
+                      return false;
+                    }
+                    else {
+                      if(data3 < 0 || isNaN(data3)){
+                        validateInboundFigures.errors = [{instancePath:instancePath+"/refusalRate",schemaPath:"#/properties/refusalRate/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                        return false;
+                      }
+                    }
+                  }
+                }
+                var valid0 = _errs7 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+              if(valid0){
+                if(data.receivedPerMinute !== undefined){
+                  let data4 = data.receivedPerMinute;
+                  const _errs9 = errors;
+                  if(errors === _errs9){
+                    if((typeof data4 == "number") && (isFinite(data4))){
+                      if(data4 > 1000000000 || isNaN(data4)){
+                        validateInboundFigures.errors = [{instancePath:instancePath+"/receivedPerMinute",schemaPath:"#/properties/receivedPerMinute/maximum",keyword:"maximum",params:{comparison: "<=", limit: 1000000000},message:"must be <= 1000000000"}];
+                        return false;
+                      }
+                      else {
+                        if(data4 < 0 || isNaN(data4)){
+                          validateInboundFigures.errors = [{instancePath:instancePath+"/receivedPerMinute",schemaPath:"#/properties/receivedPerMinute/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                          return false;
+                        }
+                      }
+                    }
+                    else {
+                      validateInboundFigures.errors = [{instancePath:instancePath+"/receivedPerMinute",schemaPath:"#/properties/receivedPerMinute/type",keyword:"type",params:{type: "number"},message:"must be number"}];
+                      return false;
+                    }
+                  }
+                  var valid0 = _errs9 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
+                if(valid0){
+                  if(data.outcomes !== undefined){
+                    let data5 = data.outcomes;
+                    const _errs11 = errors;
+                    if(errors === _errs11){
+                      if(Array.isArray(data5)){
+                        if(data5.length > 50){
+                          validateInboundFigures.errors = [{instancePath:instancePath+"/outcomes",schemaPath:"#/properties/outcomes/maxItems",keyword:"maxItems",params:{limit: 50},message:"must NOT have more than 50 items"}];
+                          return false;
+                        }
+                        else {
+                          var valid1 = true;
+                          const len0 = data5.length;
+                          for(let i0=0; i0<len0; i0++){
+                            let data6 = data5[i0];
+                            const _errs13 = errors;
+                            if(errors === _errs13){
+                              if(data6 && typeof data6 == "object" && !Array.isArray(data6)){
+                                let missing1;
+                                if((((data6.outcome === undefined) && (missing1 = "outcome")) || ((data6.count === undefined) && (missing1 = "count"))) || ((data6.lastAt === undefined) && (missing1 = "lastAt"))){
+                                  validateInboundFigures.errors = [{instancePath:instancePath+"/outcomes/" + i0,schemaPath:"#/properties/outcomes/items/required",keyword:"required",params:{missingProperty: missing1},message:"must have required property '"+missing1+"'"}];
+                                  return false;
+                                }
+                                else {
+                                  if(data6.outcome !== undefined){
+                                    const _errs15 = errors;
+                                    if(!(validateInboundOutcome(data6.outcome, {instancePath:instancePath+"/outcomes/" + i0+"/outcome",parentData:data6,parentDataProperty:"outcome",rootData}))){
+                                      vErrors = vErrors === null ? validateInboundOutcome.errors : vErrors.concat(validateInboundOutcome.errors);
+                                      errors = vErrors.length;
+                                    }
+                                    var valid2 = _errs15 === errors;
+                                  }
+                                  else {
+                                    var valid2 = true;
+                                  }
+                                  if(valid2){
+                                    if(data6.count !== undefined){
+                                      let data8 = data6.count;
+                                      const _errs16 = errors;
+                                      if(!(((typeof data8 == "number") && (!(data8 % 1) && !isNaN(data8))) && (isFinite(data8)))){
+                                        validateInboundFigures.errors = [{instancePath:instancePath+"/outcomes/" + i0+"/count",schemaPath:"#/properties/outcomes/items/properties/count/type",keyword:"type",params:{type: "integer"},message:"must be integer"}];
+                                        return false;
+                                      }
+                                      if(errors === _errs16){
+                                        if((typeof data8 == "number") && (isFinite(data8))){
+                                          if(data8 > 9007199254740991 || isNaN(data8)){
+                                            validateInboundFigures.errors = [{instancePath:instancePath+"/outcomes/" + i0+"/count",schemaPath:"#/properties/outcomes/items/properties/count/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991},message:"must be <= 9007199254740991"}];
+                                            return false;
+                                          }
+                                          else {
+                                            if(data8 < 0 || isNaN(data8)){
+                                              validateInboundFigures.errors = [{instancePath:instancePath+"/outcomes/" + i0+"/count",schemaPath:"#/properties/outcomes/items/properties/count/minimum",keyword:"minimum",params:{comparison: ">=", limit: 0},message:"must be >= 0"}];
+                                              return false;
+                                            }
+                                            else {
+                                              if(!(validateInboundFigures_0.validate(data8))){
+                                                validateInboundFigures.errors = [{instancePath:instancePath+"/outcomes/" + i0+"/count",schemaPath:"#/properties/outcomes/items/properties/count/format",keyword:"format",params:{format: "int64"},message:"must match format \""+"int64"+"\""}];
+                                                return false;
+                                              }
+                                            }
+                                          }
+                                        }
+                                      }
+                                      var valid2 = _errs16 === errors;
+                                    }
+                                    else {
+                                      var valid2 = true;
+                                    }
+                                    if(valid2){
+                                      if(data6.lastAt !== undefined){
+                                        const _errs18 = errors;
+                                        if(!(validateTimestamp(data6.lastAt, {instancePath:instancePath+"/outcomes/" + i0+"/lastAt",parentData:data6,parentDataProperty:"lastAt",rootData}))){
+                                          vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+                                          errors = vErrors.length;
+                                        }
+                                        var valid2 = _errs18 === errors;
+                                      }
+                                      else {
+                                        var valid2 = true;
+                                      }
+                                    }
+                                  }
+                                }
+                              }
+                              else {
+                                validateInboundFigures.errors = [{instancePath:instancePath+"/outcomes/" + i0,schemaPath:"#/properties/outcomes/items/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+                                return false;
+                              }
+                            }
+                            var valid1 = _errs13 === errors;
+                            if(!valid1){
+                              break;
+                            }
+                          }
+                        }
+                      }
+                      else {
+                        validateInboundFigures.errors = [{instancePath:instancePath+"/outcomes",schemaPath:"#/properties/outcomes/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                        return false;
+                      }
+                    }
+                    var valid0 = _errs11 === errors;
+                  }
+                  else {
+                    var valid0 = true;
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateInboundFigures.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateInboundFigures.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateInboundMetrics(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((((((data.from === undefined) && (missing0 = "from")) || ((data.to === undefined) && (missing0 = "to"))) || ((data.groupBy === undefined) && (missing0 = "groupBy"))) || ((data.total === undefined) && (missing0 = "total"))) || ((data.groups === undefined) && (missing0 = "groups"))){
+        validateInboundMetrics.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.from !== undefined){
+          const _errs1 = errors;
+          if(!(validateTimestamp(data.from, {instancePath:instancePath+"/from",parentData:data,parentDataProperty:"from",rootData}))){
+            vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+            errors = vErrors.length;
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.to !== undefined){
+            const _errs2 = errors;
+            if(!(validateTimestamp(data.to, {instancePath:instancePath+"/to",parentData:data,parentDataProperty:"to",rootData}))){
+              vErrors = vErrors === null ? validateTimestamp.errors : vErrors.concat(validateTimestamp.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs2 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.groupBy !== undefined){
+              const _errs3 = errors;
+              if(!(validateInboundMetricsGrouping(data.groupBy, {instancePath:instancePath+"/groupBy",parentData:data,parentDataProperty:"groupBy",rootData}))){
+                vErrors = vErrors === null ? validateInboundMetricsGrouping.errors : vErrors.concat(validateInboundMetricsGrouping.errors);
+                errors = vErrors.length;
+              }
+              var valid0 = _errs3 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+            if(valid0){
+              if(data.total !== undefined){
+                const _errs4 = errors;
+                if(!(validateInboundFigures(data.total, {instancePath:instancePath+"/total",parentData:data,parentDataProperty:"total",rootData}))){
+                  vErrors = vErrors === null ? validateInboundFigures.errors : vErrors.concat(validateInboundFigures.errors);
+                  errors = vErrors.length;
+                }
+                var valid0 = _errs4 === errors;
+              }
+              else {
+                var valid0 = true;
+              }
+              if(valid0){
+                if(data.groups !== undefined){
+                  let data4 = data.groups;
+                  const _errs5 = errors;
+                  if(errors === _errs5){
+                    if(Array.isArray(data4)){
+                      if(data4.length > 10000){
+                        validateInboundMetrics.errors = [{instancePath:instancePath+"/groups",schemaPath:"#/properties/groups/maxItems",keyword:"maxItems",params:{limit: 10000},message:"must NOT have more than 10000 items"}];
+                        return false;
+                      }
+                      else {
+                        var valid1 = true;
+                        const len0 = data4.length;
+                        for(let i0=0; i0<len0; i0++){
+                          const _errs7 = errors;
+                          if(!(validateInboundMetricsGroup(data4[i0], {instancePath:instancePath+"/groups/" + i0,parentData:data4,parentDataProperty:i0,rootData}))){
+                            vErrors = vErrors === null ? validateInboundMetricsGroup.errors : vErrors.concat(validateInboundMetricsGroup.errors);
+                            errors = vErrors.length;
+                          }
+                          var valid1 = _errs7 === errors;
+                          if(!valid1){
+                            break;
+                          }
+                        }
+                      }
+                    }
+                    else {
+                      validateInboundMetrics.errors = [{instancePath:instancePath+"/groups",schemaPath:"#/properties/groups/type",keyword:"type",params:{type: "array"},message:"must be array"}];
+                      return false;
+                    }
+                  }
+                  var valid0 = _errs5 === errors;
+                }
+                else {
+                  var valid0 = true;
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateInboundMetrics.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateInboundMetrics.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateInboundMetricsGroup(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((((data.sourceId === undefined) && (missing0 = "sourceId")) || ((data.startsAt === undefined) && (missing0 = "startsAt"))) || ((data.figures === undefined) && (missing0 = "figures"))){
+        validateInboundMetricsGroup.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        if(data.sourceId !== undefined){
+          let data0 = data.sourceId;
+          const _errs1 = errors;
+          const _errs2 = errors;
+          let valid1 = false;
+          const _errs3 = errors;
+          if(!(validateInboundSourceId(data0, {instancePath:instancePath+"/sourceId",parentData:data,parentDataProperty:"sourceId",rootData}))){
+            vErrors = vErrors === null ? validateInboundSourceId.errors : vErrors.concat(validateInboundSourceId.errors);
+            errors = vErrors.length;
+          }
+          var _valid0 = _errs3 === errors;
+          valid1 = valid1 || _valid0;
+          if(!valid1){
+            const _errs4 = errors;
+            if(data0 !== null){
+              const err0 = {instancePath:instancePath+"/sourceId",schemaPath:"#/properties/sourceId/anyOf/1/type",keyword:"type",params:{type: "null"},message:"must be null"};
+              if(vErrors === null){
+                vErrors = [err0];
+              }
+              else {
+                vErrors.push(err0);
+              }
+              errors++;
+            }
+            var _valid0 = _errs4 === errors;
+            valid1 = valid1 || _valid0;
+          }
+          if(!valid1){
+            const err1 = {instancePath:instancePath+"/sourceId",schemaPath:"#/properties/sourceId/anyOf",keyword:"anyOf",params:{},message:"must match a schema in anyOf"};
+            if(vErrors === null){
+              vErrors = [err1];
+            }
+            else {
+              vErrors.push(err1);
+            }
+            errors++;
+            validateInboundMetricsGroup.errors = vErrors;
+            return false;
+          }
+          else {
+            errors = _errs2;
+            if(vErrors !== null){
+              if(_errs2){
+                vErrors.length = _errs2;
+              }
+              else {
+                vErrors = null;
+              }
+            }
+          }
+          var valid0 = _errs1 === errors;
+        }
+        else {
+          var valid0 = true;
+        }
+        if(valid0){
+          if(data.startsAt !== undefined){
+            const _errs6 = errors;
+            if(!(validateTimestampOrNull(data.startsAt, {instancePath:instancePath+"/startsAt",parentData:data,parentDataProperty:"startsAt",rootData}))){
+              vErrors = vErrors === null ? validateTimestampOrNull.errors : vErrors.concat(validateTimestampOrNull.errors);
+              errors = vErrors.length;
+            }
+            var valid0 = _errs6 === errors;
+          }
+          else {
+            var valid0 = true;
+          }
+          if(valid0){
+            if(data.figures !== undefined){
+              const _errs7 = errors;
+              if(!(validateInboundFigures(data.figures, {instancePath:instancePath+"/figures",parentData:data,parentDataProperty:"figures",rootData}))){
+                vErrors = vErrors === null ? validateInboundFigures.errors : vErrors.concat(validateInboundFigures.errors);
+                errors = vErrors.length;
+              }
+              var valid0 = _errs7 === errors;
+            }
+            else {
+              var valid0 = true;
+            }
+          }
+        }
+      }
+    }
+    else {
+      validateInboundMetricsGroup.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  validateInboundMetricsGroup.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateInboundMetricsGrouping(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(typeof data !== "string"){
+    validateInboundMetricsGrouping.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+    return false;
+  }
+  if(!(((data === "NONE") || (data === "SOURCE")) || (data === "HOUR"))){
+    validateInboundMetricsGrouping.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: getInboundMetricsQuery_0},message:"must be equal to one of the allowed values"}];
+    return false;
+  }
+  validateInboundMetricsGrouping.errors = vErrors;
+  return errors === 0;
+}
+
+export function validateInboundOutcome(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(typeof data !== "string"){
+    validateInboundOutcome.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+    return false;
+  }
+  if(!((((((((((((((data === "ACCEPTED") || (data === "QUARANTINED")) || (data === "DUPLICATE")) || (data === "HANDSHAKE")) || (data === "REFUSED_SIGNATURE")) || (data === "REFUSED_TIMESTAMP")) || (data === "REFUSED_MISSING")) || (data === "REFUSED_MALFORMED")) || (data === "REFUSED_KEY")) || (data === "SENDER_NOT_ALLOWED")) || (data === "TOO_LARGE")) || (data === "UNDEDUPABLE")) || (data === "THROTTLED")) || (data === "UNAVAILABLE"))){
+    validateInboundOutcome.errors = [{instancePath,schemaPath:"#/enum",keyword:"enum",params:{allowedValues: validateInboundOutcome_0},message:"must be equal to one of the allowed values"}];
+    return false;
+  }
+  validateInboundOutcome.errors = vErrors;
   return errors === 0;
 }
 

@@ -9,7 +9,9 @@ export const tables = ['operations.ts', 'tasks.ts', 'reactions.ts']
 
 export const doorsteps = ['main.ts', 'doorstep.js', 'stop.ts']
 
-export const groundFolders = ['http', 'db', 'jobs', 'egress', 'secrets', 'events', 'audit']
+export const groundFolders = [
+  ...['http', 'db', 'jobs', 'egress', 'secrets', 'events', 'audit', 'figures'],
+]
 
 /** Files beside the folders that everybody may stand on. */
 export const groundFiles = [
@@ -36,7 +38,6 @@ export const arrows: Readonly<Record<string, readonly string[]>> = {
   inbound: ['connections', 'providers', 'api-keys'],
   organizations: ['api-keys', 'retention'],
   retention: ['webhooks'],
-  webhooks: ['api-metrics'],
 }
 
 /** Files of rooms that touch the world without a suffix that says so, and why. */
@@ -48,11 +49,14 @@ export const worldly: Readonly<Record<string, string>> = {
   'src/clients/reference.ts': 'holds the client that another thing will refer to',
   'src/events/conversation.ts': 'reads the place that a reader goes on from, and tells it events',
   'src/events/streams.ts': 'keeps the streams that are open, and wakes them',
+  'src/figures/writer.ts': 'the loop that writes figures down, and its queue of them',
   'src/http/channel.ts': 'a WebSocket that is open: what is said on it, and how fast',
   'src/http/front.ts': 'the port that others see, from the first moment to the last',
   'src/http/limiter.ts': 'keeps what each caller spent, and shares it with other processes',
   'src/http/pressure-gauge.ts': 'measures the process, and keeps calls out by it',
   'src/http/websocket.ts': 'takes connections over that go on as WebSockets',
+  'src/inbound/keeper.ts': 'gathers webhooks into transactions, and queues what is kept of them',
+  'src/inbound/outcome.ts': 'counts what became of webhooks, and has it written down',
   'src/inbound/public-keys.ts': 'fetches keys of third parties, and keeps them',
   'src/proposals/reference.ts': 'holds the proposal that another thing will refer to',
   'src/invoices/advance.ts': 'queues the next state of an invoice, for two callers',
@@ -72,7 +76,7 @@ export const worldly: Readonly<Record<string, string>> = {
   'src/webhooks/transform-thread.ts': 'runs in a thread of its own, and takes the world from it',
   'src/webhooks/transformation.ts': 'has an expression read where it can be killed',
   'src/webhooks/transformer.ts': 'keeps the processes in which expressions run',
-  'src/webhooks/metric-writer.ts': 'the loop that writes figures down, and its queue of them',
+  'src/webhooks/metric-writer.ts': 'has what was recorded added up and written down',
   'src/webhooks/gone.ts': 'what the dispatcher does about a 410, in one transaction',
 }
 

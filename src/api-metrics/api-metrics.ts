@@ -1,6 +1,6 @@
+import { merged, newSketch, quantileOf, type Sketch } from '#figures/sketch.ts'
 import type { ApiFigures, ApiMetricsGroup, ApiMetricsGrouping } from '#generated/types.ts'
 import type { Span } from './cover.ts'
-import { merged, newSketch, quantileOf, type Sketch } from './sketch.ts'
 
 /** What calls add up to. Two sums are added up number by number. */
 export interface CallSums {

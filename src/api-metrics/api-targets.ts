@@ -1,6 +1,6 @@
+import { quantileOf } from '#figures/sketch.ts'
 import type { ApiTargetInfo, ApiTargetStatus, ApiTargetWindow } from '#generated/types.ts'
 import type { CallSums } from './api-metrics.ts'
-import { quantileOf } from './sketch.ts'
 
 /** What was measured: the installation's minutes, and the tenant's own calls. */
 export interface Measured {

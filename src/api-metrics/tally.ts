@@ -1,6 +1,6 @@
+import { addTo, newSketch, type Sketch } from '#figures/sketch.ts'
 import type { FinishedCall } from '#http/trail.ts'
 import type { TenantId } from '#ids.ts'
-import { addTo, newSketch, type Sketch } from './sketch.ts'
 
 /**
  * A *tally* is what this process answered in the last minutes, added up by tenant, operation and

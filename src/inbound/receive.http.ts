@@ -1,41 +1,26 @@
-import { Counter } from 'prom-client'
 import { matcherOf } from '#api-keys/allow-list.ts'
 import type { Context } from '#context.ts'
-import { type Tx, transact } from '#db/transact.ts'
+import { transact } from '#db/transact.ts'
 import { allowsUrl } from '#egress/hosts.ts'
 import { findAllowedHosts } from '#egress/policy.sql.ts'
-import { publish } from '#events/publish.ts'
-import type { ProblemCode } from '#generated/types.ts'
+import type { InboundOutcome, ProblemCode } from '#generated/types.ts'
 import { quotaExceeded } from '#http/admit.ts'
-import {
-  type Cause,
-  type OpenCall,
-  type RawOperation,
-  type RawReply,
-  type RawRequest,
-  type Spend,
-  systemCause,
-} from '#http/operation.ts'
+import type { OpenCall, RawOperation, RawReply, RawRequest, Spend } from '#http/operation.ts'
 import { type Problem, problem } from '#http/problem.ts'
 import { afterHead, type RawHead } from '#http/raw.ts'
 import type { TenantId } from '#ids.ts'
 import { enqueue } from '#jobs/enqueue.ts'
-import { gather } from '#jobs/gather.ts'
 import { perContext } from '#per-context.ts'
 import { confirmation } from './confirmation.ts'
+import { causeOf, type Item, keeperOf } from './keeper.ts'
+import { outcomes } from './outcome.ts'
 import { createFetchKeys } from './public-keys.ts'
-import { insertDedupe, insertReceipt, isSecondCopy } from './receipt.sql.ts'
-import { dedupeKeyOf, forwarding, keptHeaders, newReceipt, toReceipt } from './receipt.ts'
+import { isSecondCopy } from './receipt.sql.ts'
+import { dedupeKeyOf, keptHeaders } from './receipt.ts'
 import type { Accepted, FetchKeys, RefusalReason, Verdict } from './scheme.ts'
 import { schemes } from './schemes.ts'
 import { expectSource, findSource, findTenantOf, isOutdated } from './source.sql.ts'
 import { type Source, secretsOf } from './source.ts'
-
-const received = new Counter({
-  name: 'ubos_inbound_webhooks_total',
-  help: 'Webhooks that were sent to us, by scheme and by what became of them.',
-  labelNames: ['scheme', 'outcome'],
-})
 
 const providerUrls = new Set(Object.values(schemes).flatMap(({ keysUrl }) => keysUrl ?? []))
 
@@ -77,19 +62,10 @@ interface Found {
   admits: (ip: string | null) => boolean
 }
 
-/** A webhook that is to be kept. */
-interface Item {
-  kind: 'acceptable'
-  arrival: Arrival
-  verdict: Accepted
-  key: Buffer | null
-  payload: { headers: Readonly<Record<string, string>>; body: Buffer }
-}
-
 /** A webhook that its source does not take, whoever signed it. */
 interface Barred {
   kind: 'barred'
-  outcome: string
+  outcome: InboundOutcome
   code: ProblemCode
   detail: string
 }
@@ -145,7 +121,7 @@ async function judgeHead(ctx: Context, call: OpenCall, head: RawHead): Promise<T
   if (known && barrierFor(known, call, bytes) === undefined) return known.tenantId
   const found = await findOpenSource(ctx, id)
   const barred = barrierFor(found, call, bytes)
-  if (barred !== undefined) throw bar(found.source, barred)
+  if (barred !== undefined) throw bar(ctx, found, barred)
   return found.tenantId
 }
 
@@ -157,7 +133,9 @@ async function takeAsRemembered(arrival: Arrival): Promise<RawReply | undefined>
 }
 
 /** Changes nothing, and counts nothing. */
-async function judge(arrival: Arrival): Promise<Item | Barred | Exclude<Verdict, Accepted>> {
+async function judge(
+  arrival: Arrival,
+): Promise<Item<Arrival> | Barred | Exclude<Verdict, Accepted>> {
   const { ctx, tenantId, source, call, request } = arrival
   const barred = barrierFor(arrival, call, request.body.length)
   if (barred !== undefined) return barred
@@ -172,7 +150,7 @@ async function judge(arrival: Arrival): Promise<Item | Barred | Exclude<Verdict,
   const key = dedupeKeyOf(verdict, request.body)
   if (key === null && !source.acceptsUndedupable) {
     const detail = 'It has neither an id nor a signed moment, and its source does not take such.'
-    return { kind: 'barred', outcome: 'undedupable', code: 'invalid_request', detail }
+    return { kind: 'barred', outcome: 'UNDEDUPABLE', code: 'invalid_request', detail }
   }
   const headers = keptHeaders(source, request.headers, secrets)
   return { kind: 'acceptable', arrival, verdict, key, payload: { headers, body: request.body } }
@@ -186,15 +164,19 @@ function barrierFor(
 ): Barred | undefined {
   if (!admits(ip)) {
     const detail = 'Its address is not on the list of the source.'
-    return { kind: 'barred', outcome: 'sender_not_allowed', code: 'sender_not_allowed', detail }
+    return { kind: 'barred', outcome: 'SENDER_NOT_ALLOWED', code: 'sender_not_allowed', detail }
   }
   if (bytes <= source.maxBodyBytes) return undefined
   const detail = `This source takes at most ${source.maxBodyBytes} bytes.`
-  return { kind: 'barred', outcome: 'too_large', code: 'payload_too_large', detail }
+  return { kind: 'barred', outcome: 'TOO_LARGE', code: 'payload_too_large', detail }
 }
 
-function bar(source: Source, { outcome, code, detail }: Barred): Problem {
-  count(source, outcome)
+function bar(
+  ctx: Context,
+  { tenantId, source }: Found,
+  { outcome, code, detail }: Barred,
+): Problem {
+  outcomes(ctx).tell(tenantId, source, outcome)
   return problem(code, { detail })
 }
 
@@ -202,18 +184,17 @@ async function conclude(
   arrival: Arrival,
   judgement: Awaited<ReturnType<typeof judge>>,
 ): Promise<RawReply> {
-  const { source } = arrival
   switch (judgement.kind) {
     case 'acceptable':
       return (await tooMuch(arrival, 'inbound')) ?? (await take(judgement))
     case 'barred':
-      throw bar(source, judgement)
+      throw bar(arrival.ctx, arrival, judgement)
     case 'refused':
-      return refuse(source, judgement.reason)
+      return refuse(arrival, judgement.reason)
     case 'handshake':
       return (await tooMuch(arrival, 'handshake')) ?? (await greet(arrival, judgement))
     case 'unavailable':
-      count(source, 'unavailable')
+      tell(arrival, 'UNAVAILABLE')
       throw problem('unavailable', {
         detail: 'The keys of the sender cannot be had at the moment.',
         headers: { 'retry-after': '5' },
@@ -244,7 +225,7 @@ async function findOpenSource(ctx: Context, id: string): Promise<Found> {
     return found
   }
   sources.delete(id)
-  received.inc({ scheme: source?.scheme ?? 'none', outcome: 'no_source' })
+  outcomes(ctx).tellStray(source)
   throw problem('not_found', { detail: 'There is no such source of webhooks.' })
 }
 
@@ -259,88 +240,49 @@ async function tooMuch(arrival: Arrival, name: string): Promise<RawReply | undef
   if (quota === null) return undefined
   const waitMs = await spend(tenantId, source.id, { name, quota, windowSeconds: 1 })
   if (waitMs === 0) return undefined
-  count(source, 'throttled')
+  tell(arrival, 'THROTTLED')
   const refusal = quotaExceeded([name], waitMs)
   const { refused } = schemes[source.scheme].answers
   if (refused.body === undefined) throw refusal
   return { ...refused, status: refusal.status, headers: refusal.headers }
 }
 
-/** Webhooks of one tenant that are kept in one transaction. */
-const batchMax = 20
-
-/** Each transaction waits for the disk, which is what their sender waits for longest. */
-const apartMs = 10
-
-/**
- * What comes while a tenant's transaction is under way goes into its next: the more there is, the less
- * each costs. A second copy, or a source that has changed, makes its transaction fail; then each is
- * kept by itself.
- */
-const keeperOf = perContext((ctx) =>
-  gather((items: readonly Item[]) => keepAll(ctx, items), {
-    ...{ batchMax, apartMs },
-    laneOf: ({ arrival }) => arrival.tenantId,
-    isOfOne: (error) => isSecondCopy(error) || isOutdated(error),
-  }),
-)
-
-async function keepAll(ctx: Context, items: readonly Item[]): Promise<undefined[]> {
-  const [first] = items
-  if (first === undefined) return []
-  await transact(ctx, first.arrival.tenantId, async (tx) => {
-    for (const source of differentOf(items)) expectSource(tx, first.arrival.tenantId, source)
-    for (const item of items) keep(tx, item)
-  })
-  return items.map(() => undefined)
-}
-
-/** Their sources, as they were read: each revision once. */
-function differentOf(items: readonly Item[]): Iterable<Source> {
-  const sources = items.map(({ arrival: { source } }) => source)
-  return new Map(sources.map((source) => [`${source.id} ${source.revision}`, source])).values()
-}
-
-/** Queues a receipt with what will pass it on. */
-function keep(tx: Tx, { arrival, verdict, key, payload }: Item): void {
-  const { tenantId, source, call } = arrival
-  const receipt = newReceipt(tx.newId('rcp'), source, verdict, payload.body, call)
-  if (key !== null) insertDedupe(tx, tenantId, receipt, key)
-  insertReceipt(tx, tenantId, receipt, payload)
-  if (receipt.status === 'RECEIVED') {
-    enqueue(tx, causeOf(arrival), forwarding, { receiptId: receipt.id })
-  } else publish(tx, causeOf(arrival), 'inbound.quarantined', toReceipt(receipt))
-}
-
 /** Keeps the webhook, and what will pass it on; a second copy changes nothing. */
-async function take(item: Item): Promise<RawReply> {
+async function take(item: Item<Arrival>): Promise<RawReply> {
   const { ctx, source } = item.arrival
   const { answers } = schemes[source.scheme]
   try {
     await keeperOf(ctx)(item)
   } catch (error) {
     if (!isSecondCopy(error)) throw error
-    count(source, 'duplicate')
+    tell(item.arrival, 'DUPLICATE')
     return answers.duplicate
   }
-  count(source, item.verdict.isDrift ? 'quarantined' : 'accepted')
+  tell(item.arrival, item.verdict.isDrift ? 'QUARANTINED' : 'ACCEPTED')
   return answers.accepted
 }
 
-const reasons: Record<RefusalReason, string> = {
-  signature: 'It is not signed with a secret of its source.',
-  timestamp: 'It was signed too long ago, or ahead of our time.',
-  missing: 'It lacks what its source is verified by.',
-  malformed: 'It is not what its source sends.',
-  key: 'The key that it names is not one of its sender.',
+const refusals: Record<RefusalReason, { outcome: InboundOutcome; detail: string }> = {
+  signature: {
+    outcome: 'REFUSED_SIGNATURE',
+    detail: 'It is not signed with a secret of its source.',
+  },
+  timestamp: {
+    outcome: 'REFUSED_TIMESTAMP',
+    detail: 'It was signed too long ago, or ahead of our time.',
+  },
+  missing: { outcome: 'REFUSED_MISSING', detail: 'It lacks what its source is verified by.' },
+  malformed: { outcome: 'REFUSED_MALFORMED', detail: 'It is not what its source sends.' },
+  key: { outcome: 'REFUSED_KEY', detail: 'The key that it names is not one of its sender.' },
 }
 
 /** As the sender demands it, or else with a problem that says why. */
-function refuse(source: Source, reason: RefusalReason): RawReply {
-  count(source, `refused_${reason}`)
-  const { refused } = schemes[source.scheme].answers
+function refuse(arrival: Arrival, reason: RefusalReason): RawReply {
+  const { outcome, detail } = refusals[reason]
+  tell(arrival, outcome)
+  const { refused } = schemes[arrival.source.scheme].answers
   if (refused.body !== undefined) return refused
-  throw problem(codeOf(refused.status, reason), { detail: reasons[reason] })
+  throw problem(codeOf(refused.status, reason), { detail })
 }
 
 /** To some senders 401 is a request for a password: their scheme says 403. */
@@ -354,7 +296,7 @@ async function greet(
   { answer, confirmUrl }: Extract<Verdict, { kind: 'handshake' }>,
 ): Promise<RawReply> {
   if (confirmUrl !== undefined) await confirmLater(arrival, confirmUrl)
-  count(arrival.source, 'handshake')
+  tell(arrival, 'HANDSHAKE')
   return answer
 }
 
@@ -366,12 +308,6 @@ async function confirmLater(arrival: Arrival, url: string): Promise<void> {
   })
 }
 
-/** Nobody with a key of ours did it: it is put down to the part of the system that takes it in. */
-function causeOf({ ctx, call }: Arrival): Cause {
-  const { now, requestId, correlationId, traceparent, ip } = call
-  return { ...systemCause(ctx, 'inbound'), now, requestId, correlationId, traceparent, ip }
-}
-
-function count({ scheme }: Source, outcome: string): void {
-  received.inc({ scheme, outcome })
+function tell({ ctx, tenantId, source }: Arrival, outcome: InboundOutcome): void {
+  outcomes(ctx).tell(tenantId, source, outcome)
 }

@@ -1,5 +1,5 @@
 import type { Context } from '#context.ts'
-import { metricPrune } from '#webhooks/metric.sql.ts'
+import { figurePrune } from '#figures/prune.sql.ts'
 import { batchMax, eraseInBatches, inBatches, isFree } from './erase.sql.ts'
 
 const hourMs = 60 * 60 * 1_000
@@ -33,8 +33,11 @@ export async function pruneCallHours({ db, clock }: Worker): Promise<void> {
   })
 }
 
-export async function pruneWebhookMetrics({ db, clock }: Worker): Promise<void> {
-  await inBatches(db.worker, metricPrune(clock.now(), batchMax))
+/** Forgets what webhooks both ways added up to. */
+export async function pruneMetrics({ db, clock }: Worker): Promise<void> {
+  for (const table of ['webhook_metric', 'inbound_metric'] as const) {
+    await inBatches(db.worker, figurePrune(table, clock.now(), batchMax))
+  }
 }
 
 /** Forgets old beats but for the first, since which minutes without one count as down. */

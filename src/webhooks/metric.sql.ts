@@ -1,11 +1,13 @@
 import { type RawBuilder, sql } from 'kysely'
 import type pg from 'pg'
 import type { Db } from '#db/database.ts'
+import type { Cell } from '#figures/cells.ts'
+import type { FigureRange } from '#figures/span.ts'
 import type { WebhookMetricsGrouping } from '#generated/types.ts'
 import type { TenantId } from '#ids.ts'
 import type { AttemptOutcome } from './dispatch.ts'
-import type { MetricCell } from './metric.ts'
-import type { MetricGroup, MetricRange } from './metrics.ts'
+import type { AttemptFigures } from './metric.ts'
+import type { MetricGroup } from './metrics.ts'
 
 const totals = [
   'outcomes',
@@ -33,20 +35,20 @@ const putText = `
 export async function putMetrics(
   worker: pg.Pool,
   processId: string,
-  cells: readonly MetricCell[],
+  cells: readonly Cell<AttemptFigures>[],
 ): Promise<void> {
   const values = [
     processId,
     cells.map(({ tenantId }) => tenantId),
     cells.map(({ spanSeconds }) => spanSeconds),
     cells.map(({ startMs }) => new Date(startMs).toISOString()),
-    cells.map(({ endpointId }) => endpointId),
-    cells.map(({ outcomes }) => `{${[...outcomes.keys()]}}`),
-    cells.map(({ outcomes }) => `{${[...outcomes.values()]}}`),
-    cells.map(({ delivered }) => delivered),
-    cells.map(({ exhausted }) => exhausted),
-    cells.map(({ sketch }) => `{${[...sketch.keys()]}}`),
-    cells.map(({ sketch }) => `{${[...sketch.values()]}}`),
+    cells.map(({ subjectId }) => subjectId),
+    cells.map(({ figures: { outcomes } }) => `{${[...outcomes.keys()]}}`),
+    cells.map(({ figures: { outcomes } }) => `{${[...outcomes.values()]}}`),
+    cells.map(({ figures }) => figures.delivered),
+    cells.map(({ figures }) => figures.exhausted),
+    cells.map(({ figures: { sketch } }) => `{${[...sketch.keys()]}}`),
+    cells.map(({ figures: { sketch } }) => `{${[...sketch.values()]}}`),
   ]
   await worker.query({ name: 'webhook_metric_put', text: putText, values })
 }
@@ -71,7 +73,7 @@ interface Row {
 export async function sumMetrics(
   db: Db,
   tenantId: TenantId,
-  { fromMs, toMs, spanSeconds }: MetricRange,
+  { fromMs, toMs, spanSeconds }: FigureRange,
   groupBy: WebhookMetricsGrouping,
   endpointId: string | undefined,
 ): Promise<MetricGroup[]> {
@@ -110,22 +112,4 @@ export async function sumMetrics(
       sketch: new Map(row.buckets.map((bucket, at) => [bucket, row.counts[at] ?? 0])),
     },
   }))
-}
-
-/** For how long figures are kept: short spans, and long ones. */
-const keptFor = { shortHours: 48, longDays: 90 }
-
-/** Forgets old figures, so many at a time; answers how many it was. */
-export function metricPrune(now: Date, limit: number): pg.QueryConfig {
-  const hourMs = 60 * 60 * 1_000
-  const before = (ms: number) => new Date(now.getTime() - ms).toISOString()
-  return {
-    text: `
-      delete from webhook_metric
-      where (tenant_id, span_seconds, starts_at, endpoint_id, process_id) in (
-        select tenant_id, span_seconds, starts_at, endpoint_id, process_id from webhook_metric
-        where (span_seconds = 300 and starts_at < $1) or (span_seconds = 3600 and starts_at < $2)
-        limit $3)`,
-    values: [before(keptFor.shortHours * hourMs), before(keptFor.longDays * 24 * hourMs), limit],
-  }
 }

@@ -1,13 +1,12 @@
 import type { Context } from '#context.ts'
 import { transact } from '#db/transact.ts'
+import { rangeAsked } from '#figures/span.ts'
 import type { WebhookMetricsGrouping } from '#generated/types.ts'
 import type { Call, Operation } from '#http/operation.ts'
-import { found, problem } from '#http/problem.ts'
+import { found } from '#http/problem.ts'
 import { findEndpoint } from './endpoint.sql.ts'
 import { sumMetrics } from './metric.sql.ts'
-import { coveredMsMax, rangeOf, toMetrics } from './metrics.ts'
-
-const hourMs = 60 * 60 * 1_000
+import { toMetrics } from './metrics.ts'
 
 export const getWebhookMetrics: Operation<'getWebhookMetrics'> = async (ctx, call, { query }) => ({
   status: 200,
@@ -34,24 +33,12 @@ interface Asked {
 async function measure(
   ctx: Context,
   { tenantId, now }: Call,
-  { from, to, groupBy }: Asked,
+  { groupBy, ...asked }: Asked,
   endpointId: string | undefined,
 ) {
-  const nowMs = now.getTime()
-  const toMs = Math.min(to === undefined ? nowMs : Date.parse(to), nowMs)
-  const fromMs = from === undefined ? toMs - hourMs : Date.parse(from)
-  if (fromMs >= toMs) throw outOfRange('must be before `to` and in the past')
-  if (toMs - fromMs > coveredMsMax) throw outOfRange('must be at most 31 days before `to`')
-  const range = rangeOf(fromMs, toMs, nowMs, groupBy)
+  const range = rangeAsked(asked, now, groupBy === 'HOUR')
   const groups = await transact(ctx, tenantId, (tx) =>
     sumMetrics(tx, tenantId, range, groupBy, endpointId),
   )
-  return toMetrics(groups, groupBy, range, nowMs)
-}
-
-function outOfRange(message: string) {
-  return problem('invalid_request', {
-    detail: `from ${message}.`,
-    errors: [{ parameter: 'from', code: 'out_of_range', message }],
-  })
+  return toMetrics(groups, groupBy, range, now.getTime())
 }

@@ -1,11 +1,11 @@
-import { merged, newSketch, quantileOf, type Sketch } from '#api-metrics/sketch.ts'
+import { merged, newSketch, quantileOf, type Sketch } from '#figures/sketch.ts'
+import { type FigureRange, overMsOf } from '#figures/span.ts'
 import type {
   WebhookDeliveryFigures,
   WebhookDeliveryMetrics,
   WebhookMetricsGrouping,
 } from '#generated/types.ts'
 import type { AttemptOutcome } from './dispatch.ts'
-import { spans, startOf } from './metric.ts'
 
 /** What attempts and deliveries add up to. */
 export interface MetricSums {
@@ -22,58 +22,24 @@ export interface MetricGroup {
   sums: MetricSums
 }
 
-/** Whole spans of one kind. */
-export interface MetricRange {
-  fromMs: number
-  toMs: number
-  spanSeconds: number
-}
-
-const hourMs = 60 * 60 * 1_000
-
-/** A reply covers so much at most, and nothing older than is kept. */
-export const coveredMsMax = 31 * 24 * hourMs
-/** Short spans are kept for an hour more. */
-const shortReliedOnMs = 47 * hourMs
-
-/** By short spans where that is a day at most and they are still there; otherwise by hours. */
-export function rangeOf(
-  fromMs: number,
-  toMs: number,
-  nowMs: number,
-  groupBy: WebhookMetricsGrouping,
-) {
-  const isShort =
-    groupBy !== 'HOUR' && toMs - fromMs <= 24 * hourMs && fromMs >= nowMs - shortReliedOnMs
-  const spanSeconds = isShort ? spans.short : spans.long
-  const last = startOf(toMs - 1, spanSeconds) + spanSeconds * 1_000
-  return { fromMs: startOf(fromMs, spanSeconds), toMs: last, spanSeconds }
-}
-
 export function toMetrics(
   groups: readonly MetricGroup[],
   groupBy: WebhookMetricsGrouping,
-  { fromMs, toMs }: MetricRange,
+  range: FigureRange,
   nowMs: number,
 ): WebhookDeliveryMetrics {
-  const end = Math.min(toMs, nowMs)
   const total = groups.reduce((sum, { sums }) => added(sum, sums), none)
   const shown = groupBy === 'NONE' ? [] : groups.toSorted(byTimeOrCount)
   return {
-    from: new Date(fromMs).toISOString(),
-    to: new Date(end).toISOString(),
+    from: new Date(range.fromMs).toISOString(),
+    to: new Date(Math.min(range.toMs, nowMs)).toISOString(),
     groupBy,
-    total: toFigures(total, end - fromMs),
-    groups: shown.map(({ endpointId, startsAt, sums }) => {
-      const startMs = startsAt?.getTime()
-      const overMs =
-        startMs === undefined ? end - fromMs : Math.min(startMs + hourMs, end) - startMs
-      return {
-        endpointId: endpointId ?? null,
-        startsAt: startsAt?.toISOString() ?? null,
-        figures: toFigures(sums, overMs),
-      }
-    }) as WebhookDeliveryMetrics['groups'],
+    total: toFigures(total, overMsOf(range, nowMs)),
+    groups: shown.map(({ endpointId, startsAt, sums }) => ({
+      endpointId: endpointId ?? null,
+      startsAt: startsAt?.toISOString() ?? null,
+      figures: toFigures(sums, overMsOf(range, nowMs, startsAt)),
+    })) as WebhookDeliveryMetrics['groups'],
   }
 }
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { addedUp, type CallGroup } from '#api-metrics/api-metrics.ts'
 import { judgeTargets } from '#api-metrics/api-targets.ts'
-import { addTo, newSketch } from '#api-metrics/sketch.ts'
+import { addTo, newSketch } from '#figures/sketch.ts'
 
 function callsOf(count: number, told: { ms?: number; serverErrors?: number; limitHits?: number }) {
   const sketch = newSketch()

@@ -139,6 +139,7 @@ const writtenBehind = [
   'audit_chain',
   'audit_head',
   'audit_pending',
+  'inbound_metric',
   'quota_spent',
   'request_log',
   'webhook_metric',

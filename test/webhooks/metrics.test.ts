@@ -1,8 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { tenantId } from '#ids.ts'
-import { pruneWebhookMetrics } from '#retention/figures.sql.ts'
-import { type Counted, createMetricTally } from '#webhooks/metric.ts'
-import { rangeOf } from '#webhooks/metrics.ts'
+import { pruneMetrics } from '#retention/figures.sql.ts'
 import { tenantOf } from '../events/fixture.ts'
 import { until } from '../jobs/until.ts'
 import { type Api, refusedWith, startWorld, type World } from '../world.ts'
@@ -95,13 +92,13 @@ test('a delivery that is given up is counted so, and figures go when they are ol
   }
   expect(await rows()).toEqual([300, 3_600])
   world.step(49 * hour)
-  await pruneWebhookMetrics(world.ctx)
+  await pruneMetrics(world.ctx)
   expect(await rows()).toEqual([3_600])
   world.step(41 * 24 * hour)
-  await pruneWebhookMetrics(world.ctx)
+  await pruneMetrics(world.ctx)
   expect(await rows()).toEqual([3_600])
   world.step(50 * 24 * hour)
-  await pruneWebhookMetrics(world.ctx)
+  await pruneMetrics(world.ctx)
   expect(await rows()).toEqual([])
 })
 
@@ -121,63 +118,4 @@ test('a time that cannot be meant is refused with its name', async () => {
     expect(errors[0].parameter).toBe('from')
   }
   refusedWith(await api.get('/api/v1/webhook-metrics?groupBy=MONTH'), 'invalid_request')
-})
-
-const at = Date.UTC(2026, 1, 4, 10, 7)
-test.each([
-  [
-    'an hour is covered by spans of five minutes',
-    at - hour,
-    at,
-    'NONE',
-    [at - hour - 2 * minute, at + 3 * minute, 300],
-  ],
-  [
-    'more than a day by hours',
-    at - 25 * hour,
-    at,
-    'NONE',
-    [at - 25 * hour - 7 * minute, at + 53 * minute, 3_600],
-  ],
-  [
-    'what is grouped by hours by hours',
-    at - hour,
-    at,
-    'HOUR',
-    [at - hour - 7 * minute, at + 53 * minute, 3_600],
-  ],
-  [
-    'what is long ago by hours',
-    at - 50 * hour,
-    at - 49 * hour,
-    'NONE',
-    [at - 50 * hour - 7 * minute, at - 49 * hour + 53 * minute, 3_600],
-  ],
-] as const)('%s', (_, fromMs, toMs, groupBy, [from, to, spanSeconds]) => {
-  expect(rangeOf(fromMs, toMs, at, groupBy)).toEqual({ fromMs: from, toMs: to, spanSeconds })
-})
-
-test('what is written twice is written once, what could not be written is kept, and memory is bounded', () => {
-  let givenUp = 0
-  const tally = createMetricTally(4, () => {
-    givenUp += 1
-  })
-  const counted = (endpointId: string, ms = at): Counted => ({
-    ...{ tenantId: tenantId(`ten_${'0'.repeat(26)}`), endpointId, outcome: 'DELIVERED' },
-    ...{ durationMs: 5, endedAt: new Date(ms), ended: 'DELIVERED' },
-  })
-  tally.add(counted('whe_1'))
-  tally.add(counted('whe_1'))
-  const [short, long] = tally.take()
-  expect([short?.delivered, long?.delivered]).toEqual([2, 2])
-  expect(tally.take()).toEqual([])
-  tally.putBack([short, long].filter((cell) => cell !== undefined))
-  tally.add(counted('whe_1'))
-  expect(tally.take().map(({ delivered }) => delivered)).toEqual([3, 3])
-  for (const id of ['whe_2', 'whe_3']) tally.add(counted(id))
-  expect(givenUp).toBe(1)
-  tally.take()
-  tally.forget(at + 3 * hour)
-  tally.add(counted('whe_3', at + 3 * hour))
-  expect(givenUp).toBe(1)
 })

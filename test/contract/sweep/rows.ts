@@ -37,6 +37,8 @@ const recordsOfCalls: Readonly<Record<string, string>> = {
   // What came of attempts, written down behind them.
   webhook_endpoint_health: 'true',
   webhook_metric: 'true',
+  // And of what others send.
+  inbound_metric: 'true',
 }
 
 /** Every table, partitioned ones as a whole. */

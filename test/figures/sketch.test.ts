@@ -8,7 +8,7 @@ import {
   relativeError,
   resolvedMs,
   type Sketch,
-} from '#api-metrics/sketch.ts'
+} from '#figures/sketch.ts'
 
 const times = fc.array(fc.double({ min: resolvedMs.least, max: 600_000, noNaN: true }), {
   minLength: 1,
