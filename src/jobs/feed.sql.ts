@@ -2,7 +2,8 @@ import type pg from 'pg'
 import { flushQueue } from '#db/worker.ts'
 import type { TenantId } from '#ids.ts'
 
-export interface FeedRequest {
+/** What one pass of the feeder is to hand over. */
+export interface FeedPass {
   /** Of this very pass: a job that is handed over may be started only with it. */
   token: string
   /** The tasks that this process knows: of others it hands over nothing. */
@@ -45,7 +46,7 @@ const handedForMs = 60_000
  * Hands due jobs to graphile-worker: tenant by tenant, of each no more than its share at once, first
  * by priority and then what is due longest.
  */
-export async function feedJobs(pool: pg.Pool, request: FeedRequest): Promise<Fed> {
+export async function feedJobs(pool: pg.Pool, request: FeedPass): Promise<Fed> {
   const [, fed] = await flushQueue<{ count: string; after: string | null }>(pool, [
     lockFeed,
     feedStatement(request),
@@ -54,7 +55,7 @@ export async function feedJobs(pool: pg.Pool, request: FeedRequest): Promise<Fed
   return { count: Number(row?.count ?? 0), after: row?.after ?? '' }
 }
 
-function feedStatement(request: FeedRequest): pg.QueryConfig {
+function feedStatement(request: FeedPass): pg.QueryConfig {
   const { after, tasks, tenantIds, shares, usualShare, now, token } = request
   return {
     name: 'feed_jobs',

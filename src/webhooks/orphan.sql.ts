@@ -2,8 +2,8 @@ import type pg from 'pg'
 import { flushQueue } from '#db/worker.ts'
 import { isPresent } from '#jobs/presence.ts'
 
-/** The workers that hold leases and are not present. */
-export async function findAbsentWorkers(pool: pg.Pool): Promise<string[]> {
+/** The workers that hold leases of deliveries and are not present. */
+export async function findAbsentSenders(pool: pg.Pool): Promise<string[]> {
   const [result] = await flushQueue<{ id: string }>(pool, [
     {
       name: 'absent_workers',

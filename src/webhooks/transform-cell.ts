@@ -31,9 +31,9 @@ async function begin(): Promise<Worker> {
   return worker
 }
 
-interface Performed {
+export interface Performed {
   answer: Answer
-  /** Whether the thread is as it was before. */
+  /** Whether the thread is as it was before; if not, it is told when there is another. */
   isWhole: boolean
 }
 
@@ -81,11 +81,11 @@ process.on('disconnect', () => process.exit())
 // What ends the processes of a terminal or of a service all at once is for the first of them to heed.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => undefined)
 process.on('message', async (work: Work) => {
-  const { answer, isWhole } = await perform(thread, work)
-  if (!isWhole) {
-    void thread.terminate()
-    thread = await begin()
-  }
-  process.send?.(answer)
+  const performed = await perform(thread, work)
+  process.send?.(performed)
+  if (performed.isWhole) return
+  void thread.terminate()
+  thread = await begin()
+  process.send?.('ready')
 })
 process.send?.('ready')

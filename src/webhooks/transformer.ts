@@ -1,5 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process'
-import type { ExpressionLimits } from './transform-cell.ts'
+import type { ExpressionLimits, Performed } from './transform-cell.ts'
 import type { Answer, Work } from './transform-thread.ts'
 
 /*
@@ -76,10 +76,10 @@ export function createTransformer(limits: TransformerLimits = usual): Transforme
   async function work(cell: Cell | undefined, { work, answer }: Waiting): Promise<void> {
     clearTimeout(cell?.idle)
     const own = cell ?? (await begin(limits).catch(() => undefined))
-    const transformed = own && (await perform(own.child, work, limits))
-    if (own?.child.connected) rest(own)
+    const done = own && (await perform(own.child, work, limits))
+    answer(done?.transformed ?? { kind: 'busy', detail: 'No process could be started for it.' })
+    if (own && done && (await goesOn(own.child, done.after))) rest(own)
     else cells -= 1
-    answer(transformed ?? { kind: 'busy', detail: 'No process could be started for it.' })
     serve()
   }
 
@@ -128,13 +128,33 @@ async function begin({ cpuMs, wallMs, memoryMib }: ExpressionLimits): Promise<Ce
   })
   child.unref()
   child.channel?.unref()
-  await new Promise((ready, failed) => {
-    child.once('message', ready)
-    child.once('error', failed)
-    child.once('exit', failed)
+  await ready(child)
+  return { child }
+}
+
+/** Waits until a cell can be given work; throws when it ends before. */
+async function ready(child: ChildProcess): Promise<void> {
+  await new Promise((resolve, reject) => {
+    child.once('message', resolve)
+    child.once('error', reject)
+    child.once('exit', reject)
   })
   forget(child)
-  return { child }
+}
+
+/** Whether a cell can have other work, once it is known. */
+async function goesOn(child: ChildProcess, after: Done['after']): Promise<boolean> {
+  if (after !== 'mends') return after === 'rests' && child.connected
+  return await ready(child).then(
+    () => true,
+    () => false,
+  )
+}
+
+interface Done {
+  transformed: Transformed
+  /** Whether the cell can have other work, will tell when it can, or is no more. */
+  after: 'rests' | 'mends' | 'ended'
 }
 
 /** Has a cell do its work; what ends the cell was too large for it. */
@@ -142,26 +162,30 @@ async function perform(
   child: ChildProcess,
   work: Work,
   { wallMs, memoryMib }: ExpressionLimits,
-): Promise<Transformed> {
-  const transformed = await new Promise<Transformed>((resolve) => {
+): Promise<Done> {
+  const done = await new Promise<Done>((resolve) => {
+    const ended = (transformed: Transformed) => resolve({ transformed, after: 'ended' })
     const tooLate = setTimeout(() => {
       end(child)
-      resolve({ kind: 'busy', detail: 'Its process did not answer.' })
+      ended({ kind: 'busy', detail: 'Its process did not answer.' })
     }, wallMs + graceMs)
     tooLate.unref()
-    child.once('message', (answer: Answer) => resolve(answer))
+    child.once('message', ({ answer, isWhole }: Performed) =>
+      resolve({ transformed: answer, after: isWhole ? 'rests' : 'mends' }),
+    )
     child.once('exit', () => {
-      resolve({ kind: 'failed', detail: `It took more than ${memoryMib} MiB.` })
+      ended({ kind: 'failed', detail: `It took more than ${memoryMib} MiB.` })
     })
     // One that ended while it had no work heard of none.
     child.send(work, (error) => {
-      if (error) resolve({ kind: 'busy', detail: 'Its process had ended.' })
+      if (error) ended({ kind: 'busy', detail: 'Its process had ended.' })
     })
     child.once('message', () => clearTimeout(tooLate))
     child.once('exit', () => clearTimeout(tooLate))
   })
+  // What a cell says next is for whoever waits until it can be given work.
   forget(child)
-  return transformed
+  return done
 }
 
 function end(child: ChildProcess): void {

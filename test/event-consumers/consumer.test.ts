@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { aTypeOfOnesOwn } from '../events/fixture.ts'
-import { refusedWith, startWorld, type World } from '../world.ts'
+import { aTypeOfOnesOwn, tenantOf } from '../events/fixture.ts'
 import {
   aClient,
   aConsumer,
@@ -147,6 +146,23 @@ test('one for some types is handed those alone, is moved over the others, and it
   expect(batch.data.map(({ data }) => data?.id)).toEqual(ids)
   await commit(api, consumer, batch.id)
   expect((await api.get(`${consumer}/lag`)).body).toMatchObject({ eventsBehind: 0, oldestAt: null })
+})
+
+test('what waits is counted from the oldest event that is left, however long ago that was', async () => {
+  const api = await world.newTenant()
+  const consumer = await aConsumer(api, { startAfter: 0 })
+  await aClient(api)
+  await world.drain()
+  const { body: before } = await api.get(`${consumer}/lag`)
+  // As if 200,000 events had come and gone before.
+  const tenant = await tenantOf(api)
+  for (const table of ['event_position', 'stream_head']) {
+    const moved = `update ${table} set position = position + 200000 where tenant_id = $1`
+    await world.query(moved, [tenant])
+  }
+  const { body: lag } = await api.get(`${consumer}/lag`)
+  expect(lag).toMatchObject({ eventsBehind: before.eventsBehind, oldestAt: before.oldestAt })
+  expect(lag).toMatchObject({ position: 0, isExact: true })
 })
 
 test('a batch ends when it is about 1 MiB long, and goes on there', async () => {

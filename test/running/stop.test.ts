@@ -111,19 +111,23 @@ test('a process that begins before its database waits for it, and no longer than
   await program.end('SIGTERM')
   proxy.stop()
 
-  const unwanted = spawn(process.execPath, ['src/doorstep.js', 'api'], {
-    env: { ...process.env, ...env },
-  })
-  let said = ''
-  for (const stream of [unwanted.stdout, unwanted.stderr]) {
-    stream.on('data', (chunk) => {
-      said += chunk
+  // The name of one that begins beside us may not be known before it does.
+  const nameless = Object.assign(new URL(away), { hostname: 'database.invalid' }).href
+  for (const DATABASE_URL of [away, nameless]) {
+    const unwanted = spawn(process.execPath, ['src/doorstep.js', 'api'], {
+      env: { ...process.env, ...env, DATABASE_URL },
     })
+    let said = ''
+    for (const stream of [unwanted.stdout, unwanted.stderr]) {
+      stream.on('data', (chunk) => {
+        said += chunk
+      })
+    }
+    await until(() => said.includes('Waiting for the database: '), 30_000)
+    unwanted.kill('SIGTERM')
+    expect(await once(unwanted, 'close')).toEqual([1, null])
+    expect(said).toMatch(/\nStopping: .+\nubos: the database cannot be reached: /)
   }
-  await until(() => said.includes('Waiting for the database: '), 30_000)
-  unwanted.kill('SIGTERM')
-  expect(await once(unwanted, 'close')).toEqual([1, null])
-  expect(said).toMatch(/\nStopping: .+\nubos: the database cannot be reached: /)
 })
 
 test('workers that are replaced one by one deliver everything once, and no attempt is spent on it', async () => {
