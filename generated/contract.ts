@@ -594,7 +594,9 @@ export interface paths {
          * @description What became of the webhooks that were sent to your sources, also of those that were refused, which
          *     leave nothing else behind.
          *
-         *     Every webhook counts in the moment at which it was answered; figures are up to date within five seconds.
+         *     Every webhook counts in the moment at which its source answered it. What is turned away before it is
+         *     known to whom it is sent, or at a time at which more comes than we take in (503 `overloaded`), is not
+         *     counted. Figures are up to date within five seconds.
          *     `from` and `to` are widened to whole five minutes, or to whole hours where more than a day is asked
          *     for, hours are grouped, or it was more than 47 hours ago; the answer says what it covers, 31 days at
          *     most. Figures are kept for 90 days.
@@ -752,7 +754,9 @@ export interface paths {
          * @description What became of the webhooks that were sent to this source, also of those that were refused, which
          *     leave nothing else behind: by what its sender is refused, and since when nothing came.
          *
-         *     Every webhook counts in the moment at which it was answered; figures are up to date within five seconds.
+         *     Every webhook counts in the moment at which its source answered it. What is turned away before it is
+         *     known to whom it is sent, or at a time at which more comes than we take in (503 `overloaded`), is not
+         *     counted. Figures are up to date within five seconds.
          *     `from` and `to` are widened to whole five minutes, or to whole hours where more than a day is asked
          *     for, hours are grouped, or it was more than 47 hours ago; the answer says what it covers, 31 days at
          *     most. Figures are kept for 90 days.
@@ -2005,9 +2009,9 @@ export interface paths {
         };
         /**
          * Get the public keys of a sender of webhooks
-         * @description The public keys by which you verify the signatures `v1a` of webhooks that a tenant sends you, as a JWK Set (RFC 7517). The tenant gives you this address, `url` of its `GET /api/v1/webhook-key-set`; no API key is needed. Keep the set, and read it again when a webhook verifies by none of its keys. Where there are no keys it is 404.
+         * @description The public keys by which you verify the signatures `v1a` of webhooks that a tenant sends you, as a JWK Set (RFC 7517): those that sign now, and no former ones. The tenant gives you this address, `url` of its `GET /api/v1/webhook-key-set`; no API key is needed. Read the set again every hour or so, since a key that is not in it any more may have leaked, and when a webhook verifies by none of its keys. Where there are no keys it is 404.
          */
-        get: operations["getPublicWebhookKeys"];
+        get: operations["getWebhookPublicKeys"];
         put?: never;
         post?: never;
         delete?: never;
@@ -5737,7 +5741,7 @@ export interface webhooks {
         put?: never;
         /**
          * The key pair of webhooks was rotated
-         * @description The key pair by which signatures `v1a` are made was rotated. `data` is the set with the new public key; the former pair signs on until its `expiresAt`. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
+         * @description The key pair by which signatures `v1a` are made was rotated. `data` is the set with the new public key; the former pair signs on until its `expiresAt`. Of two sets the one with the higher `revision` is the newer. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.
          */
         post: {
             parameters: {
@@ -7073,7 +7077,7 @@ export interface components {
             }[];
             /**
              * Format: int64
-             * @description How many webhooks were sent to a source of yours, whatever became of them.
+             * @description How many webhooks your sources answered, whatever the answer was.
              */
             received: number;
             /** @description Webhooks per minute over the time that is covered. */
@@ -7082,7 +7086,7 @@ export interface components {
             refusalRate: number | null;
             /**
              * Format: int64
-             * @description How many were refused, for whatever reason.
+             * @description How many were refused, by us or because we were not able to take them.
              */
             refused: number;
         };
@@ -7126,7 +7130,8 @@ export interface components {
          *     - `TOO_LARGE`: its body is longer than `maxBodyBytes`.
          *     - `UNDEDUPABLE`: it has neither an id nor a signed moment, and the source does not take such.
          *     - `THROTTLED`: there was more than the `throttle` lets through.
-         *     - `UNAVAILABLE`: the keys of its sender could not be had.
+         *     - `UNAVAILABLE`: the keys of its sender could not be had, or we could not keep it; its sender is told to
+         *       send it again.
          * @enum {string}
          */
         InboundOutcome: "ACCEPTED" | "QUARANTINED" | "DUPLICATE" | "HANDSHAKE" | "REFUSED_SIGNATURE" | "REFUSED_TIMESTAMP" | "REFUSED_MISSING" | "REFUSED_MALFORMED" | "REFUSED_KEY" | "SENDER_NOT_ALLOWED" | "TOO_LARGE" | "UNDEDUPABLE" | "THROTTLED" | "UNAVAILABLE";
@@ -10081,7 +10086,7 @@ export interface components {
             /** @description A JSONata expression that makes of the event what would be sent. */
             transformation?: string;
         };
-        /** @description The public keys of a sender of webhooks, current and former, as a JWK Set (RFC 7517). */
+        /** @description The public keys by which a sender of webhooks signs now, as a JWK Set (RFC 7517). */
         WebhookPublicKeys: {
             /** @description The keys, the newest first. */
             keys: components["schemas"]["WebhookKey"][];
@@ -10698,6 +10703,11 @@ export interface components {
     };
     requestBodies: never;
     headers: {
+        /**
+         * @description For how long anybody may keep the answer, in seconds (RFC 9111).
+         * @example public, max-age=60
+         */
+        CacheControl: string;
         /**
          * @description The revision of the resource in quotes. Send it as `If-Match` to change only what you have seen.
          * @example "1"
@@ -18127,7 +18137,7 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
-    getPublicWebhookKeys: {
+    getWebhookPublicKeys: {
         parameters: {
             query?: never;
             header?: {
@@ -18153,6 +18163,7 @@ export interface operations {
             /** @description The public keys, the newest first. */
             200: {
                 headers: {
+                    "Cache-Control": components["headers"]["CacheControl"];
                     "Server-Timing": components["headers"]["ServerTiming"];
                     traceparent: components["headers"]["Traceparent"];
                     "X-Correlation-Id": components["headers"]["XCorrelationId"];

@@ -1885,7 +1885,7 @@ export const eventTypes: Record<EventType, EventTypeInfo> = {
   'webhook_key_set.rotated': {
     version: 1,
     summary: 'The key pair of webhooks was rotated',
-    description: 'The key pair by which signatures `v1a` are made was rotated. `data` is the set with the new public key; the former pair signs on until its `expiresAt`. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.',
+    description: 'The key pair by which signatures `v1a` are made was rotated. `data` is the set with the new public key; the former pair signs on until its `expiresAt`. Of two sets the one with the higher `revision` is the newer. Answer with any 2xx within 15 seconds, before you work on it; anything else and we try again, with growing pauses, for about three days.',
     example: {
       id: 'evt_01kgm22p60ffkaa7nhyrdhcf4e',
       type: 'webhook_key_set.rotated',

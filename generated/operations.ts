@@ -1738,29 +1738,6 @@ export interface GetProposal200 {
   body: ProposalInfo
 }
 
-/** GET /jwks/{tenantId} */
-export interface GetPublicWebhookKeysRequest {
-  path: {
-    /** Whose keys. */
-    tenantId: TenantId
-  }
-  query: Record<never, never>
-  headers: {
-    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
-    'x-correlation-id'?: string
-    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
-    traceparent?: string
-  }
-}
-
-export type GetPublicWebhookKeysReply = GetPublicWebhookKeys200
-
-export interface GetPublicWebhookKeys200 {
-  status: 200
-  headers?: { traceparent?: string }
-  body: WebhookPublicKeys
-}
-
 /** GET /readyz */
 export interface GetReadinessRequest {
   path: Record<never, never>
@@ -2166,6 +2143,29 @@ export interface GetWebhookMetrics200 {
   status: 200
   headers?: { traceparent?: string }
   body: WebhookDeliveryMetrics
+}
+
+/** GET /jwks/{tenantId} */
+export interface GetWebhookPublicKeysRequest {
+  path: {
+    /** Whose keys. */
+    tenantId: TenantId
+  }
+  query: Record<never, never>
+  headers: {
+    /** Your own name for what you are doing. It comes back in the answer, and we write it beside everything that follows from the request: log, audit, events. */
+    'x-correlation-id'?: string
+    /** The trace that the request is part of (W3C Trace Context). It comes back in the answer and goes on with the webhooks that follow from the request. What is not well formed is ignored. */
+    traceparent?: string
+  }
+}
+
+export type GetWebhookPublicKeysReply = GetWebhookPublicKeys200
+
+export interface GetWebhookPublicKeys200 {
+  status: 200
+  headers?: { 'Cache-Control'?: string; traceparent?: string }
+  body: WebhookPublicKeys
 }
 
 /** GET /api/v1/webhook-sender */
@@ -4084,12 +4084,6 @@ export interface Operations {
     kind: 'read'
     access: 'key'
   }
-  getPublicWebhookKeys: {
-    request: GetPublicWebhookKeysRequest
-    reply: GetPublicWebhookKeysReply
-    kind: 'read'
-    access: 'open'
-  }
   getReadiness: {
     request: GetReadinessRequest
     reply: GetReadinessReply
@@ -4191,6 +4185,12 @@ export interface Operations {
     reply: GetWebhookMetricsReply
     kind: 'read'
     access: 'key'
+  }
+  getWebhookPublicKeys: {
+    request: GetWebhookPublicKeysRequest
+    reply: GetWebhookPublicKeysReply
+    kind: 'read'
+    access: 'open'
   }
   getWebhookSender: {
     request: GetWebhookSenderRequest

@@ -975,6 +975,12 @@ const json: RouteReply = {
   headers: ['Server-Timing', 'X-Correlation-Id', 'X-Request-Id', 'traceparent'],
 }
 
+const jsonCacheControl: RouteReply = {
+  mediaType: 'application/json',
+  isSensitive: false,
+  headers: ['Cache-Control', 'Server-Timing', 'X-Correlation-Id', 'X-Request-Id', 'traceparent'],
+}
+
 const jsonETagIdempotentReplayedLocationRateLimitRateLimitPolicy: RouteReply = {
   mediaType: 'application/json',
   isSensitive: false,
@@ -4679,48 +4685,6 @@ export const routes: Record<OperationId, Route> = {
       },
     },
   },
-  getPublicWebhookKeys: {
-    operationId: 'getPublicWebhookKeys',
-    method: 'GET',
-    path: '/jwks/{tenantId}',
-    url: '/jwks/:tenantId',
-    tag: 'webhooks',
-    kind: 'read',
-    scopes: null,
-    idempotency: null,
-    cost: 1,
-    ifMatch: null,
-    deprecation: null,
-    auditedRead: null,
-    isRaw: false,
-    websocket: null,
-    body: null,
-    parameters: [tenantIdInPath, xCorrelationIdInHeader, traceparentInHeader],
-    secretNames: [],
-    statuses: [200, 400, 404, 406, 500, 503],
-    replies: {
-      '200': json,
-      '400': problemRateLimitRateLimitPolicy,
-      '404': problemRateLimitRateLimitPolicy,
-      '406': problemRateLimitRateLimitPolicy,
-      '500': problemRateLimitRateLimitPolicy,
-      '503': problemRateLimitRateLimitPolicyRetryAfter,
-    },
-    validate: {
-      path: webhooksValidators.getPublicWebhookKeysPath,
-      query: null,
-      headers: webhooksValidators.getPublicWebhookKeysHeaders,
-      body: null,
-      replies: {
-        '200': webhooksValidators.validateWebhookPublicKeys,
-        '400': sharedValidators.validateProblem,
-        '404': sharedValidators.validateProblem,
-        '406': sharedValidators.validateProblem,
-        '500': sharedValidators.validateProblem,
-        '503': sharedValidators.validateProblem,
-      },
-    },
-  },
   getReadiness: {
     operationId: 'getReadiness',
     method: 'GET',
@@ -5199,7 +5163,7 @@ export const routes: Record<OperationId, Route> = {
     validate: {
       path: webhooksValidators.getWebhookDeliveryPath,
       query: null,
-      headers: webhooksValidators.getPublicWebhookKeysHeaders,
+      headers: webhooksValidators.getWebhookDeliveryHeaders,
       body: null,
       replies: {
         '200': webhooksValidators.validateWebhookDeliveryInfo,
@@ -5247,7 +5211,7 @@ export const routes: Record<OperationId, Route> = {
     validate: {
       path: webhooksValidators.getWebhookDeliveryPath,
       query: null,
-      headers: webhooksValidators.getPublicWebhookKeysHeaders,
+      headers: webhooksValidators.getWebhookDeliveryHeaders,
       body: null,
       replies: {
         '200': webhooksValidators.validateWebhookDeliveryPayload,
@@ -5350,7 +5314,7 @@ export const routes: Record<OperationId, Route> = {
     validate: {
       path: webhooksValidators.createTestEventPath,
       query: null,
-      headers: webhooksValidators.getPublicWebhookKeysHeaders,
+      headers: webhooksValidators.getWebhookDeliveryHeaders,
       body: null,
       replies: {
         '200': webhooksValidators.validateWebhookEndpointBalance,
@@ -5398,7 +5362,7 @@ export const routes: Record<OperationId, Route> = {
     validate: {
       path: webhooksValidators.createTestEventPath,
       query: null,
-      headers: webhooksValidators.getPublicWebhookKeysHeaders,
+      headers: webhooksValidators.getWebhookDeliveryHeaders,
       body: null,
       replies: {
         '200': sharedValidators.validateWebhookEndpointHealth,
@@ -5453,7 +5417,7 @@ export const routes: Record<OperationId, Route> = {
     validate: {
       path: webhooksValidators.createTestEventPath,
       query: webhooksValidators.getWebhookEndpointMetricsQuery,
-      headers: webhooksValidators.getPublicWebhookKeysHeaders,
+      headers: webhooksValidators.getWebhookDeliveryHeaders,
       body: null,
       replies: {
         '200': webhooksValidators.validateWebhookDeliveryMetrics,
@@ -5554,7 +5518,7 @@ export const routes: Record<OperationId, Route> = {
     validate: {
       path: null,
       query: webhooksValidators.getWebhookMetricsQuery,
-      headers: webhooksValidators.getPublicWebhookKeysHeaders,
+      headers: webhooksValidators.getWebhookDeliveryHeaders,
       body: null,
       replies: {
         '200': webhooksValidators.validateWebhookDeliveryMetrics,
@@ -5563,6 +5527,48 @@ export const routes: Record<OperationId, Route> = {
         '403': sharedValidators.validateProblem,
         '406': sharedValidators.validateProblem,
         '429': sharedValidators.validateProblem,
+        '500': sharedValidators.validateProblem,
+        '503': sharedValidators.validateProblem,
+      },
+    },
+  },
+  getWebhookPublicKeys: {
+    operationId: 'getWebhookPublicKeys',
+    method: 'GET',
+    path: '/jwks/{tenantId}',
+    url: '/jwks/:tenantId',
+    tag: 'webhooks',
+    kind: 'read',
+    scopes: null,
+    idempotency: null,
+    cost: 1,
+    ifMatch: null,
+    deprecation: null,
+    auditedRead: null,
+    isRaw: false,
+    websocket: null,
+    body: null,
+    parameters: [tenantIdInPath, xCorrelationIdInHeader, traceparentInHeader],
+    secretNames: [],
+    statuses: [200, 400, 404, 406, 500, 503],
+    replies: {
+      '200': jsonCacheControl,
+      '400': problemRateLimitRateLimitPolicy,
+      '404': problemRateLimitRateLimitPolicy,
+      '406': problemRateLimitRateLimitPolicy,
+      '500': problemRateLimitRateLimitPolicy,
+      '503': problemRateLimitRateLimitPolicyRetryAfter,
+    },
+    validate: {
+      path: webhooksValidators.getWebhookPublicKeysPath,
+      query: null,
+      headers: webhooksValidators.getWebhookDeliveryHeaders,
+      body: null,
+      replies: {
+        '200': webhooksValidators.validateWebhookPublicKeys,
+        '400': sharedValidators.validateProblem,
+        '404': sharedValidators.validateProblem,
+        '406': sharedValidators.validateProblem,
         '500': sharedValidators.validateProblem,
         '503': sharedValidators.validateProblem,
       },
@@ -5600,7 +5606,7 @@ export const routes: Record<OperationId, Route> = {
     validate: {
       path: null,
       query: null,
-      headers: webhooksValidators.getPublicWebhookKeysHeaders,
+      headers: webhooksValidators.getWebhookDeliveryHeaders,
       body: null,
       replies: {
         '200': webhooksValidators.validateWebhookSenderInfo,
@@ -6042,7 +6048,7 @@ export const routes: Record<OperationId, Route> = {
     validate: {
       path: webhooksValidators.getWebhookDeliveryPath,
       query: webhooksValidators.listDeliveryAttemptsQuery,
-      headers: webhooksValidators.getPublicWebhookKeysHeaders,
+      headers: webhooksValidators.getWebhookDeliveryHeaders,
       body: null,
       replies: {
         '200': webhooksValidators.validateWebhookAttemptList,
@@ -6877,7 +6883,7 @@ export const routes: Record<OperationId, Route> = {
     validate: {
       path: null,
       query: webhooksValidators.listWebhookDeliveriesQuery,
-      headers: webhooksValidators.getPublicWebhookKeysHeaders,
+      headers: webhooksValidators.getWebhookDeliveryHeaders,
       body: null,
       replies: {
         '200': webhooksValidators.validateWebhookDeliveryList,
@@ -6931,7 +6937,7 @@ export const routes: Record<OperationId, Route> = {
     validate: {
       path: null,
       query: webhooksValidators.listWebhookEndpointsQuery,
-      headers: webhooksValidators.getPublicWebhookKeysHeaders,
+      headers: webhooksValidators.getWebhookDeliveryHeaders,
       body: null,
       replies: {
         '200': webhooksValidators.validateWebhookEndpointList,

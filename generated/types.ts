@@ -343,7 +343,8 @@ export type InboundMetricsGrouping = components['schemas']['InboundMetricsGroupi
  * - `TOO_LARGE`: its body is longer than `maxBodyBytes`.
  * - `UNDEDUPABLE`: it has neither an id nor a signed moment, and the source does not take such.
  * - `THROTTLED`: there was more than the `throttle` lets through.
- * - `UNAVAILABLE`: the keys of its sender could not be had.
+ * - `UNAVAILABLE`: the keys of its sender could not be had, or we could not keep it; its sender is told to
+ *   send it again.
  */
 export type InboundOutcome = components['schemas']['InboundOutcome']
 
@@ -984,7 +985,7 @@ export type WebhookPreview = components['schemas']['WebhookPreview']
 /** What to try, and on which event: `eventId` or `eventType`, one of them. */
 export type WebhookPreviewInput = components['schemas']['WebhookPreviewInput']
 
-/** The public keys of a sender of webhooks, current and former, as a JWK Set (RFC 7517). */
+/** The public keys by which a sender of webhooks signs now, as a JWK Set (RFC 7517). */
 export type WebhookPublicKeys = components['schemas']['WebhookPublicKeys']
 
 /** How many requests begin within any second, or any minute, whichever of our processes send them; one of the two. They are spread evenly, and we stay a little below, so that what the network delays does not add up to more: up to an eighth below a limit by the second. A retry and a batch count once, as any request. What has to wait goes out later; nothing is lost, and no retry is spent. */

@@ -16,7 +16,7 @@ import { mount } from './http/mount.ts'
 import { createGate, openGate } from './http/pressure-gauge.ts'
 import { createServer } from './http/server.ts'
 import type { NoteCall } from './http/trail.ts'
-import { outcomes } from './inbound/outcome.ts'
+import { outcomesOf } from './inbound/outcome.ts'
 import { runJobs } from './jobs/jobs.ts'
 import { runPresence } from './jobs/presence.ts'
 import type { Task } from './jobs/task.ts'
@@ -58,7 +58,7 @@ export async function startApi(ctx: Context, given?: Front): Promise<Running & {
     endStreams(ctx)
     await leave(drainMs)
     await door.close()
-    const writers = [...accounts, outcomes(ctx)]
+    const writers = [...accounts, outcomesOf(ctx)]
     await Promise.all(writers.map((writer) => writer.stop(Math.min(drainMs, lastRowsMs))))
   }
   const url = await welcome(app, front, ctx.config.host, ctx.config.port).catch(async (error) => {

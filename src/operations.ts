@@ -112,8 +112,8 @@ import {
 } from './webhooks/endpoint.http.ts'
 import { getWebhookEndpointHealth } from './webhooks/health.http.ts'
 import {
-  getPublicWebhookKeys,
   getWebhookKeySet,
+  getWebhookPublicKeys,
   rotateWebhookKeySet,
 } from './webhooks/key-set.http.ts'
 import { getWebhookEndpointMetrics, getWebhookMetrics } from './webhooks/metrics.http.ts'
@@ -192,7 +192,7 @@ export const operations = {
   getOrganization,
   getPayment,
   getProposal,
-  getPublicWebhookKeys,
+  getWebhookPublicKeys,
   getReadiness,
   getRefund,
   getRequestLog,

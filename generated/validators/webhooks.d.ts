@@ -4,12 +4,12 @@ import type { Validate } from '../validate.ts'
 export declare const createTestEventHeaders: Validate
 export declare const createTestEventPath: Validate
 export declare const deleteWebhookEndpointHeaders: Validate
-export declare const getPublicWebhookKeysHeaders: Validate
-export declare const getPublicWebhookKeysPath: Validate
+export declare const getWebhookDeliveryHeaders: Validate
 export declare const getWebhookDeliveryPath: Validate
 export declare const getWebhookEndpointHeaders: Validate
 export declare const getWebhookEndpointMetricsQuery: Validate
 export declare const getWebhookMetricsQuery: Validate
+export declare const getWebhookPublicKeysPath: Validate
 export declare const listDeliveryAttemptsQuery: Validate
 export declare const listWebhookDeliveriesQuery: Validate
 export declare const listWebhookEndpointsQuery: Validate

@@ -347,7 +347,7 @@ export function deleteWebhookEndpointHeaders(data, {instancePath="", parentData,
   return errors === 0;
 }
 
-export function getPublicWebhookKeysHeaders(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+export function getWebhookDeliveryHeaders(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
   let vErrors = null;
   let errors = 0;
   if(errors === 0){
@@ -358,24 +358,24 @@ export function getPublicWebhookKeysHeaders(data, {instancePath="", parentData, 
         if(errors === _errs1){
           if(typeof data0 === "string"){
             if(ucs2length(data0) > 128){
-              getPublicWebhookKeysHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/maxLength",keyword:"maxLength",params:{limit: 128},message:"must NOT have more than 128 characters"}];
+              getWebhookDeliveryHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/maxLength",keyword:"maxLength",params:{limit: 128},message:"must NOT have more than 128 characters"}];
               return false;
             }
             else {
               if(ucs2length(data0) < 1){
-                getPublicWebhookKeysHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
+                getWebhookDeliveryHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/minLength",keyword:"minLength",params:{limit: 1},message:"must NOT have fewer than 1 characters"}];
                 return false;
               }
               else {
                 if(!createTestEventHeaders_1.test(data0)){
-                  getPublicWebhookKeysHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_.:/=+@-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_.:/=+@-]+$"+"\""}];
+                  getWebhookDeliveryHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/pattern",keyword:"pattern",params:{pattern: "^[A-Za-z0-9_.:/=+@-]+$"},message:"must match pattern \""+"^[A-Za-z0-9_.:/=+@-]+$"+"\""}];
                   return false;
                 }
               }
             }
           }
           else {
-            getPublicWebhookKeysHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+            getWebhookDeliveryHeaders.errors = [{instancePath:instancePath+"/x-correlation-id",schemaPath:"#/properties/x-correlation-id/type",keyword:"type",params:{type: "string"},message:"must be string"}];
             return false;
           }
         }
@@ -391,12 +391,12 @@ export function getPublicWebhookKeysHeaders(data, {instancePath="", parentData, 
           if(errors === _errs3){
             if(typeof data1 === "string"){
               if(ucs2length(data1) > 512){
-                getPublicWebhookKeysHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
+                getWebhookDeliveryHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/maxLength",keyword:"maxLength",params:{limit: 512},message:"must NOT have more than 512 characters"}];
                 return false;
               }
             }
             else {
-              getPublicWebhookKeysHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/type",keyword:"type",params:{type: "string"},message:"must be string"}];
+              getWebhookDeliveryHeaders.errors = [{instancePath:instancePath+"/traceparent",schemaPath:"#/properties/traceparent/type",keyword:"type",params:{type: "string"},message:"must be string"}];
               return false;
             }
           }
@@ -408,49 +408,11 @@ export function getPublicWebhookKeysHeaders(data, {instancePath="", parentData, 
       }
     }
     else {
-      getPublicWebhookKeysHeaders.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      getWebhookDeliveryHeaders.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
       return false;
     }
   }
-  getPublicWebhookKeysHeaders.errors = vErrors;
-  return errors === 0;
-}
-
-export function getPublicWebhookKeysPath(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
-  let vErrors = null;
-  let errors = 0;
-  if(errors === 0){
-    if(data && typeof data == "object" && !Array.isArray(data)){
-      let missing0;
-      if((data.tenantId === undefined) && (missing0 = "tenantId")){
-        getPublicWebhookKeysPath.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
-        return false;
-      }
-      else {
-        const _errs1 = errors;
-        for(const key0 in data){
-          if(!(key0 === "tenantId")){
-            getPublicWebhookKeysPath.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
-            return false;
-            break;
-          }
-        }
-        if(_errs1 === errors){
-          if(data.tenantId !== undefined){
-            if(!(validateTenantId(data.tenantId, {instancePath:instancePath+"/tenantId",parentData:data,parentDataProperty:"tenantId",rootData}))){
-              vErrors = vErrors === null ? validateTenantId.errors : vErrors.concat(validateTenantId.errors);
-              errors = vErrors.length;
-            }
-          }
-        }
-      }
-    }
-    else {
-      getPublicWebhookKeysPath.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
-      return false;
-    }
-  }
-  getPublicWebhookKeysPath.errors = vErrors;
+  getWebhookDeliveryHeaders.errors = vErrors;
   return errors === 0;
 }
 
@@ -726,6 +688,44 @@ export function getWebhookMetricsQuery(data, {instancePath="", parentData, paren
     }
   }
   getWebhookMetricsQuery.errors = vErrors;
+  return errors === 0;
+}
+
+export function getWebhookPublicKeysPath(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
+  let vErrors = null;
+  let errors = 0;
+  if(errors === 0){
+    if(data && typeof data == "object" && !Array.isArray(data)){
+      let missing0;
+      if((data.tenantId === undefined) && (missing0 = "tenantId")){
+        getWebhookPublicKeysPath.errors = [{instancePath,schemaPath:"#/required",keyword:"required",params:{missingProperty: missing0},message:"must have required property '"+missing0+"'"}];
+        return false;
+      }
+      else {
+        const _errs1 = errors;
+        for(const key0 in data){
+          if(!(key0 === "tenantId")){
+            getWebhookPublicKeysPath.errors = [{instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0},message:"must NOT have additional properties"}];
+            return false;
+            break;
+          }
+        }
+        if(_errs1 === errors){
+          if(data.tenantId !== undefined){
+            if(!(validateTenantId(data.tenantId, {instancePath:instancePath+"/tenantId",parentData:data,parentDataProperty:"tenantId",rootData}))){
+              vErrors = vErrors === null ? validateTenantId.errors : vErrors.concat(validateTenantId.errors);
+              errors = vErrors.length;
+            }
+          }
+        }
+      }
+    }
+    else {
+      getWebhookPublicKeysPath.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"},message:"must be object"}];
+      return false;
+    }
+  }
+  getWebhookPublicKeysPath.errors = vErrors;
   return errors === 0;
 }
 

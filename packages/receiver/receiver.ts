@@ -29,6 +29,8 @@ export interface PublicJwk {
   readonly crv?: string
   /** 32 bytes in base64url. */
   readonly x?: string
+  /** What is sent from this moment on is not signed by it any more. */
+  readonly expiresAt?: string | null
 }
 
 /** `Headers`, or an object such as Node's `request.headers`. */
@@ -91,8 +93,7 @@ const versions = {
 } as const
 type Version = keyof typeof versions
 
-interface Key {
-  readonly version: Version
+interface Key extends Pick<Material, 'version' | 'endsMs'> {
   readonly key: Awaited<ReturnType<typeof crypto.subtle.importKey>>
 }
 
@@ -114,7 +115,8 @@ export function webhookVerifier<Event = WebhookEvent>(
     imported ??= Promise.all(materials.map(keyOf))
     const bytes = bytesOf(body)
     const signed = joined(new TextEncoder().encode(`${id}.${timestamp}.`), bytes)
-    if (!(await isSigned(await imported, signature, signed))) {
+    const inUse = (await imported).filter(({ endsMs }) => sentAt.getTime() < endsMs)
+    if (!(await isSigned(inUse, signature, signed))) {
       throw new WebhookRefused('wrong_signature', 'No signature fits any of your keys.')
     }
     if (behindSeconds > toleranceSeconds) {
@@ -196,6 +198,8 @@ async function isSigned(keys: Key[], header: string, signed: Bytes): Promise<boo
 interface Material {
   readonly version: Version
   readonly bytes: Bytes
+  /** In milliseconds since 1970. */
+  readonly endsMs: number
 }
 
 function materialOf(key: string | PublicJwk): Material {
@@ -205,7 +209,9 @@ function materialOf(key: string | PublicJwk): Material {
   const bytes = decoded(text.replace(/^wh(sec|pk)_/, ''))
   if (bytes === undefined) throw bad
   if (isPublic ? bytes.length !== 32 : bytes.length < 16) throw bad
-  return { version: isPublic ? 'v1a' : 'v1', bytes }
+  const expiresAt = typeof key === 'string' ? null : (key.expiresAt ?? null)
+  const endsMs = expiresAt === null ? Number.POSITIVE_INFINITY : Date.parse(expiresAt)
+  return { version: isPublic ? 'v1a' : 'v1', bytes, endsMs }
 }
 
 function fromJwk({ kty, crv, x = '' }: PublicJwk): string {
@@ -213,10 +219,10 @@ function fromJwk({ kty, crv, x = '' }: PublicJwk): string {
   return `whpk_${x.replace(/-/g, '+').replace(/_/g, '/')}=`
 }
 
-async function keyOf({ version, bytes }: Material): Promise<Key> {
+async function keyOf({ version, bytes, endsMs }: Material): Promise<Key> {
   const { algorithm } = versions[version]
   return {
-    version,
+    ...{ version, endsMs },
     key: await crypto.subtle.importKey('raw', bytes, algorithm, false, ['verify']),
   }
 }

@@ -15,8 +15,12 @@ export interface Editor {
   readonly counts: ReadonlyMap<string, number>
 }
 
-/** How far back all is told again, so that a run is not made of replays; what was missed, from the first. */
+/**
+ * How far back all is told again, and what was missed, so that a run is not made of replays; what was
+ * missed since the first is told at the end.
+ */
 const repeatedMs = 15_000
+const missedMs = 10 * 60 * 1_000
 const wholeMs = 24 * 60 * 60 * 1_000
 
 /** Between two tries at what is refused since something else is under way. */
@@ -27,6 +31,8 @@ export function hireEditor(crew: Crew, chance: Chance): Editor {
   const counts = new Map<string, number>()
   /** What is done to one endpoint, one after the other. */
   const lanes = new Map<Watched, Promise<void>>()
+  /** The last replay of each tenant. */
+  const turns = new Map<string, Promise<void>>()
 
   /** One deed, under a key of its own. */
   async function ask(
@@ -87,16 +93,26 @@ export function hireEditor(crew: Crew, chance: Chance): Editor {
     endpoint.rotations -= 1
   }
 
+  /** Replays of a tenant come one after the other: there is one at a time. */
+  async function inTurn(tenantId: string, work: () => Promise<void>): Promise<void> {
+    const done = (turns.get(tenantId) ?? Promise.resolve()).then(work)
+    turns.set(
+      tenantId,
+      done.catch(() => undefined),
+    )
+    await done
+  }
+
   /** Asks for a replay until none is in its way; answers its job. */
   async function replay(
     tenantId: string,
     { isWhole, ...request }: ReplayRequest,
     endpoint: Watched | undefined,
+    backMs = request.which === 'ALL' ? repeatedMs : missedMs,
   ): Promise<{ deed: Deed; jobId: string }> {
     const endpointIds = isWhole || endpoint === undefined ? {} : { endpointIds: [endpoint.id] }
-    const backMs = request.which === 'ALL' ? repeatedMs : wholeMs
-    const body = { since: new Date(Date.now() - backMs), ...request, ...endpointIds }
     for (;;) {
+      const body = { since: new Date(Date.now() - backMs), ...request, ...endpointIds }
       const manner = { body, mayBeRefused: true }
       const path = '/webhook-replays'
       const deed = await ask(tenantId, 'replayWebhooks', ['POST', path], manner)
@@ -142,7 +158,9 @@ export function hireEditor(crew: Crew, chance: Chance): Editor {
     const { id, secret } = JSON.parse(answer?.body ?? '{}')
     late.id = id
     late.secrets.push(newSecret(secret, { earliestMs: askedMs, latestMs: Date.now() }))
-    await ended(await replay(tenantId, { ...everything, isWhole: false }, late))
+    await inTurn(tenantId, async () =>
+      ended(await replay(tenantId, { ...everything, isWhole: false }, late)),
+    )
   }
 
   async function makeOf(change: Change, endpoint: Watched): Promise<void> {
@@ -161,14 +179,15 @@ export function hireEditor(crew: Crew, chance: Chance): Editor {
         return await redeliver(endpoint, change.count)
       case 'joined':
         return await join(endpoint.tenantId)
-      case 'replayed': {
-        const job = await replay(endpoint.tenantId, change.request, endpoint)
-        if (change.cancelledAfterSeconds !== undefined) {
-          await rest(change.cancelledAfterSeconds * 1_000)
-          await callOff(job)
-        }
-        return await ended(job)
-      }
+      case 'replayed':
+        return await inTurn(endpoint.tenantId, async () => {
+          const job = await replay(endpoint.tenantId, change.request, endpoint)
+          if (change.cancelledAfterSeconds !== undefined) {
+            await rest(change.cancelledAfterSeconds * 1_000)
+            await callOff(job)
+          }
+          await ended(job)
+        })
       default:
         return change satisfies never
     }
@@ -189,9 +208,9 @@ export function hireEditor(crew: Crew, chance: Chance): Editor {
       counts.set(nameOf(change), (counts.get(nameOf(change)) ?? 0) + 1)
     },
     async catchUp() {
-      const told = tenantIds.map(async (tenantId) => {
-        await ended(await replay(tenantId, everything, undefined))
-      })
+      const told = tenantIds.map((tenantId) =>
+        inTurn(tenantId, async () => ended(await replay(tenantId, everything, undefined, wholeMs))),
+      )
       await Promise.all(told)
       for (const endpoint of endpoints) endpoint.isCaughtUp = true
     },

@@ -52,7 +52,12 @@ export async function printTables(migrations: string): Promise<string> {
   const list = [...tables.keys()].map((table) => `  ${table}: ${rowName(table)}\n`)
   return seal(
     [
-      "\nimport type { ColumnType, Generated } from 'kysely'\n",
+      "\nimport type { ColumnType } from 'kysely'\n",
+      '\n/** May be left out of what is inserted: the table has a default for it. */\n',
+      'export type Generated<Value> =\n',
+      '  Value extends ColumnType<infer Read, infer Inserted, infer Updated>\n',
+      '    ? ColumnType<Read, Inserted | undefined, Updated>\n',
+      '    : ColumnType<Value, Value | undefined, Value>\n',
       '\n/** Read as text, because a JavaScript number cannot hold all of them. */\n',
       'export type Int8 = ColumnType<string, string | number | bigint, string | number | bigint>\n',
       '\n/** Read as a value, bound as text: pg takes a JavaScript array for one of Postgres. */\n',

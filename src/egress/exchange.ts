@@ -1,4 +1,5 @@
 import type { Dispatcher } from 'undici'
+import { addAbortListener, removeAbortListener } from './abort.ts'
 import { closing, explain, Flooded, headersTooLong, isHangUp } from './explain.ts'
 import type { Line, Lines } from './lines.ts'
 import type { Failure, Outcome } from './outcome.ts'
@@ -44,7 +45,7 @@ export function exchange(lines: Lines, request: EgressRequest, url: URL): Promis
       ...{ stage: 'queued', line: undefined, isSentAgain: false, interims: 0 },
       ...{ status: 0, headers: {}, chunks: [], bytes: 0 },
     }
-    request.signal?.addEventListener('abort', self.abort)
+    if (request.signal) addAbortListener(request.signal, self.abort)
     const key = request.lane === undefined ? url.origin : `${url.origin} ${request.lane}`
     lines.take(key, url.origin, {
       hasEnded: () => self.stage === 'ended',
@@ -159,7 +160,8 @@ function fail(self: Exchange, failure: Failure): void {
 function end(self: Exchange, outcome: Outcome): void {
   self.stage = 'ended'
   clearTimeout(self.deadline)
-  self.request.signal?.removeEventListener('abort', self.abort)
+  const { signal } = self.request
+  if (signal) removeAbortListener(signal, self.abort)
   self.settle(outcome)
 }
 

@@ -19,7 +19,7 @@ const givenUp = new Counter({
 })
 
 /** What this process makes known to tenants of the webhooks that were sent to them. */
-export const outcomes = perContext((ctx) => {
+export const outcomesOf = perContext((ctx) => {
   const { count, stop } = runFigureWriter<WebhookFigures>(ctx, {
     ...{ name: 'inbound-metrics', none: () => new Map(), put: putMetrics },
     onGivenUp: () => givenUp.inc(),

@@ -13,7 +13,7 @@ import { enqueue } from '#jobs/enqueue.ts'
 import { perContext } from '#per-context.ts'
 import { confirmation } from './confirmation.ts'
 import { causeOf, type Item, keeperOf } from './keeper.ts'
-import { outcomes } from './outcome.ts'
+import { outcomesOf } from './outcome.ts'
 import { createFetchKeys } from './public-keys.ts'
 import { isSecondCopy } from './receipt.sql.ts'
 import { dedupeKeyOf, keptHeaders } from './receipt.ts'
@@ -176,7 +176,7 @@ function bar(
   { tenantId, source }: Found,
   { outcome, code, detail }: Barred,
 ): Problem {
-  outcomes(ctx).tell(tenantId, source, outcome)
+  outcomesOf(ctx).tell(tenantId, source, outcome)
   return problem(code, { detail })
 }
 
@@ -225,7 +225,7 @@ async function findOpenSource(ctx: Context, id: string): Promise<Found> {
     return found
   }
   sources.delete(id)
-  outcomes(ctx).tellStray(source)
+  outcomesOf(ctx).tellStray(source)
   throw problem('not_found', { detail: 'There is no such source of webhooks.' })
 }
 
@@ -254,7 +254,10 @@ async function take(item: Item<Arrival>): Promise<RawReply> {
   try {
     await keeperOf(ctx)(item)
   } catch (error) {
-    if (!isSecondCopy(error)) throw error
+    if (!isSecondCopy(error)) {
+      if (!isOutdated(error)) tell(item.arrival, 'UNAVAILABLE')
+      throw error
+    }
     tell(item.arrival, 'DUPLICATE')
     return answers.duplicate
   }
@@ -309,5 +312,5 @@ async function confirmLater(arrival: Arrival, url: string): Promise<void> {
 }
 
 function tell({ ctx, tenantId, source }: Arrival, outcome: InboundOutcome): void {
-  outcomes(ctx).tell(tenantId, source, outcome)
+  outcomesOf(ctx).tell(tenantId, source, outcome)
 }

@@ -117,6 +117,8 @@ const jobRetry = touchingOne('job_retry', 'conflict', (a: OneJob & { dueAt: Date
       status: 'PENDING',
       due_at: a.dueAt,
       attempt_count: 0,
+      fruitless_count: 0,
+      furthest: 0,
       lease_token: null,
       leased_until: null,
       is_cancel_asked: false,

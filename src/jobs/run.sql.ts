@@ -19,6 +19,9 @@ export interface Started {
   payload: object
   /** Runs that have begun, this one included. */
   attempt: number
+  /** Runs in a row, this one included, before which it had got no further; and how far that was. */
+  fruitless: number
+  furthest: number
   /** Whether it was to be cancelled while nobody ran it: then this run only ends it. */
   isCancelAsked: boolean
   scheduleId: string | null
@@ -42,6 +45,8 @@ export async function startJobs(
     name: 'start_jobs',
     text: `
       update job set status = 'RUNNING', attempt_count = attempt_count + 1, started_at = $5,
+        fruitless_count = case when progress_done > furthest then 1 else fruitless_count + 1 end,
+        furthest = greatest(furthest, progress_done),
         lease_token = handed.lease, leased_until = ${leaseEnd},
         progress_done = null, progress_total = null
       from unnest($1::text[], $2::text[], $3::text[], $4::text[])
@@ -49,7 +54,7 @@ export async function startJobs(
       where job.tenant_id = handed.tenant_id and job.id = handed.id
         and job.lease_token = handed.token and job.status = 'PENDING'
       returning job.tenant_id, job.id, job.lease_token, job.task, job.payload, job.attempt_count,
-        job.is_cancel_asked, job.schedule_id, job.actor_type, job.actor_id, job.correlation_id, job.traceparent`,
+        job.fruitless_count, job.furthest::float8 as furthest, job.is_cancel_asked, job.schedule_id, job.actor_type, job.actor_id, job.correlation_id, job.traceparent`,
     values: [
       batch.map(({ tenantId }) => tenantId),
       batch.map(({ jobId }) => jobId),
@@ -69,6 +74,8 @@ interface StartedRow {
   task: string
   payload: object
   attempt_count: number
+  fruitless_count: number
+  furthest: number
   is_cancel_asked: boolean
   schedule_id: string | null
   actor_type: Started['actor']['type']
@@ -85,6 +92,8 @@ function fromRow(row: StartedRow): Started {
     task: row.task,
     payload: row.payload,
     attempt: row.attempt_count,
+    fruitless: row.fruitless_count,
+    furthest: row.furthest,
     isCancelAsked: row.is_cancel_asked,
     scheduleId: row.schedule_id,
     actor: { type: row.actor_type, id: row.actor_id },
@@ -93,11 +102,14 @@ function fromRow(row: StartedRow): Started {
   }
 }
 
-/** How a run ended: for good, to be run again from `dueAt` on, or given back as if it never was. */
+/**
+ * How a run ended: for good, to be run again from `dueAt` on, or given back as if it never was, to be
+ * run as soon as may be or from `dueAt` on.
+ */
 export type Ending =
   | Final
   | { status: 'PENDING'; dueAt: Date; error: string }
-  | { status: 'GIVEN_BACK' }
+  | { status: 'GIVEN_BACK'; dueAt?: Date }
 
 /** The end of a job; a result is JSON. */
 export type Final =
@@ -143,7 +155,7 @@ function settleValues(batch: readonly Settled[], now: Date): unknown[] {
     batch.map(({ jobId }) => jobId),
     batch.map(({ token }) => token),
     endings.map(({ status }) => (status === 'GIVEN_BACK' ? 'PENDING' : status)),
-    endings.map((ending) => (ending.status === 'PENDING' ? ending.dueAt.toISOString() : null)),
+    endings.map((ending) => ('dueAt' in ending ? ending.dueAt.toISOString() : null)),
     endings.map((ending) => ('error' in ending ? ending.error : null)),
     endings.map((ending) => (ending.status === 'SUCCEEDED' ? ending.result : null)),
     batch.map(({ ending, isStarted }) => (ending.status === 'GIVEN_BACK' && isStarted ? 1 : 0)),
@@ -167,6 +179,7 @@ const settleText = `
     error = case when ended.status <> 'SUCCEEDED' then coalesce(ended.error, job.error) end,
     result = ended.result,
     attempt_count = job.attempt_count - ended.given_back,
+    fruitless_count = greatest(job.fruitless_count - ended.given_back, 0),
     progress_done = coalesce(ended.done, job.progress_done),
     progress_total = coalesce(ended.total, job.progress_total),
     lease_token = null, leased_until = null,

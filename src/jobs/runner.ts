@@ -1,6 +1,7 @@
 import { Counter, Histogram } from 'prom-client'
 import type { Context } from '#context.ts'
 import { isUnwritable } from '#db/errors.ts'
+import { CommitUnknown, isConnectionLoss } from '#db/transact.ts'
 import { faultPoints, reach } from '#fault-points.ts'
 import { settled } from './drain.ts'
 import { gather } from './gather.ts'
@@ -21,7 +22,7 @@ import {
 import { type Broken, causeOf, succeeded, unfinished } from './run.ts'
 import type { Shares } from './share.ts'
 import { createSlots } from './slots.ts'
-import type { Task } from './task.ts'
+import { type Task, TaskPause } from './task.ts'
 
 /**
  * The *runner* does what graphile-worker hands it: it starts the job under a lease of its own, runs
@@ -153,25 +154,30 @@ export function createRunner(ctx: Context, options: RunnerOptions): Runner {
   }
 
   async function endingOf(one: Run): Promise<Ending> {
-    const { tenantId, jobId, task: name, attempt, isCancelAsked } = one.started
+    const { tenantId, jobId, task: name, attempt, fruitless, isCancelAsked } = one.started
     const task = tasks.get(name)
     // A stop that came while it was begun did not see it: nobody would break it off.
     if (task === undefined || isStopping) return { status: 'GIVEN_BACK' }
     if (isCancelAsked) return { status: 'CANCELLED' }
-    if (attempt > task.attemptsMax) {
+    if (fruitless > task.attemptsMax) {
       return { status: 'FAILED', error: 'The processes that ran it stopped, each time.' }
     }
     const timer = setTimeout(() => breakOff(one, 'time'), task.timeoutMs)
     try {
       return succeeded(await Promise.race([work(task, one), neglected(one.controller.signal)]))
     } catch (error) {
-      if (one.broken === undefined) {
+      if (one.broken === undefined && !(error instanceof TaskPause)) {
         log.error({ err: error, tenantId, jobId, task: name, attempt }, 'a run of a job failed')
       }
-      return unfinished(task, attempt, error, one.broken, {
-        now: clock.now(),
-        random: clock.random(),
-      })
+      return unfinished(
+        task,
+        {
+          ...{ error, broken: one.broken },
+          fruitless: fruitlessOf(one),
+          isCutOff: isCutOff(error),
+        },
+        { now: clock.now(), random: clock.random() },
+      )
     } finally {
       clearTimeout(timer)
     }
@@ -239,6 +245,15 @@ export function createRunner(ctx: Context, options: RunnerOptions): Runner {
       await renewer.stop()
     },
   }
+}
+
+/** A run that got further than all before it is the first of others. */
+function fruitlessOf({ started, progress }: Run): number {
+  return (progress?.done ?? 0) > started.furthest ? 1 : started.fruitless
+}
+
+function isCutOff(error: unknown): boolean {
+  return isConnectionLoss(error) || error instanceof CommitUnknown
 }
 
 function isFinal(ending: Ending): ending is Final {

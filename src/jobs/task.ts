@@ -29,7 +29,7 @@ export interface Task<Payload extends object = object> {
   readonly name: string
   /** A run that takes longer is aborted and counts as failed. */
   readonly timeoutMs: number
-  /** Runs before a failure is final. */
+  /** Runs in a row that get no further, by their `progress`, before a failure is final. */
   readonly attemptsMax: number
   readonly backoff: Backoff
   /** Does the work; what it answers is kept as the job's result. A thrown error is a failed run. */
@@ -54,6 +54,16 @@ export interface JobRun<Payload extends object = object> {
 /** A failure that no further run can mend; its message is shown to the tenant. */
 export class TaskRefusal extends Error {
   override readonly name = 'TaskRefusal'
+}
+
+/** Nothing can be done for the moment: the job is due again after so long, and no attempt is spent. */
+export class TaskPause extends Error {
+  override readonly name = 'TaskPause'
+  readonly ms: number
+  constructor(ms: number) {
+    super(`to be run again after ${ms} ms`)
+    this.ms = ms
+  }
 }
 
 /** Binds a name to its code, so that payloads fit on both sides. */

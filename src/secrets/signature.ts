@@ -11,11 +11,11 @@ import {
  * A *signature* lets the receiver of a webhook know that we sent these very bytes. Standard
  * Webhooks 1.0.0 (`webhook-signature: v1,<base64>`) covers id, time and raw body, one signature
  * for each secret, so that a receiver can change secrets without losing an event; its key is the
- * base64 part of the secret, decoded. `v1a,<base64>` beside or in place of it is Ed25519 over the same
- * bytes, which whoever has the public key can verify and nobody else can make. `X-UBOS-Signature`, as our integration guide has it, is the
- * hex HMAC-SHA256 of the raw body with the whole secret as text; it holds one value, so that it
- * is made with the first secret alone: the oldest that still signs, since nobody can know a newer
- * one at the moment of its making.
+ * base64 part of the secret, decoded. `v1a,<base64>` beside or in place of it is Ed25519 over the
+ * same bytes, which whoever has the public key can verify and nobody else can make.
+ * `X-UBOS-Signature`, as our integration guide has it, is the hex HMAC-SHA256 of the raw body with
+ * the whole secret as text; it holds one value, so that it is made with the first secret alone:
+ * the oldest that still signs, since nobody can know a newer one at the moment of its making.
  */
 export interface Signable {
   readonly id: string

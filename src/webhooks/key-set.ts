@@ -58,13 +58,13 @@ export function withNewPair(
 }
 
 /** As a JWK Set (RFC 7517, RFC 8037), the newest first. */
-export function toPublicKeys({ keys }: Pick<KeySet, 'keys'>): WebhookPublicKeys {
-  return { keys: keys.map(toJwk).reverse() }
+export function toPublicKeys(pairs: readonly KeyPair[]): WebhookPublicKeys {
+  return { keys: pairs.map(toJwk).reverse() }
 }
 
 /** The same for the tenant, with the address at which others read it. */
 export function toKeySet(set: KeySet, tenantId: TenantId, publicUrl: string): WebhookKeySet {
-  return { url: `${publicUrl}/jwks/${tenantId}`, ...toPublicKeys(set), revision: set.revision }
+  return { url: `${publicUrl}/jwks/${tenantId}`, ...toPublicKeys(set.keys), revision: set.revision }
 }
 
 function toJwk({ id, publicKey, createdAt, expiresAt }: KeyPair): WebhookKeySet['keys'][number] {

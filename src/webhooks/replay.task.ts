@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Context } from '#context.ts'
 import { transact } from '#db/transact.ts'
-import { type JobRun, task } from '#jobs/task.ts'
+import { type JobRun, TaskPause, task } from '#jobs/task.ts'
 import {
   countWaiting,
   findLastDeliveries,
@@ -31,7 +31,8 @@ export const replayWebhooks = task(webhookReplay, {
 /** What came of a page, and whether it was the last. */
 interface Turn extends ReplayState {
   firstPosition: number
-  made: number
+  /** How many deliveries are due by it; undefined when there was no room for any. */
+  made: number | undefined
   isLast: boolean
 }
 
@@ -47,6 +48,8 @@ async function replay(ctx: Context, run: JobRun<ReplayPayload>) {
     const startMs = performance.now()
     const turn = await takeTurn(ctx, run, range)
     progress(turn.position - turn.firstPosition, turn.untilPosition - turn.firstPosition)
+    // For others to be told first it holds no slot, and nobody's end costs it an attempt.
+    if (turn.made === undefined) throw new TaskPause(second)
     if (turn.isLast) return { eventCount: turn.eventCount, deliveryCount: turn.deliveryCount }
     const tookMs = performance.now() - startMs
     const restMs = (turn.made * second) / payload.deliveriesPerSecond - tookMs
@@ -63,12 +66,10 @@ async function takeTurn(
     const now = ctx.clock.now()
     const state = (await lockReplay(tx, tenantId, jobId)) ?? range
     const listeners = await findListeners(tx, tenantId, payload)
-    const turn = { ...state, firstPosition: range.position, made: 0, isLast: false }
+    const turn = { ...state, firstPosition: range.position, made: undefined, isLast: false }
     // Two seconds' worth before them is enough: behind it waits what happens now.
     const room = 2 * payload.deliveriesPerSecond
-    if ((await countWaiting(tx, tenantId, listeners, now, room)) >= room) {
-      return { ...turn, made: payload.deliveriesPerSecond }
-    }
+    if ((await countWaiting(tx, tenantId, listeners, now, room)) >= room) return turn
 
     const withPayloads = asksForPayloads(payload, listeners)
     const limit = withPayloads ? pageMax.payloads : pageMax.places

@@ -33,7 +33,7 @@ async function begin(): Promise<Worker> {
 
 export interface Performed {
   answer: Answer
-  /** Whether the thread is as it was before; if not, it is told when there is another. */
+  /** Whether the thread is as it was before; if not, `ready` follows once there is another. */
   isWhole: boolean
 }
 

@@ -45,6 +45,9 @@ interface Cell {
 /** A cell judges by the clock, too; one that has not answered by then cannot. */
 const graceMs = 3_000
 
+/** On a machine that has much else to do it takes seconds. */
+const beginMsMax = 30_000
+
 export function createTransformer(limits: TransformerLimits = usual): Transformer {
   /** In the order in which tenants have their turns. */
   const queues = new Map<string, Waiting[]>()
@@ -132,14 +135,24 @@ async function begin({ cpuMs, wallMs, memoryMib }: ExpressionLimits): Promise<Ce
   return { child }
 }
 
-/** Waits until a cell can be given work; throws when it ends before. */
+/** Waits until a cell can be given work; ends it, and throws, when that is not to be. */
 async function ready(child: ChildProcess): Promise<void> {
-  await new Promise((resolve, reject) => {
-    child.once('message', resolve)
-    child.once('error', reject)
-    child.once('exit', reject)
-  })
-  forget(child)
+  let tooLate: NodeJS.Timeout | undefined
+  try {
+    await new Promise<void>((resolve, reject) => {
+      tooLate = setTimeout(() => reject(new Error('A process did not begin.')), beginMsMax)
+      tooLate.unref()
+      child.once('message', () => resolve())
+      child.once('error', reject)
+      child.once('exit', () => reject(new Error('A process ended before it began.')))
+    })
+  } catch (error) {
+    end(child)
+    throw error
+  } finally {
+    clearTimeout(tooLate)
+    forget(child)
+  }
 }
 
 /** Whether a cell can have other work, once it is known. */

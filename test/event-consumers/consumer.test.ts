@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { aTypeOfOnesOwn, tenantOf } from '../events/fixture.ts'
+import { refusedWith, startWorld, type World } from '../world.ts'
 import {
   aClient,
   aConsumer,

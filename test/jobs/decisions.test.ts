@@ -2,10 +2,10 @@ import { expect, test } from 'vitest'
 import { tenantId } from '#ids.ts'
 import { backoffMs } from '#jobs/backoff.ts'
 import { gather } from '#jobs/gather.ts'
-import { succeeded, unfinished } from '#jobs/run.ts'
+import { succeeded, type Unfinished, unfinished } from '#jobs/run.ts'
 import { createShares } from '#jobs/share.ts'
 import { createSlots } from '#jobs/slots.ts'
-import { TaskRefusal } from '#jobs/task.ts'
+import { TaskPause, TaskRefusal } from '#jobs/task.ts'
 import { errands } from './fixture.ts'
 
 const [ada, bob, cyd] = ['a', 'b', 'c'].map((end) => tenantId(`ten_${end.padStart(26, '0')}`))
@@ -26,23 +26,27 @@ test('how a run ended: kept, tried again, given up, cancelled or given back', ()
   expect(succeeded(undefined)).toEqual({ status: 'SUCCEEDED', result: null })
   expect(succeeded({ rows: 3 })).toEqual({ status: 'SUCCEEDED', result: '{"rows":3}' })
   expect(succeeded({ text: 'ä'.repeat(33 * 1024) }).status).toBe('FAILED')
-  expect(unfinished(task, 1, fault, undefined, at)).toEqual({
+  const ended = (fruitless: number, more: Partial<Unfinished> = {}) =>
+    unfinished(task, { error: fault, broken: undefined, isCutOff: false, ...more, fruitless }, at)
+  expect(ended(1)).toEqual({
     status: 'PENDING',
     dueAt: new Date(10),
     error: 'It failed by a fault of ours, which is in our log.',
   })
-  expect(unfinished(task, 2, fault, undefined, at).status).toBe('FAILED')
-  expect(unfinished(task, 1, new TaskRefusal('No.'), undefined, at)).toEqual({
-    status: 'FAILED',
-    error: 'No.',
-  })
-  expect(unfinished(task, 2, fault, 'time', at)).toEqual({
+  expect(ended(2).status).toBe('FAILED')
+  expect(ended(1, { error: new TaskRefusal('No.') })).toEqual({ status: 'FAILED', error: 'No.' })
+  expect(ended(2, { broken: 'time' })).toEqual({
     status: 'FAILED',
     error: 'It took longer than 7 seconds.',
   })
   // Given back and cancelled are no failures, not even of the last attempt.
-  expect(unfinished(task, 2, fault, 'stopping', at)).toEqual({ status: 'GIVEN_BACK' })
-  expect(unfinished(task, 2, fault, 'cancelled', at)).toEqual({ status: 'CANCELLED' })
+  expect(ended(2, { broken: 'stopping' })).toEqual({ status: 'GIVEN_BACK' })
+  expect(ended(2, { broken: 'cancelled' })).toEqual({ status: 'CANCELLED' })
+  // Nor is it one that the database went away, or that there is nothing to do for the moment.
+  expect(ended(2, { isCutOff: true })).toEqual({ status: 'GIVEN_BACK', dueAt: new Date(5_000) })
+  const dueAt = new Date(300)
+  expect(ended(2, { error: new TaskPause(300) })).toEqual({ status: 'GIVEN_BACK', dueAt })
+  expect(ended(2, { error: new TaskPause(300), broken: 'time' }).status).toBe('FAILED')
 })
 
 test('a share grows with jobs that end, and falls back when one must be given back', () => {

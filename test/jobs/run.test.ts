@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { transact } from '#db/transact.ts'
 import type { TenantId } from '#ids.ts'
-import { type JobRun, TaskRefusal } from '#jobs/task.ts'
+import { type JobRun, TaskPause, TaskRefusal } from '#jobs/task.ts'
 import { startWorld, type World } from '../world.ts'
 import { ask, type Errand, errands, jobRow, tenantOf } from './fixture.ts'
 import { until } from './until.ts'
@@ -76,6 +76,52 @@ test('a failure that no further run can mend is final at once, in its own words'
     attempt_count: 1,
     error: 'The period ends before it begins.',
   })
+})
+
+test('runs count against a job only while it gets no further', async () => {
+  let done = 0
+  scripts.set('long way', async ({ progress }) => {
+    done += 1
+    progress(done, 6)
+    if (done < 6) throw new Error('on the way')
+    return undefined
+  })
+  const [id = ''] = await ask(world, tenant, ['long way'])
+  expect(await ends(id, 'SUCCEEDED')).toMatchObject({ attempt_count: 6, furthest: '5' })
+  scripts.set('stuck', async ({ progress, attempt }) => {
+    progress(Math.min(attempt, 2))
+    throw new Error('again here')
+  })
+  const [stuck = ''] = await ask(world, tenant, ['stuck'])
+  expect(await ends(stuck, 'FAILED')).toMatchObject({ attempt_count: 5, fruitless_count: 3 })
+})
+
+test('so it is with processes that stop, each time a little further on', async () => {
+  scripts.set('fallen', async () => undefined)
+  const dueAt = new Date(world.ctx.clock.now().getTime() + 3_600_000)
+  const [id = '', poor = ''] = await ask(world, tenant, ['fallen', 'poor'], { dueAt })
+  const fallen = `update job set attempt_count = 9, fruitless_count = 3, furthest = 7,
+      progress_done = $2, due_at = now() where id = $1`
+  await world.query(fallen, [id, 8])
+  await world.query(fallen, [poor, 7])
+  await ask(world, tenant, ['wakes the feeder'])
+  expect(await ends(id, 'SUCCEEDED')).toMatchObject({ attempt_count: 10, fruitless_count: 1 })
+  expect(await ends(poor, 'FAILED')).toMatchObject({
+    attempt_count: 10,
+    error: 'The processes that ran it stopped, each time.',
+  })
+})
+
+test('a run that pauses spends no attempt, and goes on later', async () => {
+  let tries = 0
+  scripts.set('patient', async ({ attempt }) => {
+    tries += 1
+    if (tries <= 5) throw new TaskPause(10)
+    return { attempt }
+  })
+  const [id = ''] = await ask(world, tenant, ['patient'])
+  expect(await ends(id, 'SUCCEEDED')).toMatchObject({ attempt_count: 1, result: { attempt: 1 } })
+  expect(countOf('patient')).toBe(6)
 })
 
 test('a job due later is not run before its time', async () => {

@@ -161,7 +161,7 @@ test('rotations and first wishes at the same moment are all done, one after the 
 test('whoever is sent to reads the keys without a key of ours, and verifies by them', async () => {
   const { api, nextSent } = await aSigned(['V1A'])
   const { body: set } = await api.get(path)
-  await api.post(rotations)
+  await api.post(rotations, { overlapSeconds: 3_600 })
   const { status, body, headers } = await world.callsWith('').get(new URL(set.url).pathname)
   expect(status).toBe(200)
   expect(body).toEqual({ keys: await keysOf(api) })
@@ -220,12 +220,39 @@ test('the set is read again only when it changed, and never holds what signs', a
   expect(Object.keys(body.keys[0])).toEqual(members)
 })
 
+test('a pair that signs no more is shown to its tenant alone, and to the kit it is none', async () => {
+  const { api, nextSent } = await aSigned(['V1A'])
+  const [leaked] = await keysOf(api)
+  const { headers, body } = await nextSent()
+  await api.post(rotations, { overlapSeconds: 0 })
+  const [fresh, ...former] = await keysOf(api)
+  expect(former.map(({ kid }) => kid)).toEqual([leaked?.kid])
+  const { body: shown } = await world
+    .callsWith('')
+    .get(new URL((await api.get(path)).body.url).pathname)
+  expect(shown.keys).toEqual([fresh])
+
+  const sentMs = Number(headers['webhook-timestamp']) * 1_000
+  const ended = (ms: number) => ({ ...leaked, expiresAt: new Date(ms).toISOString() }) as never
+  const now = () => sentMs
+  const verify = (ms: number) => webhookVerifier({ keys: [ended(ms)], now })({ headers, body })
+  expect((await verify(sentMs + 1)).event.type).toBe('client.created')
+  await expect(verify(sentMs)).rejects.toMatchObject({ code: 'wrong_signature' })
+})
+
 test('where there are no keys, nothing tells whether there is a tenant', async () => {
   const without = (await (await world.newTenant()).get('/api/v1/me')).body.tenant.id
   const nobody = `ten_${'0'.repeat(25)}1`
-  for (const tenantId of [without, nobody]) {
-    refusedWith(await world.callsWith('').get(`/jwks/${tenantId}`), 'not_found')
-  }
+  const [one, other] = await Promise.all(
+    [without, nobody].map(async (tenantId) => {
+      const { requestId, ...told } = refusedWith(
+        await world.callsWith('').get(`/jwks/${tenantId}`),
+        'not_found',
+      )
+      return told
+    }),
+  )
+  expect(one).toEqual(other)
   for (const tenantId of ['ten_1', "ten_' or true", '%00']) {
     refusedWith(await world.callsWith('').get(`/jwks/${tenantId}`), 'invalid_request')
   }

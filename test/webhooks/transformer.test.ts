@@ -108,6 +108,17 @@ test.each([
   else expect(result.kind).toBe('failed')
 })
 
+test('the only cell serves whoever comes after one that was killed, however it ended', async () => {
+  const limits = { cpuMs: 100, wallMs: 2_000, memoryMib: 64, patienceMs: 30_000, idleMs: 30_000 }
+  const alone = createTransformer({ ...limits, cells: 1 })
+  for (const expression of ['($f := function() { $f() }; $f())', '$pad("", 300000000)']) {
+    const killed = alone.run('ten_1', { expression, event })
+    const next = alone.run('ten_2', { expression: 'data.number', event })
+    expect((await killed).kind).not.toBe('made')
+    expect(await next).toEqual({ kind: 'made', body: '7' })
+  }
+})
+
 test('what one expression changes, no other finds', async () => {
   await run('$ ~> |$|{"__proto__": {"evil": 1}, "constructor": {"prototype": {"evil": 1}}}|')
   await run('( $string := function($x) { "evil" }; $string(1) )')

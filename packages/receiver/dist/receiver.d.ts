@@ -27,6 +27,8 @@ export interface PublicJwk {
     readonly crv?: string;
     /** 32 bytes in base64url. */
     readonly x?: string;
+    /** What is sent from this moment on is not signed by it any more. */
+    readonly expiresAt?: string | null;
 }
 /** `Headers`, or an object such as Node's `request.headers`. */
 export type WebhookHeaders = {

@@ -26,7 +26,8 @@ export function webhookVerifier(options) {
         imported ??= Promise.all(materials.map(keyOf));
         const bytes = bytesOf(body);
         const signed = joined(new TextEncoder().encode(`${id}.${timestamp}.`), bytes);
-        if (!(await isSigned(await imported, signature, signed))) {
+        const inUse = (await imported).filter(({ endsMs }) => sentAt.getTime() < endsMs);
+        if (!(await isSigned(inUse, signature, signed))) {
             throw new WebhookRefused('wrong_signature', 'No signature fits any of your keys.');
         }
         if (behindSeconds > toleranceSeconds) {
@@ -101,17 +102,19 @@ function materialOf(key) {
         throw bad;
     if (isPublic ? bytes.length !== 32 : bytes.length < 16)
         throw bad;
-    return { version: isPublic ? 'v1a' : 'v1', bytes };
+    const expiresAt = typeof key === 'string' ? null : (key.expiresAt ?? null);
+    const endsMs = expiresAt === null ? Number.POSITIVE_INFINITY : Date.parse(expiresAt);
+    return { version: isPublic ? 'v1a' : 'v1', bytes, endsMs };
 }
 function fromJwk({ kty, crv, x = '' }) {
     if (kty !== 'OKP' || crv !== 'Ed25519')
         return '?';
     return `whpk_${x.replace(/-/g, '+').replace(/_/g, '/')}=`;
 }
-async function keyOf({ version, bytes }) {
+async function keyOf({ version, bytes, endsMs }) {
     const { algorithm } = versions[version];
     return {
-        version,
+        ...{ version, endsMs },
         key: await crypto.subtle.importKey('raw', bytes, algorithm, false, ['verify']),
     };
 }

@@ -91,7 +91,7 @@ export const needs: Partial<Record<OperationId, Readonly<Record<string, Recipe>>
   declineProposal: { ProposalId: after('ProposalId', 'submitProposal') },
   createInvoice: { ProposalId: after('ProposalId', 'submitProposal', 'acceptProposal') },
   voidInvoice: { InvoiceId: after('InvoiceId', 'issueInvoice') },
-  getPublicWebhookKeys: { TenantId: keyedTenant },
+  getWebhookPublicKeys: { TenantId: keyedTenant },
   retryJob: { JobId: after('JobId', 'cancelJob') },
   createWebhookReplay: { WebhookEndpointId: afterOtherReplays },
   createWebhookResumption: { WebhookEndpointId: disabledEndpoint },
