@@ -7897,7 +7897,7 @@ export interface components {
         JobInfo: {
             /**
              * Format: int32
-             * @description How many runs have begun.
+             * @description How many runs have begun. A job is given up after several in a row that got no further.
              */
             attemptCount: number;
             /** @description What the caller called the whole of it, in `X-Correlation-Id`. */
@@ -8155,7 +8155,7 @@ export interface components {
         JobSummary: {
             /**
              * Format: int32
-             * @description How many runs have begun.
+             * @description How many runs have begun. A job is given up after several in a row that got no further.
              */
             attemptCount: number;
             /** @description What the caller called the whole of it, in `X-Correlation-Id`. */
