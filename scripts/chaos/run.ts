@@ -43,7 +43,7 @@ const misdeeds: readonly [Misdeed, number][] = [
 ]
 
 /** Longer than a lease, a hanging receiver and a retry together. */
-const settleMs = 150_000
+const settleMs = 600_000
 
 /** Runs a whole installation, makes it go wrong by the plan of the seed, and checks what is left. */
 export async function runChaos(

@@ -12,10 +12,24 @@ export async function check(query: Query, ledger: Ledger): Promise<Finding[]> {
   const report = (kind: Finding['kind'], what: string, where: string) => {
     findings.push({ kind, what, where })
   }
-  await checkDeeds(query, ledger, report)
   await checkLog(query, ledger, report)
-  await checkDeliveries(query, ledger, report)
+  // Of all tenants at once there are millions of rows.
+  for (const tenantId of ledger.tenantIds) {
+    const own = ofTenant(ledger, tenantId)
+    await checkDeeds(query, own, report)
+    await checkDeliveries(query, own, report)
+  }
   return findings
+}
+
+function ofTenant({ deeds, changes, endpoints }: Ledger, tenantId: string): Ledger {
+  const isOwn = (one: { tenantId: string }) => one.tenantId === tenantId
+  return {
+    tenantIds: [tenantId],
+    deeds: deeds.filter(isOwn),
+    changes: changes.filter(isOwn),
+    endpoints: endpoints.filter(isOwn),
+  }
 }
 
 /** Waits until nothing is pending or due any more, or until it has lasted too long. */
