@@ -24,8 +24,9 @@ const busyMost = 0.25
 /** What a delivery costs, in ms: at least, so that a price is felt, and at most. */
 const priceLeast = 0.1
 const priceMost = 2
-/** Who took no more in a second or so sends little, and who took next to nothing sends nothing. */
+/** Who took no more in a second or so sends little, if anything of late; next to nothing is forgotten. */
 const littleMost = 50
+const lateMs = 2_000
 const nothingMost = 0.1
 /** For so long what was taken counts for a third, for twice as long for a ninth. */
 const memoryMs = 900
@@ -33,8 +34,8 @@ const memoryMs = 900
 const mostAtOnce = 15
 
 export function createCourtesy(): Courtesy {
-  /** What each tenant took lately, about what it takes in a second. */
-  const taken = new Map<TenantId, number>()
+  /** What each tenant took lately, about what it takes in a second, and when it last took any. */
+  const taken = new Map<TenantId, { count: number; atMs: number }>()
   const turnMs = new Map<TenantId, number>()
   let price = 0
   let toldMs = 0
@@ -44,9 +45,9 @@ export function createCourtesy(): Courtesy {
   function forget(nowMs: number): void {
     const left = 3 ** (-(nowMs - toldMs) / memoryMs)
     toldMs = nowMs
-    for (const [tenantId, count] of taken) {
+    for (const [tenantId, { count, atMs }] of taken) {
       if (count * left <= nothingMost) taken.delete(tenantId)
-      else taken.set(tenantId, count * left)
+      else taken.set(tenantId, { count: count * left, atMs })
     }
     for (const [tenantId, atMs] of turnMs) if (atMs <= nowMs) turnMs.delete(tenantId)
   }
@@ -60,14 +61,17 @@ export function createCourtesy(): Courtesy {
     },
     took(counts, nowMs) {
       for (const [tenantId, count] of counts) {
-        const lately = (taken.get(tenantId) ?? 0) + count
-        taken.set(tenantId, lately)
+        const lately = (taken.get(tenantId)?.count ?? 0) + count
+        taken.set(tenantId, { count: lately, atMs: nowMs })
         if (price > 0 && lately > littleMost) turnMs.set(tenantId, nowMs + count * price)
       }
     },
     wasBusy(part, nowMs) {
       forget(nowMs)
-      const isForSomebody = [...taken.values()].some((count) => count <= littleMost)
+      // Of one who took much and has done, little is remembered too, but it waits for nothing.
+      const isForSomebody = [...taken.values()].some(
+        ({ count, atMs }) => count <= littleMost && nowMs - atMs <= lateMs,
+      )
       price = isForSomebody ? nextPrice(price, part) : 0
       if (price === 0) turnMs.clear()
     },

@@ -69,3 +69,16 @@ test('once the process has time again, and once the others are gone, nobody wait
   expect(left.most()).toBe(Number.POSITIVE_INFINITY)
   expect(left.waiting(8_000)).toEqual([])
 })
+
+test('for one who sent much and has done, nobody waits', () => {
+  const courtesy = createCourtesy()
+  for (let nowMs = 0; nowMs < 3_000; nowMs += 100) {
+    courtesy.took(counts({ [small]: 400 }), nowMs)
+    courtesy.wasBusy(0.9, nowMs)
+  }
+  for (let nowMs = 3_000; nowMs < 15_000; nowMs += 100) {
+    courtesy.took(counts({ [big]: 400 }), nowMs)
+    courtesy.wasBusy(0.9, nowMs)
+    expect(courtesy.waiting(nowMs)).toEqual([])
+  }
+})
