@@ -65,7 +65,8 @@ test('every misbehaviour has its name, costs one attempt, and keeps nobody else 
     expect(delivery.status).toBe(outcome === 'DELIVERED' ? 'DELIVERED' : 'PENDING')
     expect(Buffer.byteLength(attempt?.responseBody ?? '')).toBeLessThanOrEqual(keptBytesMax)
     expect(attempt?.error === null).toBe(outcome === 'DELIVERED')
-    if (outcome === 'TIMED_OUT') expect(attempt?.durationMs).toBeGreaterThanOrEqual(15_000)
+    // A timer may fire a moment before its time by the other clock.
+    if (outcome === 'TIMED_OUT') expect(attempt?.durationMs).toBeGreaterThanOrEqual(14_990)
     else expect(attempt?.durationMs).toBeLessThan(5_000)
   })
   await Promise.all(ended)
