@@ -2,10 +2,11 @@ import { type RawBuilder, sql } from 'kysely'
 import type pg from 'pg'
 import type { Db } from '#db/database.ts'
 import type { Cell } from '#figures/cells.ts'
+import { hourOfSpan } from '#figures/span.sql.ts'
 import type { FigureRange } from '#figures/span.ts'
 import type { InboundMetricsGrouping } from '#generated/types.ts'
 import type { TenantId } from '#ids.ts'
-import type { OutcomeSum, WebhookFigures } from './metrics.ts'
+import type { OutcomeCount, OutcomeSum, WebhookFigures } from './metrics.ts'
 
 /** Lists of different lengths do not fit into one array, so they go as text. */
 const putText = `
@@ -20,15 +21,13 @@ const putText = `
     set outcomes = excluded.outcomes, outcome_counts = excluded.outcome_counts,
       outcome_last_at = excluded.outcome_last_at`
 
-type Sum = WebhookFigures extends Map<unknown, infer One> ? One : never
-
 /** Writes the totals of cells in place of what they were. */
 export async function putMetrics(
   worker: pg.Pool,
   processId: string,
   cells: readonly Cell<WebhookFigures>[],
 ): Promise<void> {
-  const listOf = (figures: WebhookFigures, read: (one: Sum) => string | number) =>
+  const listOf = (figures: WebhookFigures, read: (one: OutcomeCount) => string | number) =>
     `{${[...figures.values()].map(read)}}`
   const values = [
     processId,
@@ -46,7 +45,7 @@ export async function putMetrics(
 const groupings: Record<InboundMetricsGrouping, RawBuilder<string>> = {
   NONE: sql`''`,
   SOURCE: sql`source_id`,
-  HOUR: sql`to_char(date_trunc('hour', starts_at at time zone 'UTC'), 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`,
+  HOUR: hourOfSpan,
 }
 
 /** What became of a tenant's webhooks, by group and outcome. Not for the shared connections of reads. */

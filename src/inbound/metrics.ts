@@ -7,7 +7,12 @@ import type {
 } from '#generated/types.ts'
 
 /** What became of webhooks of one source: by outcome how many, and when the last one. */
-export type WebhookFigures = Map<InboundOutcome, { count: number; lastAt: Date }>
+export type WebhookFigures = Map<InboundOutcome, OutcomeCount>
+
+export interface OutcomeCount {
+  count: number
+  lastAt: Date
+}
 
 export function countWebhook(figures: WebhookFigures, outcome: InboundOutcome, at: Date): void {
   const { count = 0, lastAt = at } = figures.get(outcome) ?? {}
@@ -15,11 +20,9 @@ export function countWebhook(figures: WebhookFigures, outcome: InboundOutcome, a
 }
 
 /** Of how many webhooks of a group something became; its group is a source, an hour, or empty. */
-export interface OutcomeSum {
+export interface OutcomeSum extends OutcomeCount {
   group: string
   outcome: InboundOutcome
-  count: number
-  lastAt: Date
 }
 
 export function toMetrics(

@@ -2,6 +2,7 @@ import { type RawBuilder, sql } from 'kysely'
 import type pg from 'pg'
 import type { Db } from '#db/database.ts'
 import type { Cell } from '#figures/cells.ts'
+import { hourOfSpan } from '#figures/span.sql.ts'
 import type { FigureRange } from '#figures/span.ts'
 import type { WebhookMetricsGrouping } from '#generated/types.ts'
 import type { TenantId } from '#ids.ts'
@@ -56,7 +57,7 @@ export async function putMetrics(
 const groupings: Record<WebhookMetricsGrouping, RawBuilder<string>> = {
   NONE: sql`''`,
   ENDPOINT: sql`endpoint_id`,
-  HOUR: sql`to_char(date_trunc('hour', starts_at at time zone 'UTC'), 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`,
+  HOUR: hourOfSpan,
 }
 
 interface Row {

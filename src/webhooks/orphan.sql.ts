@@ -6,7 +6,7 @@ import { isPresent } from '#jobs/presence.ts'
 export async function findAbsentSenders(pool: pg.Pool): Promise<string[]> {
   const [result] = await flushQueue<{ id: string }>(pool, [
     {
-      name: 'absent_workers',
+      name: 'absent_senders',
       text: `
       select distinct split_part(lease_token, '.', 1) as id from delivery_due
       where lease_token is not null and leased_until > clock_timestamp()
